@@ -1,0 +1,84 @@
+"""Every error that leadscomm raises, under one root.
+
+::
+
+    CommError
+    ├── EndpointError         (ValueError)       an endpoint URL or an option that cannot be right
+    ├── ServiceError          (RuntimeError)     start, close or join at the wrong moment
+    ├── MissingExtra          (ImportError)      an optional package is not installed
+    ├── ProtocolError
+    │   ├── LocalProtocolError   (ValueError)       our mistake: this cannot be sent
+    │   └── RemoteProtocolError  (ConnectionError)  theirs: this should never have been received
+    ├── ConnectFailed         (ConnectionError)  the conversation could not be opened
+    │   └── AuthenticationFailed (PermissionError)  a key or certificate does not fit
+    ├── ConnectionLost        (ConnectionError)  the conversation ended, or never began
+    ├── DeliveryError         (ConnectionError)  messages that were accepted and could not be delivered
+    └── CommTimeout           (TimeoutError)     it took longer than allowed
+        └── OutboxFull           (BlockingIOError)  the peer does not take what is sent
+
+Where a builtin exception fits it is a base as well, so ``except OSError`` (LEADS's ``except IOError``) goes on working.
+Each text says what was seen and, where there is one, the mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class CommError(Exception):
+    """The root of all errors raised by leadscomm."""
+
+
+class EndpointError(CommError, ValueError):
+    """An endpoint URL or an option is not valid; the text names the valid ones."""
+
+
+class ServiceError(CommError, RuntimeError):
+    """A service was started, closed or joined in a state that does not allow it."""
+
+
+class MissingExtra(CommError, ImportError):
+    """An optional package is needed; the text names the command that installs it."""
+
+
+class ProtocolError(CommError):
+    """The bytes and the protocol do not fit together."""
+
+
+class LocalProtocolError(ProtocolError, ValueError):
+    """This side tried to send what the framing cannot carry. Nothing was sent."""
+
+
+class RemoteProtocolError(ProtocolError, ConnectionError):
+    """The peer sent what the framing does not allow; the text says what was seen."""
+
+
+class ConnectFailed(CommError, ConnectionError):
+    """A connection could not be opened, or an endpoint could not be listened on."""
+
+
+class AuthenticationFailed(ConnectFailed, PermissionError):
+    """The peer's key or certificate, or ours, was refused."""
+
+
+class ConnectionLost(CommError, ConnectionError):
+    """There is no connection: it ended, was closed, or was never opened."""
+
+
+class DeliveryError(CommError, ConnectionError):
+    """Messages that ``send`` had accepted could not be delivered.
+
+    :ivar messages: the messages, oldest first, as they were given to ``send``.
+    """
+
+    def __init__(self, text: str, messages: Sequence[bytes] = ()) -> None:
+        super().__init__(text)
+        self.messages = tuple(messages)
+
+
+class CommTimeout(CommError, TimeoutError):
+    """Something took longer than its timeout."""
+
+
+class OutboxFull(CommTimeout, BlockingIOError):
+    """The peer does not take what is sent as fast as it is sent. The message was not sent."""

@@ -1,1 +1,3 @@
 """leadscomm."""
+
+from leadscomm.version import __version__ as __version__

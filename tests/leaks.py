@@ -1,7 +1,7 @@
 """What a test left behind: threads, file descriptors, child processes.
 
-`Snapshot()` notes what there is; `left_since(snapshot)` waits, bounded, until everything newer is gone and returns what is
-not. Both take well under a millisecond where nothing was left.
+`Snapshot()` notes what there is; `left_since(snapshot)` waits, bounded, until everything newer is gone and returns what
+is not. Both take well under a millisecond where nothing was left.
 """
 
 from __future__ import annotations

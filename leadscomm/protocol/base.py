@@ -1,0 +1,175 @@
+"""What every framing is, and the pieces that several of them share. No I/O.
+
+A framing cuts a byte stream into messages and puts messages on the stream. One object serves one connection.
+``docs/wire-protocol.md`` describes each framing's bytes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from leadscomm.errors import EndpointError, LocalProtocolError, RemoteProtocolError
+
+DEFAULT_MAX_MESSAGE = 1 << 20
+"""The longest message, in bytes, that a framing carries unless told otherwise."""
+
+MAX_FAULTS_KEPT = 16
+"""How many bad frames are remembered one by one between two calls of `Framing.take_faults`."""
+
+
+class Framing(ABC):
+    """Turns messages into frames and a stream of frames into messages, without touching the world.
+
+    Threads: `check`, `encode`, `encode_all` and `encode_parts` change nothing and may be called from several threads at
+    once. `feed`, `take_faults`, `finish`, `clear` and `remainder` belong to the one thread that reads.
+
+    A framing of one's own needs `encode` and `feed`; one that holds bytes back between two feeds also `remainder` and
+    `clear`. `leadscomm.protocol.register_framing` gives it a name.
+
+    :ivar max_message: longest message in bytes, both ways.
+    :ivar broken: True once a bad frame made the rest of the stream meaningless; `feed` then returns nothing any more.
+    :ivar faults: bad frames since the last `take_faults`; normally empty.
+    """
+
+    name: ClassVar[str] = ""
+    farewell: bytes | None = None
+    """The payload that says "I am leaving" in this framing, or None: then only the end of the stream says it."""
+
+    def __init__(self, max_message: int = DEFAULT_MAX_MESSAGE) -> None:
+        if max_message < 1:
+            raise EndpointError(f"max_message={max_message} leaves room for no message: give 1 or more bytes")
+        self.max_message = max_message
+        self.broken = False
+        self.faults: list[RemoteProtocolError] = []
+        self._faults_not_kept = 0
+
+    def check(self, message: bytes) -> None:
+        """Raise `LocalProtocolError`, naming the mend, if this framing cannot carry ``message``.
+
+        :raises TypeError: ``message`` is not bytes, bytearray or memoryview.
+        """
+        if type(message) is not bytes:
+            message = plain(message)
+        if len(message) > self.max_message:
+            raise self._too_long(message)
+
+    @abstractmethod
+    def encode(self, message: bytes) -> bytes:
+        """Return ``message`` as one frame; raises what `check` raises."""
+
+    def encode_all(self, messages: list[bytes]) -> bytes:
+        """Return one block that holds a frame of each message, in order. The messages have passed `check` before."""
+        return b"".join(map(self.encode, messages))
+
+    def encode_parts(self, message: bytes) -> tuple[bytes, ...]:
+        """Return one frame in pieces whose concatenation it is, so that a large message can be written without being
+        copied (``socket.sendmsg``). The message has passed `check` before."""
+        return (self.encode_all([message]),)
+
+    @abstractmethod
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the next bytes of the stream and return every message that is whole now. Never raises.
+
+        Bad frames go to `faults`; the good messages before (and, where the framing can find its feet again, after)
+        them are returned. The cut of the stream into ``data`` has no influence on messages and faults.
+        """
+
+    @property
+    def remainder(self) -> bytes:
+        """The bytes that were fed and are not yet a whole frame."""
+        return b""
+
+    def clear(self) -> None:
+        """Forget the remainder. Faults and `broken` stay."""
+
+    def take_faults(self) -> list[RemoteProtocolError]:
+        """Return the bad frames seen since the last call and forget them.
+
+        At most `MAX_FAULTS_KEPT`; the text of the last one tells how many more there were.
+        """
+        faults, self.faults = self.faults, []
+        if self._faults_not_kept:
+            faults[-1] = RemoteProtocolError(f"{faults[-1]} (and {self._faults_not_kept} more bad frames after this)")
+            self._faults_not_kept = 0
+        return faults
+
+    def finish(self) -> RemoteProtocolError | None:
+        """The stream has ended: forget the remainder, and return an error if it was a message cut short."""
+        rest = self.remainder
+        self.clear()
+        if self.broken or not rest:
+            return None
+        return RemoteProtocolError(f"the stream ended inside a message, after {len(rest)} bytes of it: {excerpt(rest)}")
+
+    def _fault(self, text: str) -> None:
+        """Remember a bad frame."""
+        if len(self.faults) < MAX_FAULTS_KEPT:
+            self.faults.append(RemoteProtocolError(text))
+        else:
+            self._faults_not_kept += 1
+
+    def _break(self, text: str) -> None:
+        """Remember a bad frame after which nothing on this stream can be trusted."""
+        self._fault(text)
+        self.broken = True
+        self.clear()
+
+    def _too_long(self, message: bytes) -> LocalProtocolError:
+        return LocalProtocolError(
+            f"the message has {len(message)} bytes and {self.name} framing carries {self.max_message}: "
+            "send it in pieces, or raise max_message on both sides"
+        )
+
+
+class Pieces:
+    """Bytes collected chunk by chunk, joined once: linear in time for any size of chunk.
+
+    Tiny chunks are merged now and then, so that memory stays below about twice the bytes held.
+    """
+
+    __slots__ = ("parts", "size")
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.size = 0
+
+    def add(self, piece: bytes) -> None:
+        parts = self.parts
+        parts.append(piece)
+        self.size += len(piece)
+        if (
+            len(parts) * 64 > self.size + 4096
+        ):  # grows with the size: each merge is paid for by the bytes since the last
+            parts[:] = [b"".join(parts)]
+
+    def peek(self) -> bytes:
+        return b"".join(self.parts)
+
+    def take(self) -> bytes:
+        """Return everything and be empty."""
+        whole = b"".join(self.parts)
+        self.clear()
+        return whole
+
+    def clear(self) -> None:
+        self.parts.clear()
+        self.size = 0
+
+
+def plain(message: object) -> bytes:
+    """Return a bytes-like message as plain, unchangeable bytes.
+
+    :raises TypeError: it is something else; the text names the mend.
+    """
+    if isinstance(message, (bytes, bytearray, memoryview)):
+        return bytes(message)
+    if isinstance(message, str):
+        raise TypeError("a message is bytes, not str: call .encode() on the text")
+    kind = type(message).__name__
+    raise TypeError(f"a message is bytes, not {kind}: make bytes of it first, for example with str(...).encode()")
+
+
+def excerpt(data: bytes) -> str:
+    """The first 16 bytes in hexadecimal, for error texts."""
+    return data[:16].hex(" ") + (" ..." if len(data) > 16 else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,8 @@ from leadscomm.entities.callback import Callback
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.stage import Stage
 from leadscomm.errors import ConnectionLost, EndpointError
+
+_log = logging.getLogger("leadscomm")
 
 
 class Client(Entity):
@@ -94,7 +97,9 @@ class Client(Entity):
                 connected = True
                 if not self._reconnect:
                     return
-            self._stopping.wait(self._delay(failures))
+            delay = self._delay(failures)
+            _log.info("connecting to %s again in %.1f s", endpoint, delay)
+            self._stopping.wait(delay)
 
     def _aim(self, server_address: str | None) -> Endpoint:
         if server_address is None or server_address == self._endpoint.host:
@@ -108,6 +113,7 @@ class Client(Entity):
 
     def _converse(self, connection: ConnectionBase, *, again: bool) -> None:
         """Run one connection from ``on_connect`` to ``on_disconnect``."""
+        _log.info("connected to %s", connection)
         stage = self._current = Stage(self, connection)
         self._send = stage.outbox.send
         self.joined(stage)

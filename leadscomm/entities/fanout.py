@@ -32,15 +32,21 @@ class FanOut(Outbox):
     def _alone(self, message: bytes) -> bool:
         return False
 
+    def catch_up(self) -> None:
+        """Hand out what waits, and wait for whoever is at it: then all of it is in every outbox."""
+        with self._writing:
+            self._write_out()
+
     def _write_out(self, patient: bool = False) -> None:
         framing = self._framing
-        while self._queue:
-            size = self._pending
-            batch = self._taken()
+        while count := len(self._queue):
+            batch = self._queue[:count]
             block = framing.encode_all(batch) if framing.joins else None
-            size = len(block) if block is not None else size
+            size = sum(map(len, batch)) + count
             for outbox, in_blocks in self._peers():
                 outbox.put(batch, block if in_blocks else None, size)
+            del self._queue[:count]  # not before: as long as it is not empty, senders to one peer know to catch up
+            self._pending = 0
 
 
 class _Everybody(Writer):

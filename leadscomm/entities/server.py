@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -52,7 +51,7 @@ class Server(Entity):
         self._listener: ListenerBase | None = None
         self._pool: ReaderPool | None = None
         self._opening: set[Stage] = set()
-        self._origins: Counter[str] = Counter()
+        self._origins: dict[Stage, str] = {}  # of those that max_per_address counts
         self._everybody = FanOut(self._framing.make(), self._outboxes)
 
     # Looking ---------------------------------------------------------------------------------------------------------
@@ -89,13 +88,10 @@ class Server(Entity):
 
         :raises ConnectionLost: it is not one of this server's, or not any more.
         """
-        for stage in self._stages:
-            if stage.connection is to:
-                stage.send(msg)
-                return
-        raise ConnectionLost(
-            f"{to} is no connection of this server, or has gone; server.connections() tells which there are"
-        )
+        stage = to.keeper
+        if not isinstance(stage, Stage) or stage.entity is not self:
+            raise ConnectionLost(f"{to} is no connection of this server; server.connections() tells which there are")
+        stage.send(msg)
 
     def remove_connection(self, connection: ConnectionBase) -> None:
         """Close a connection, if it is one of this server's."""
@@ -108,7 +104,7 @@ class Server(Entity):
 
     def equip(self, outbox: Outbox, flusher: Flusher | None) -> None:
         super().equip(outbox, flusher)
-        outbox.follow(self._everybody.queue, self._everybody.flush)
+        outbox.follow(self._everybody.queue, self._everybody.catch_up)
 
     # Running ---------------------------------------------------------------------------------------------------------
 
@@ -131,9 +127,10 @@ class Server(Entity):
             )
             if self._endpoint.exposed():
                 _log.warning(
-                    "anybody on other machines can reach %s: use tls://, or give both sides a key (key_file=, key_env=)",
+                    "anybody on other machines can reach %s: use tls://, or give both sides a key (key_file=)",
                     self.endpoint,
                 )
+            _log.info("%s listens", self.endpoint)
             if can_pool():
                 self._pool = ReaderPool(self.name, self._endpoint.options["max_connections"] + 2)
             self._ready.set()
@@ -179,7 +176,7 @@ class Server(Entity):
         with self._lock:
             self._opening.add(stage)
             if connection.origin is not None:
-                self._origins[connection.origin] += 1
+                self._origins[stage] = connection.origin
         try:
             stage.run_in(self._pool)
         except (OSError, RuntimeError) as error:  # no descriptor or no thread left
@@ -194,7 +191,7 @@ class Server(Entity):
         origin = connection.origin
         if len(self._stages) + len(self._opening) >= limits["max_connections"]:
             why = f"there are {limits['max_connections']} connections already (max_connections)"
-        elif origin is not None and self._origins[origin] >= limits["max_per_address"]:
+        elif origin is not None and list(self._origins.values()).count(origin) >= limits["max_per_address"]:
             why = f"there are {limits['max_per_address']} connections from {origin} already (max_per_address)"
         else:
             return False
@@ -209,13 +206,9 @@ class Server(Entity):
         super().joined(stage)
 
     def left(self, stage: Stage) -> None:
-        origin = stage.connection.origin
         with self._lock:
             self._opening.discard(stage)
-            if origin is not None:
-                self._origins[origin] -= 1
-                if self._origins[origin] <= 0:
-                    del self._origins[origin]
+            self._origins.pop(stage, None)
         super().left(stage)
 
     def _wind_up(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from abc import abstractmethod
@@ -18,6 +19,7 @@ from leadscomm.entities.service import Service
 from leadscomm.errors import CommTimeout, ConnectionLost, DeliveryError
 from leadscomm.protocol.framing import DatagramFraming
 
+_log = logging.getLogger("leadscomm")
 _NOTHING: Final[list[bytes]] = []
 DRAIN_TIMEOUT_S: Final = 5.0
 """How long a closed connection goes on sending what was sent before."""
@@ -97,8 +99,7 @@ class Stage(Task):
                 f"{entity.name}-{connection}"
             )  # its writing may block, so it blocks nobody else
         entity.equip(self.outbox, self._flusher)
-        if not self.foreign:
-            connection.keeper = self
+        connection.keeper = self
 
     # Where it is run -------------------------------------------------------------------------------------------------
 
@@ -151,6 +152,7 @@ class Stage(Task):
             self.entity.left(self)
             self.entity.fail(error)
             return False
+        _log.info("%s connected to %s", self.connection, self.entity.name)
         self.call(self.entity.callback.on_connect, self.entity, self.connection)
         self.entity.joined(self)
         return True
@@ -214,6 +216,7 @@ class Stage(Task):
         if self.ended:
             return
         self.ended = True
+        _log.info("%s disconnected from %s", self.connection, self.entity.name)
         self.call(self.entity.callback.on_disconnect, self.entity, self.connection)
         left = self._release()
         self.entity.left(self)

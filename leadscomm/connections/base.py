@@ -42,7 +42,20 @@ class ConnectionBase(Writer):
     :param framing: any other framing; ``separator`` is then not used.
     """
 
-    __slots__ = ("_ended", "_held", "_inbox", "_more", "_separator", "_shut", "_tail", "accepted", "framing", "keeper", "key", "outbox")
+    __slots__ = (
+        "_ended",
+        "_held",
+        "_inbox",
+        "_more",
+        "_separator",
+        "_shut",
+        "_tail",
+        "accepted",
+        "framing",
+        "keeper",
+        "key",
+        "outbox",
+    )
 
     def __init__(self, remainder: bytes = b"", separator: bytes = b";", *, framing: Framing | None = None) -> None:
         self.framing: Framing = SeparatorFraming(separator) if framing is None else framing
@@ -175,7 +188,11 @@ class ConnectionBase(Writer):
         while not self._inbox:
             if self.framing.faults:
                 raise self.framing.faults.pop(0)
-            if deadline is not None and not self.more() and not self._wait_readable(max(0.0, deadline - time.monotonic())):
+            if (
+                deadline is not None
+                and not self.more()
+                and not self._wait_readable(max(0.0, deadline - time.monotonic()))
+            ):
                 raise CommTimeout(f"nothing came from {self} for {timeout:g} s")
             try:
                 batch = self.read_batch()

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from leadscomm.connections.address import Address, is_loopback
 from leadscomm.connections.base import ConnectionBase, ListenerBase
 from leadscomm.connections.options import Option
 from leadscomm.errors import EndpointError
-from leadscomm.protocol.framing import FRAMINGS, FramingSpec, make_framing
+from leadscomm.protocol.framing import FramingSpec, framing_options
 
 DEFAULT_PORT: Final = 16900
 """LEADS's."""
@@ -109,7 +108,9 @@ class Endpoint(Address):
             text = f"tcp://127.0.0.1:{text}"
         scheme, found, rest = text.partition("://")
         if not found:
-            raise EndpointError(f"{text!r} is no endpoint: write a URL such as tcp://127.0.0.1:16900 or serial:///dev/ttyACM0")
+            raise EndpointError(
+                f"{text!r} is no endpoint: write a URL such as tcp://127.0.0.1:16900 or serial:///dev/ttyACM0"
+            )
         if scheme not in SCHEMES:
             raise EndpointError(f"{scheme}:// is not known; there are {', '.join(f'{s}://' for s in sorted(SCHEMES))}")
         place, _, query = rest.partition("?")
@@ -212,7 +213,9 @@ def _query(query: str, text: str) -> dict[str, Any]:
         if name in given:
             raise EndpointError(f"{text!r} gives {name} twice")
         if name == "key":
-            raise EndpointError("a key does not belong in a URL, where logs and process lists show it: use key_file= or key_env=")
+            raise EndpointError(
+                "a key does not belong in a URL, where logs and process lists show it: use key_file= or key_env="
+            )
         given[name] = value
     return given
 
@@ -235,11 +238,9 @@ def _framing(scheme: str, given: Mapping[str, Any]) -> tuple[FramingSpec, set[st
     name = str(given.get("framing", SCHEMES[scheme].framing))
     if "framing" not in given and "separator" in given and SCHEMES[scheme].framing != "separator":
         name = "separator"
-    make_framing(name) if name not in FRAMINGS else None  # names the known ones
-    accepted = set(inspect.signature(FRAMINGS[name]).parameters)
+    accepted = framing_options(name)
     mine = {option for option in given if option in accepted or option in _FRAMING_OPTIONS}
     spec = FramingSpec(name, {option: given[option] for option in mine})
-    spec.make()  # a wrong option is said now
     return spec, mine | ({"framing"} & given.keys())
 
 
@@ -248,4 +249,10 @@ def _text(name: str, value: Any) -> str:
         return str(int(value))
     if name == "mode":
         return f"{value:o}"
-    return value.decode("latin-1") if isinstance(value, bytes) else f"{value:g}" if isinstance(value, float) else str(value)
+    return (
+        value.decode("latin-1")
+        if isinstance(value, bytes)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )

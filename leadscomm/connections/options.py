@@ -81,7 +81,9 @@ def secret(value: Any) -> bytes:
 
 DELIVERY: Final[Mapping[str, Option]] = {
     "outbox": Option(OUTBOX_BYTES, size, "bytes that may wait for a peer that reads slowly"),
-    "overflow": Option("block", one_of(*POLICIES), "what happens beyond: block the sender, drop, or disconnect the peer"),
+    "overflow": Option(
+        "block", one_of(*POLICIES), "what happens beyond: block the sender, drop, or disconnect the peer"
+    ),
     "send_timeout": Option(SEND_TIMEOUT_S, seconds, "seconds that send waits for room in the outbox"),
 }
 LIMITS: Final[Mapping[str, Option]] = {
@@ -106,7 +108,9 @@ SPIN: Final[Mapping[str, Option]] = {
 TCP: Final[Mapping[str, Option]] = {
     "nodelay": Option(True, flag, "send small messages at once (TCP_NODELAY)"),
     "keepalive": Option(5.0, seconds, "seconds of silence before the system probes the peer's host; 0: never"),
-    "user_timeout": Option(15.0, seconds, "seconds that sent bytes may stay unacknowledged (Linux); 0: the system's default"),
+    "user_timeout": Option(
+        15.0, seconds, "seconds that sent bytes may stay unacknowledged (Linux); 0: the system's default"
+    ),
 }
 TLS: Final[Mapping[str, Option]] = {
     "cert": Option(None, str, "PEM file of this side's certificate"),
@@ -118,7 +122,11 @@ TLS: Final[Mapping[str, Option]] = {
 UNIX: Final[Mapping[str, Option]] = {"mode": Option(0o600, octal, "permissions of the socket file, octal")}
 UDP: Final[Mapping[str, Option]] = {
     "silence": Option(30.0, seconds, "seconds after which a silent peer counts as gone"),
-    "hold": Option(None, seconds, "client: seconds between empty datagrams that keep the server's memory of it; default silence / 3"),
+    "hold": Option(
+        None,
+        seconds,
+        "client: seconds between empty datagrams that keep the server's memory of it; default silence / 3",
+    ),
 }
 SERIAL: Final[Mapping[str, Option]] = {
     "baud": Option(9600, count, "bits a second"),
@@ -128,7 +136,11 @@ SERIAL: Final[Mapping[str, Option]] = {
     "rtscts": Option(False, flag, "hardware flow control by RTS and CTS"),
     "dsrdtr": Option(False, flag, "hardware flow control by DSR and DTR"),
     "xonxoff": Option(False, flag, "software flow control"),
-    "dtr": Option("on", one_of("on", "off", "keep"), "DTR when the port is opened; off spares an Arduino its reset where the system can"),
+    "dtr": Option(
+        "on",
+        one_of("on", "off", "keep"),
+        "DTR when the port is opened; off spares an Arduino its reset where the system can",
+    ),
     "rts": Option("on", one_of("on", "off", "keep"), "RTS when the port is opened"),
     "exclusive": Option(True, flag, "refuse a port that another program has open (and keep others out)"),
     "rs485": Option(False, flag, "half duplex: RTS switches the transceiver"),

@@ -212,7 +212,11 @@ def connect_unix(address: Address, deadline: float) -> ConnectionBase:
         return UnixConnection(sock, (address.path,), framing=address.framing.make())
     except OSError as error:
         sock.close()
-        mend = "is its server started?" if isinstance(error, (ConnectionRefusedError, FileNotFoundError)) else error.strerror
+        mend = (
+            "is its server started?"
+            if isinstance(error, (ConnectionRefusedError, FileNotFoundError))
+            else error.strerror
+        )
         raise ConnectFailed(f"unix:{address.path} cannot be opened: {mend}") from error
 
 
@@ -250,7 +254,12 @@ def tune(sock: socket.socket, options: Any) -> None:
     if options["keepalive"]:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         idle = max(1, round(options["keepalive"]))
-        for name, value in (("TCP_KEEPIDLE", idle), ("TCP_KEEPALIVE", idle), ("TCP_KEEPINTVL", max(1, idle // 3)), ("TCP_KEEPCNT", 3)):
+        for name, value in (
+            ("TCP_KEEPIDLE", idle),
+            ("TCP_KEEPALIVE", idle),
+            ("TCP_KEEPINTVL", max(1, idle // 3)),
+            ("TCP_KEEPCNT", 3),
+        ):
             if hasattr(socket, name):
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     if options["user_timeout"] and sys.platform == "linux":
@@ -258,7 +267,11 @@ def tune(sock: socket.socket, options: Any) -> None:
 
 
 def _dress(
-    sock: socket.socket, peer: tuple[Any, ...], address: Address, context: ssl.SSLContext | None, name: str | None = None
+    sock: socket.socket,
+    peer: tuple[Any, ...],
+    address: Address,
+    context: ssl.SSLContext | None,
+    name: str | None = None,
 ) -> ConnectionBase:
     """The connection of a connected socket; ``name`` is the server's, on the client's side."""
     framing = address.framing.make()

@@ -20,8 +20,8 @@ class Client(Entity):
     :param port: a port, or any endpoint that can be dialled.
     :param callback: what is told.
     :param separator: what ends each message, if the endpoint does not name another framing.
-    :param options: further options of the endpoint, by the names that they have in its URL. ``reconnect`` is on unless it is
-        switched off here or there.
+    :param options: further options of the endpoint, by the names that they have in its URL. ``reconnect`` is on
+        unless it is switched off here or there.
     :raises EndpointError: the endpoint or an option is wrong.
     """
 
@@ -101,7 +101,7 @@ class Client(Entity):
             return self._endpoint
         if self._named:
             raise EndpointError(
-                f"the client goes to {self._endpoint}, so it cannot go to {server_address!r}: leave the address out, or the host"
+                f"the client goes to {self._endpoint}, so it cannot go to {server_address!r}: leave one of them out"
             )
         self._endpoint = self._endpoint.at(host=server_address.strip("[]"))
         return self._endpoint

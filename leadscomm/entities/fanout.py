@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from leadscomm.connections.outbox import Outbox, Writer
+from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.writer import Writer
 from leadscomm.protocol.framing import Framing
 
 
@@ -24,7 +25,8 @@ class FanOut(Outbox):
 
     @property
     def queue(self) -> list[bytes]:
-        """What waits to be handed out; not empty means that ``flush`` is due before anything newer is sent to a peer."""
+        """What waits to be handed out; not empty means that ``flush`` is due before anything newer is sent to a
+        peer."""
         return self._queue
 
     def _alone(self, message: bytes) -> bool:

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase, ListenerBase
 from leadscomm.connections.endpoint import Endpoint, listen
-from leadscomm.connections.outbox import Flusher, Outbox
+from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.writer import Flusher
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.fanout import FanOut
@@ -76,7 +77,8 @@ class Server(Entity):
     # Sending ---------------------------------------------------------------------------------------------------------
 
     def broadcast(self, msg: bytes) -> None:
-        """Send a message to every connection. Waits for nobody: a peer that does not read is dealt with by ``overflow``.
+        """Send a message to every connection. Waits for nobody: a peer that does not read is dealt with by
+        ``overflow``.
 
         :raises LocalProtocolError: the framing cannot carry it; nobody was sent anything.
         """
@@ -116,7 +118,8 @@ class Server(Entity):
     def run(self, max_connection: int | None = None) -> None:
         """Listen and accept until :meth:`close`.
 
-        :param max_connection: for programs written for LEADS; there it limits nothing, and here ``max_connections`` does.
+        :param max_connection: for programs written for LEADS; there it limits nothing, and here ``max_connections``
+            does.
         """
         self._key = self._endpoint.key()
         listener = listen(self._endpoint)
@@ -128,7 +131,7 @@ class Server(Entity):
             )
             if self._endpoint.exposed():
                 _log.warning(
-                    "%s can be reached from other machines by anybody: use tls://, or give both sides a key (key_file=, key_env=)",
+                    "anybody on other machines can reach %s: use tls://, or give both sides a key (key_file=, key_env=)",
                     self.endpoint,
                 )
             if can_pool():
@@ -159,7 +162,7 @@ class Server(Entity):
     def _could_not_accept(self, error: OSError) -> None:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
             failure = CommError(
-                f"no connection can be accepted at the moment ({error.strerror}); it goes on when one ends. Raise `ulimit -n`"
+                f"no connection can be accepted at the moment ({error.strerror}); raise `ulimit -n`, or close some"
             )
             failure.__cause__ = error
             self.fail(failure)

@@ -4,22 +4,60 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from leadscomm.connections.base import LINGER_S, ConnectionBase
-from leadscomm.connections.outbox import Outbox, Writer, here
+from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.writer import Flusher, Writer, here
+from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.readers import ReaderPool, Task
+from leadscomm.entities.service import Service
 from leadscomm.errors import CommTimeout, ConnectionLost, DeliveryError
 from leadscomm.protocol.framing import DatagramFraming
-
-if TYPE_CHECKING:
-    from leadscomm.entities.entity import Entity
 
 _NOTHING: Final[list[bytes]] = []
 DRAIN_TIMEOUT_S: Final = 5.0
 """How long a closed connection goes on sending what was sent before."""
+
+
+class Owner(Service):
+    """A service on whose behalf connections are run; what they need of it."""
+
+    callback: Callback
+    flusher: FlusherThread
+    handshake_timeout: float = 5.0
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What its threads are called."""
+
+    @abstractmethod
+    def equip(self, outbox: Outbox, flusher: Flusher | None) -> None:
+        """Set up the outbox of a connection; ``flusher`` instead of the common one, if given."""
+
+    @abstractmethod
+    def joined(self, stage: Stage) -> None:
+        """A connection was announced to the callbacks."""
+
+    @abstractmethod
+    def left(self, stage: Stage) -> None:
+        """A connection has ended."""
+
+    @abstractmethod
+    def call(self, callback: Callable[..., None], *args: Any, stage: Stage | None = None) -> None:
+        """Call one callback in this thread; what it raises reaches ``on_fail``."""
+
+    @abstractmethod
+    def raised(self, error: BaseException, stage: Stage | None) -> None:
+        """A callback raised."""
+
+    @abstractmethod
+    def fail(self, error: Exception, stage: Stage | None = None) -> None:
+        """Tell ``on_fail`` in this thread."""
 
 
 class Stage(Task):
@@ -42,7 +80,7 @@ class Stage(Task):
         "outbox",
     )
 
-    def __init__(self, entity: Entity, connection: ConnectionBase) -> None:
+    def __init__(self, entity: Owner, connection: ConnectionBase) -> None:
         super().__init__()
         self.entity = entity
         self.connection = connection

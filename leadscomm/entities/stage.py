@@ -126,10 +126,14 @@ class Stage(Task):
             while not self.ended:
                 self._step()
         except BaseException:  # Ctrl-C in the main thread
-            self.close()
-            while not self.ended:
-                self._step()
+            self.conclude()
             raise
+
+    def conclude(self) -> None:
+        """Close it and run it to its end, in the thread that ran it."""
+        self.close()
+        while not self.ended:
+            self._step()
 
     def ready(self, ending: bool) -> None:
         """What the pool calls when there is something to read."""

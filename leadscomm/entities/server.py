@@ -194,8 +194,9 @@ class Server(Entity):
             why = f"there are {limits['max_per_address']} connections from {origin} already (max_per_address)"
         else:
             return False
-        connection.abort()
-        connection._close()
+        connection.disconnect()  # a LEADS client that is not told goodbye never notices
+        connection.shut_sending()
+        connection.finish()
         self.fail(CommError(f"{connection} was turned away: {why}; raise it, or close some"))
         return True
 

@@ -82,7 +82,7 @@ class Framing(ABC):
 
     def clear(self) -> None:
         """Forget the remainder. Faults and `broken` stay."""
-        return None  # nothing is held back
+        return  # nothing is held back
 
     def take_faults(self) -> list[RemoteProtocolError]:
         """Return the bad frames seen since the last call and forget them.

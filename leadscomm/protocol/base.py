@@ -103,18 +103,18 @@ class Framing(ABC):
             return None
         return RemoteProtocolError(f"the stream ended inside a message, after {len(rest)} bytes of it: {excerpt(rest)}")
 
-    def _fault(self, text: str) -> None:
-        """Remember a bad frame."""
+    def add_fault(self, text: str, *, broken: bool = False) -> None:
+        """Remember a bad frame; called by `feed`.
+
+        :param broken: nothing behind the bad frame can be trusted: the remainder is forgotten and `broken` set.
+        """
         if len(self.faults) < MAX_FAULTS_KEPT:
             self.faults.append(RemoteProtocolError(text))
         else:
             self._faults_not_kept += 1
-
-    def _break(self, text: str) -> None:
-        """Remember a bad frame after which nothing on this stream can be trusted."""
-        self._fault(text)
-        self.broken = True
-        self.clear()
+        if broken:
+            self.broken = True
+            self.clear()
 
     def _too_long(self, message: bytes) -> LocalProtocolError:
         return LocalProtocolError(
@@ -139,9 +139,8 @@ class Pieces:
         parts = self.parts
         parts.append(piece)
         self.size += len(piece)
-        if (
-            len(parts) * 64 > self.size + 4096
-        ):  # grows with the size: each merge is paid for by the bytes since the last
+        # The threshold grows with the size: a merge is paid for by the many small pieces since the last one.
+        if len(parts) * 64 > self.size + 4096:
             parts[:] = [b"".join(parts)]
 
     def peek(self) -> bytes:

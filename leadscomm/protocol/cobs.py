@@ -174,16 +174,16 @@ class CobsFraming(Framing):
         if len(frame) > self._longest_frame or (body is not None and len(body) - size > self.max_message):
             self._refuse_long(frame)
         elif body is None:
-            self._fault(f"a frame of {len(frame)} bytes is not COBS: {excerpt(frame)}")
+            self.add_fault(f"a frame of {len(frame)} bytes is not COBS: {excerpt(frame)}")
         elif len(body) < size:
-            self._fault(f"a frame of {len(body)} bytes is shorter than its {self.crc}: {excerpt(body)}")
+            self.add_fault(f"a frame of {len(body)} bytes is shorter than its {self.crc}: {excerpt(body)}")
         else:
             expected, received = self._wire(body[:-size]).hex(), body[-size:].hex()
-            self._fault(
+            self.add_fault(
                 f"a message of {len(body) - size} bytes came with {self.crc} {received} instead of {expected}: "
                 f"{excerpt(body)}"
             )
 
     def _refuse_long(self, frame: bytes) -> None:
         seen = excerpt(frame[: self._longest_frame + 1])
-        self._fault(f"a frame holds more than {self.max_message} bytes (max_message), it begins with {seen}")
+        self.add_fault(f"a frame holds more than {self.max_message} bytes (max_message), it begins with {seen}")

@@ -87,9 +87,10 @@ class _MarkedFraming(Framing):
 
     def _refuse_long(self, seen: bytes) -> None:
         begins = excerpt(seen[: self.max_message + 1])
-        self._break(
+        self.add_fault(
             f"no {self._mark!r} within {self.max_message} bytes (max_message), the message begins with {begins}: "
-            f"does the peer use {self.name} framing, with the same {self._words}?"
+            f"does the peer use {self.name} framing, with the same {self._words}?",
+            broken=True,
         )
 
 

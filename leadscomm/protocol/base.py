@@ -162,22 +162,21 @@ _LONG = 512
 
 
 def split(data: bytes, mark: bytes) -> list[bytes]:
-    """Do what ``data.split(mark)`` does, several times as fast where the pieces are long.
+    """Do what ``data.split(mark)`` does, several times as fast where the mark is one byte and the pieces are long.
 
-    A split looks at every byte, a find skips to the mark at the speed of memory but costs 200 ns a piece.
+    A split looks at every byte. A find skips to one byte at the speed of memory, but costs 200 ns a piece.
     """
-    if len(data) < _LONG:
+    if len(data) < _LONG or len(mark) > 1:
         return data.split(mark)
-    width = len(mark)
     found = data.find(mark)
-    second = data.find(mark, found + width) if found >= 0 else -1
+    second = data.find(mark, found + 1) if found >= 0 else -1
     if 0 <= second < found + _LONG:  # the first piece tells nothing: often it is the end of a message
         return data.split(mark)
     pieces: list[bytes] = []
     at = 0
     while found >= 0:
         pieces.append(data[at:found])
-        at = found + width
+        at = found + 1
         found = data.find(mark, at)
         if 0 <= found < at + _LONG:
             return pieces + data[at:].split(mark)

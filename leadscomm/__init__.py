@@ -1,1 +1,70 @@
-"""leadscomm."""
+"""leadscomm: callback-driven connections between hosts and devices.
+
+>>> from leadscomm import Callback, create_server, start_server
+"""
+
+from leadscomm.api import create_client, create_server, start_client, start_server
+from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.endpoint import Endpoint, Scheme, connect, listen, register_scheme
+from leadscomm.connections.tcp import TcpConnection as Connection
+from leadscomm.entities.callback import Callback, CallbackChain
+from leadscomm.entities.client import Client
+from leadscomm.entities.entity import Entity
+from leadscomm.entities.server import Server
+from leadscomm.entities.service import Service
+from leadscomm.errors import (
+    AuthenticationFailed,
+    CommError,
+    CommTimeout,
+    ConnectFailed,
+    ConnectionLost,
+    DeliveryError,
+    EndpointError,
+    LocalProtocolError,
+    MissingExtra,
+    OutboxFull,
+    ProtocolError,
+    RemoteProtocolError,
+    ServiceError,
+)
+from leadscomm.log import L
+from leadscomm.protocol.framing import Framing, register_framing
+from leadscomm.version import __version__
+
+__all__ = [
+    "AuthenticationFailed",
+    "Callback",
+    "CallbackChain",
+    "Client",
+    "CommError",
+    "CommTimeout",
+    "ConnectFailed",
+    "Connection",
+    "ConnectionBase",
+    "ConnectionLost",
+    "DeliveryError",
+    "Endpoint",
+    "EndpointError",
+    "Entity",
+    "Framing",
+    "L",
+    "ListenerBase",
+    "LocalProtocolError",
+    "MissingExtra",
+    "OutboxFull",
+    "ProtocolError",
+    "RemoteProtocolError",
+    "Scheme",
+    "Server",
+    "Service",
+    "ServiceError",
+    "__version__",
+    "connect",
+    "create_client",
+    "create_server",
+    "listen",
+    "register_framing",
+    "register_scheme",
+    "start_client",
+    "start_server",
+]

@@ -36,6 +36,9 @@ class Framing(ABC):
     farewell: bytes | None = None
     """The payload that says "I am leaving" in this framing, or None: then only the end of the stream says it."""
 
+    joins: ClassVar[bool] = True
+    """Whether frames may share a write: False where the transport keeps the bounds, as UDP does."""
+
     def __init__(self, max_message: int = DEFAULT_MAX_MESSAGE) -> None:
         if max_message < 1:
             raise EndpointError(f"max_message={max_message} leaves room for no message: give 1 or more bytes")

@@ -118,6 +118,7 @@ class DatagramFraming(Framing):
     """
 
     name = "datagram"
+    joins = False
 
     def __init__(self, max_message: int = MAX_DATAGRAM) -> None:
         super().__init__(max_message)

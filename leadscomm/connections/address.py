@@ -1,0 +1,68 @@
+"""What a transport is told: where to talk, and how."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from leadscomm.errors import EndpointError
+from leadscomm.protocol.framing import FramingSpec
+
+
+@dataclass(frozen=True)
+class Address:
+    """An endpoint after parsing.
+
+    :ivar host: a name or an IP address, without brackets; "" where the scheme has none.
+    :ivar port: 0 where the scheme has none, or for "any free one".
+    :ivar path: a file, a device or a name, for the schemes that have one.
+    :ivar options: every option of the scheme by name, with its default where it was not given.
+    :ivar framing: makes the framing of each connection.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    framing: FramingSpec
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def key(self) -> bytes | None:
+        """The pre-shared key: given in Python, or read from ``key_file`` or the environment variable ``key_env``.
+
+        :raises EndpointError: it cannot be read, or is shorter than 16 bytes.
+        """
+        key: bytes | None = self.options.get("key")
+        where = "key"
+        if path := self.options.get("key_file"):
+            where = f"key_file={path}"
+            try:
+                with open(path, "rb") as file:
+                    key = file.read(4096).strip()
+            except OSError as error:
+                raise EndpointError(f"the key cannot be read from {where}: {error.strerror}") from error
+        elif name := self.options.get("key_env"):
+            where = f"key_env={name}"
+            if name not in os.environ:
+                raise EndpointError(f"{where}: there is no environment variable {name}; set it to the key")
+            key = os.environ[name].encode()
+        if key is not None and len(key) < 16:
+            raise EndpointError(
+                f"{where}: a key of {len(key)} bytes is too short; use 16 or more, such as `openssl rand -hex 32` makes"
+            )
+        return key
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs on this machine can reach ``host``."""
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

@@ -1,0 +1,343 @@
+"""The stream parser: bytes from one peer become messages, messages become bytes.
+
+A transport of ours writes ``_read``, ``_write`` and ``_close`` (and ``fileno``, if it can be polled) and gets
+everything else from here. A connection written in LEADS's shape writes ``receive``, ``send``, ``closed`` and
+``close`` itself, with ``use_remainder``, ``with_remainder`` and ``drop_remainder`` to help.
+:class:`~leadscomm.Server` and :class:`~leadscomm.Client` run both.
+
+A connection owns one handle of the operating system and no thread.
+"""
+
+from __future__ import annotations
+
+import select
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Final, Protocol
+
+from leadscomm.connections.keyed import authenticate
+from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.outbox_leads import outbox_for
+from leadscomm.connections.writer import Writer
+from leadscomm.errors import CommTimeout
+from leadscomm.protocol.framing import Framing, SeparatorFraming
+
+CHUNK_BYTES: Final = 64 * 1024
+"""How much is read at a time. ``recv`` of more than 128 KiB is several times slower."""
+LINGER_S: Final = 1.0
+"""How long a closed connection goes on reading (and discarding) so that its last bytes reach a peer that is still
+sending."""
+
+
+class Keeper(Protocol):
+    """Who runs a connection on behalf of an entity."""
+
+    def closing(self) -> None:
+        """The connection is being closed here; finish the conversation. Any thread; does not block."""
+
+
+class ConnectionBase(Writer):
+    """One conversation with one peer.
+
+    :param remainder: bytes of the stream that were read before this connection took over.
+    :param separator: what ends each message on the LEADS wire.
+    :param framing: any other framing; ``separator`` is then not used.
+    """
+
+    __slots__ = (
+        "_ended",
+        "_held",
+        "_inbox",
+        "_more",
+        "_separator",
+        "_shut",
+        "_tail",
+        "accepted",
+        "framing",
+        "keeper",
+        "key",
+        "outbox",
+    )
+
+    def __init__(self, remainder: bytes = b"", separator: bytes = b";", *, framing: Framing | None = None) -> None:
+        self.framing: Framing = SeparatorFraming(separator) if framing is None else framing
+        self.outbox: Outbox = outbox_for(self, self.framing)
+        self.keeper: Keeper | None = None
+        self.key: bytes | None = None
+        """A key that the peer must hold too; asked for by :meth:`open`."""
+        self.accepted = False
+        """Whether a listener accepted it, and not we dialled it."""
+        self._separator = separator
+        self._held = b""  # whole messages, for the helpers in LEADS's shape
+        self._tail = b""  # what follows them
+        self._inbox: deque[bytes] | None = None
+        self._ended = False  # the peer said goodbye, or its stream ended
+        self._more = False  # the last _read may have left something behind
+        self._shut = False  # close() was called
+        if remainder and type(self).receive is ConnectionBase.receive:
+            self._inbox = deque(self.framing.feed(remainder))
+        elif remainder:
+            self._remainder = remainder
+
+    def __str__(self) -> str:
+        """The peer, for people: ``host:port`` where there is one."""
+        return type(self).__name__
+
+    # What a transport writes -----------------------------------------------------------------------------------------
+
+    def _read(self) -> bytes | None:
+        """Read some bytes; wait for them unless the transport was set not to.
+
+        :return: bytes, perhaps none; None at the end of the stream.
+        :raises BlockingIOError: nothing is there and it may not wait.
+        :raises OSError: the transport failed.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must write _read(), or receive() as in LEADS")
+
+    def _write(self, data: bytes | memoryview) -> int:
+        raise NotImplementedError(f"{type(self).__name__} must write _write(), or send() as in LEADS")
+
+    def _close(self) -> None:
+        """Release the handle. Called once, by the thread that read last."""
+
+    def set_blocking(self, blocking: bool) -> None:
+        """Whether ``_read`` waits. Only for transports with a :meth:`fileno`."""
+
+    def abort(self) -> None:
+        """End the conversation at once: what is queued is lost, and the thread in ``_read`` finds the end. Any
+        thread."""
+
+    def shut_sending(self) -> None:
+        """Tell the peer that nothing more comes, if the transport can; otherwise :meth:`abort`. Any thread."""
+        self.abort()
+
+    def open(self, deadline: float) -> None:
+        """Finish what has to be said before the first message (TLS, keys). ``deadline`` as ``time.monotonic()`` counts.
+
+        :raises AuthenticationFailed: a key or a certificate does not fit.
+        :raises CommTimeout: the peer did not finish in time.
+        """
+        if self.key is not None:
+            unused = authenticate(self, self.key, server=self.accepted, deadline=deadline)
+            if unused:
+                self._inbox = deque(self.framing.feed(unused))
+
+    @property
+    def origin(self) -> str | None:
+        """What ``max_per_address`` counts; None where it does not apply (loopback, Unix, a cable)."""
+        return None
+
+    def _wait_readable(self, timeout: float | None) -> bool:
+        return wait_for(self.fileno(), timeout)
+
+    def _wait_writable(self, timeout: float) -> bool:
+        return wait_for(self.fileno(), timeout, writable=True)
+
+    # Receiving -------------------------------------------------------------------------------------------------------
+
+    def read_batch(self) -> list[bytes] | None:
+        """Read once; return every message that is now whole, or None at the end. The reading thread only.
+
+        Bad frames are left in ``framing.faults``.
+
+        :raises OSError: as ``_read``.
+        """
+        if self._ended:
+            return None
+        data = self._read()
+        if data is None:
+            self._end()
+            return None
+        framing = self.framing
+        messages = framing.feed(data)
+        if framing.farewell is not None and framing.farewell in messages:
+            del messages[messages.index(framing.farewell) :]
+            framing.clear()
+            self._ended = True
+        elif framing.broken:
+            self._ended = True
+        return messages
+
+    def _end(self) -> None:
+        self._ended = True
+        truncated = self.framing.finish()
+        if truncated is not None:
+            self.framing.faults.append(truncated)
+
+    def unread(self) -> list[bytes]:
+        """Take the messages that :meth:`receive` had read beyond the one it returned."""
+        messages, self._inbox = list(self._inbox or ()), None
+        return messages
+
+    def more(self) -> bool:
+        """Whether another :meth:`read_batch` may find something without waiting for the peer."""
+        return self._more or self._ended
+
+    def receive(self, timeout: float | None = None) -> bytes | None:
+        """Receive one message. For connections that no entity runs.
+
+        :param timeout: seconds; None waits for ever.
+        :return: the message; None when the peer is gone.
+        :raises CommTimeout: nothing came in time.
+        :raises RemoteProtocolError: the peer sent what the framing does not allow. Messages before it were received.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if self._inbox is None:
+            self._inbox = deque()
+        while not self._inbox:
+            if self.framing.faults:
+                raise self.framing.faults.pop(0)
+            if (
+                deadline is not None
+                and not self.more()
+                and not self._wait_readable(max(0.0, deadline - time.monotonic()))
+            ):
+                raise CommTimeout(f"nothing came from {self} for {timeout:g} s")
+            try:
+                batch = self.read_batch()
+            except BlockingIOError:
+                self._more = False
+                continue
+            except OSError:
+                self._end()
+                batch = None
+            if batch is None and not self.framing.faults:
+                return None
+            self._inbox.extend(batch or ())
+        return self._inbox.popleft()
+
+    # Sending and closing ---------------------------------------------------------------------------------------------
+
+    def send(self, message: bytes) -> None:
+        """Send one message. Any thread.
+
+        :raises LocalProtocolError: the framing cannot carry it; nothing was sent.
+        :raises ConnectionLost: the conversation is over.
+        :raises OutboxFull: the peer does not take it (see ``send_timeout`` and ``outbox``).
+        """
+        self.outbox.send(message)
+
+    def disconnect(self) -> None:
+        """Say goodbye, where the framing has a word for it; the peer then closes. Nothing can be sent after it."""
+        farewell = self.framing.farewell
+        self.outbox.send_last(b"" if farewell is None else self.framing.encode_all([farewell]))
+
+    def closed(self) -> bool:
+        """Whether this side has closed the conversation."""
+        return self._shut
+
+    def close(self) -> None:
+        """Send what is queued, say goodbye and close. Any thread, any number of times.
+
+        For a connection that an entity runs this returns at once and the entity does the rest; otherwise it waits for
+        the peer, at most ``send_timeout`` seconds for what is queued and :data:`LINGER_S` for its answer.
+        """
+        if self._shut:
+            return
+        self._shut = True
+        if self.keeper is not None:
+            self.keeper.closing()
+            return
+        self.disconnect()
+        self.outbox.drain(self.outbox.timeout)
+        self.shut_sending()
+        self._discard(time.monotonic() + LINGER_S)
+        self.outbox.abandon()
+        self._close()
+
+    def _discard(self, deadline: float) -> None:
+        """Read until the peer has closed too: closing with bytes unread would reset what the peer has not read yet."""
+        try:
+            while not self._ended and self._wait_readable(max(0.0, deadline - time.monotonic())):
+                if self.read_batch() is None:
+                    break
+        except (OSError, ValueError):
+            pass
+
+    def finish(self) -> list[bytes]:
+        """Release the handle after the end; return the messages that were accepted and not sent. The reading thread
+        only."""
+        if self._ended and not self._shut and self.framing.farewell is not None:
+            self.disconnect()  # LEADS answers a goodbye with one
+        self._shut = True
+        left = self.outbox.abandon()
+        self._close()
+        return left
+
+    # LEADS's shape ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _remainder(self) -> bytes:
+        """The whole messages that wait to be used. What follows them is kept apart, so that no part of a message gets
+        out."""
+        return self._held
+
+    @_remainder.setter
+    def _remainder(self, remainder: bytes) -> None:
+        cut = remainder.rfind(self._separator)
+        cut = cut + len(self._separator) if cut >= 0 else 0
+        self._held, self._tail = remainder[:cut], remainder[cut:]
+
+    def drop_remainder(self) -> None:
+        """Forget what was read and not used."""
+        self._held = self._tail = b""
+
+    def use_remainder(self) -> bytes:
+        """Take the first whole message of the remainder.
+
+        :raises CommTimeout: there is none; read on.
+        """
+        message, found, self._held = self._held.partition(self._separator)
+        if not found:
+            raise CommTimeout("no whole message has been read yet")
+        return message
+
+    def with_remainder(self, msg: bytes) -> bytes:
+        """Take the first message of what was read, and keep the rest.
+
+        :param msg: what was just read.
+        :raises CommTimeout: there is no whole message yet; what was read is kept.
+        """
+        self._remainder = self._held + self._tail + msg
+        return self.use_remainder()
+
+
+class ListenerBase(ABC):
+    """Accepts conversations."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def accept(self) -> ConnectionBase | None:
+        """Wait for the next peer; None once the listener was closed.
+
+        :raises OSError: this one could not be accepted; calling again is right.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop listening and release the handle; a waiting :meth:`accept` returns None. Any thread."""
+
+    def port(self) -> int:
+        """The number that peers connect to; 0 where there is none."""
+        return 0
+
+    def release(self) -> None:
+        """Free what only the accepting thread may free. Called by it after :meth:`accept` returned None."""
+
+
+def wait_for(fd: int | None, timeout: float | None, *, writable: bool = False) -> bool:
+    """Wait until ``fd`` can be read (or written), at most ``timeout`` seconds; whether it can.
+
+    :raises OSError: the handle is closed, or is none that can be waited for.
+    """
+    if fd is None or fd < 0:
+        raise OSError("the connection is closed, or its transport cannot be waited for")
+    if sys.platform == "win32":
+        sets: tuple[list[int], list[int]] = ([], [fd]) if writable else ([fd], [])
+        return any(select.select(*sets, [], timeout))
+    poller = select.poll()
+    poller.register(fd, select.POLLOUT if writable else select.POLLIN)
+    return bool(poller.poll(None if timeout is None else timeout * 1000))

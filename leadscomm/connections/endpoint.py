@@ -1,0 +1,259 @@
+"""Endpoints: URLs that say where and how to talk, and the one table of schemes.
+
+``tcp://127.0.0.1:16900?framing=cobs``, ``tls://host:16900?ca=ca.pem``, ``udp://:16900``, ``unix:///run/arm.sock``,
+``serial:///dev/ttyACM0?baud=115200``, ``serial://auto?identity=WSC``, ``loop://name``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from leadscomm.connections import options as groups
+from leadscomm.connections.address import Address, is_loopback
+from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.options import Option
+from leadscomm.errors import EndpointError
+from leadscomm.protocol.framing import FramingSpec, framing_options
+
+DEFAULT_PORT: Final = 16900
+"""LEADS's."""
+_FRAMING_OPTIONS: Final = ("separator", "crc", "max_message")
+
+Connect = Callable[[Address, float], ConnectionBase]
+Listen = Callable[[Address], ListenerBase]
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How to open the endpoints of one scheme.
+
+    :ivar connect: ``(address, deadline) -> connection``, or ``"module:name"`` of it, imported at first use.
+    :ivar listen: ``(address) -> listener`` likewise; None where nobody can be waited for.
+    :ivar framing: what cuts the stream into messages unless ``framing=`` says otherwise.
+    :ivar options: beside those that every scheme has.
+    :ivar place: ``"host"`` for host and port, ``"path"`` for everything between ``://`` and ``?``.
+    :ivar connection: the connection's class, for those who want to look: ``"module:name"``.
+    """
+
+    connect: Connect | str
+    listen: Listen | str | None = None
+    framing: str = "separator"
+    options: Mapping[str, Option] = field(default_factory=dict)
+    place: str = "host"
+
+
+_ALL: Final = {**groups.DELIVERY, **groups.LIMITS, **groups.DIALLING}
+_HERE: Final = "leadscomm.connections"
+SCHEMES: Final[dict[str, Scheme]] = {
+    "tcp": Scheme(
+        f"{_HERE}.tcp:connect_tcp", f"{_HERE}.tcp:listen_tcp", options={**groups.TCP, **groups.KEYS, **groups.SPIN}
+    ),
+    "tls": Scheme(
+        f"{_HERE}.tcp:connect_tcp",
+        f"{_HERE}.tcp:listen_tcp",
+        options={**groups.TCP, **groups.TLS, **groups.KEYS, **groups.SPIN},
+    ),
+    "udp": Scheme(f"{_HERE}.udp:connect_udp", f"{_HERE}.udp:listen_udp", "datagram", groups.UDP),
+    "unix": Scheme(
+        f"{_HERE}.tcp:connect_unix",
+        f"{_HERE}.tcp:listen_unix",
+        options={**groups.UNIX, **groups.KEYS, **groups.SPIN},
+        place="path",
+    ),
+    "serial": Scheme(
+        f"{_HERE}.serial:connect_serial",
+        f"{_HERE}.serial:listen_serial",
+        options={**groups.SERIAL, **groups.KEYS},
+        place="path",
+    ),
+    "loop": Scheme(f"{_HERE}.loop:connect_loop", f"{_HERE}.loop:listen_loop", options=groups.KEYS, place="path"),
+}
+
+
+def register_scheme(name: str, scheme: Scheme) -> None:
+    """Add a scheme of one's own, or replace one. Its endpoints then work wherever an endpoint does."""
+    if not name.isidentifier() or not name.islower():
+        raise EndpointError(f"{name!r} cannot be a scheme: use lower-case letters")
+    SCHEMES[name] = scheme
+
+
+@dataclass(frozen=True)
+class Endpoint(Address):
+    """Where and how to talk. Made by :meth:`parse`; written back by ``str()``, without the key.
+
+    :ivar given: the options that were given, of those in ``options``.
+    """
+
+    given: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str | int | Endpoint, /, **options: Any) -> Endpoint:
+        """Read an endpoint.
+
+        :param text: a URL; or a port, which stands for ``tcp://127.0.0.1:port``.
+        :param options: further options, by the names that they have in URLs; they come before those of the URL. None
+            is "not given".
+        :raises EndpointError: it cannot be right; the text names what can.
+        """
+        more = {name: value for name, value in options.items() if value is not None}
+        if isinstance(text, Endpoint):
+            return cls._make(text.scheme, text.host, text.port, text.path, {**text._given(), **more})
+        if isinstance(text, bool) or not isinstance(text, (int, str)):
+            raise EndpointError(f"an endpoint is a URL or a port number, not {type(text).__name__}")
+        if isinstance(text, int) or text.isdecimal():
+            text = f"tcp://127.0.0.1:{text}"
+        scheme, found, rest = text.partition("://")
+        if not found:
+            raise EndpointError(
+                f"{text!r} is no endpoint: write a URL such as tcp://127.0.0.1:16900 or serial:///dev/ttyACM0"
+            )
+        if scheme not in SCHEMES:
+            raise EndpointError(f"{scheme}:// is not known; there are {', '.join(f'{s}://' for s in sorted(SCHEMES))}")
+        place, _, query = rest.partition("?")
+        given = _query(query, text)
+        if SCHEMES[scheme].place == "path":
+            return cls._make(scheme, "", 0, place, {**given, **more})
+        host, port = _host_and_port(scheme, place, text)
+        host = more.pop("host", host)
+        return cls._make(scheme, host, port, "", {**given, **more})
+
+    @classmethod
+    def _make(cls, scheme: str, host: str, port: int, path: str, given: dict[str, Any]) -> Endpoint:
+        table = {**_ALL, **SCHEMES[scheme].options}
+        framing, ours = _framing(scheme, given)
+        for name in given.keys() - ours:
+            if name not in table:
+                known = ", ".join(sorted({*table, "framing", *_FRAMING_OPTIONS} - {"key"}))
+                raise EndpointError(f"{scheme}:// has no option {name!r}; it has {known}")
+        values = {name: option.default for name, option in table.items()}
+        for name in given.keys() - ours:
+            try:
+                values[name] = table[name].read(given[name])
+            except (ValueError, TypeError) as error:
+                raise EndpointError(f"{name}={given[name]!r} cannot be right ({table[name].help}): {error}") from error
+        values.update((name, given[name]) for name in ours)
+        return cls(scheme, host, port, path, framing, values, tuple(given))
+
+    def _given(self) -> dict[str, Any]:
+        return {name: self.options[name] for name in self.given}
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        place = self.path if SCHEMES[self.scheme].place == "path" else f"{host}:{self.port}"
+        shown = ((name, _text(name, value)) for name, value in self._given().items() if name != "key")
+        query = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in shown)
+        return f"{self.scheme}://{place}" + (f"?{query}" if query else "")
+
+    __repr__ = __str__
+
+    def at(self, *, host: str | None = None, port: int | None = None) -> Endpoint:
+        """The same at another host or port."""
+        return replace(self, host=self.host if host is None else host, port=self.port if port is None else port)
+
+    def exposed(self) -> bool:
+        """Whether others than this machine's programs can reach it, without TLS and without a key."""
+        if self.scheme == "tls" or SCHEMES[self.scheme].place == "path" or is_loopback(self.host):
+            return False
+        return not any(self.options.get(name) for name in groups.KEYS)
+
+
+def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **options: Any) -> ConnectionBase:
+    """Open a connection, with everything that precedes the first message. It is then used by ``send`` and ``receive``.
+
+    :param timeout: seconds; the option ``connect_timeout`` unless given.
+    :raises EndpointError: the endpoint or an option is wrong.
+    :raises ConnectFailed: it could not be opened; the text says why and what to do.
+    """
+    parsed = Endpoint.parse(endpoint, **options)
+    deadline = time.monotonic() + (parsed.options["connect_timeout"] if timeout is None else timeout)
+    dial: Connect = _load(SCHEMES[parsed.scheme].connect)
+    key = parsed.key()
+    connection = dial(parsed, deadline)
+    try:
+        connection.key = key
+        connection.outbox.timeout = parsed.options["send_timeout"]
+        connection.open(deadline)
+    except BaseException:
+        connection.abort()
+        connection._close()
+        raise
+    return connection
+
+
+def listen(endpoint: str | int | Endpoint, **options: Any) -> ListenerBase:
+    """Listen on an endpoint.
+
+    Accepted connections have not said anything yet: who accepts them sets ``key`` and calls ``open``.
+
+    :raises EndpointError: the endpoint or an option is wrong, or nobody can be waited for there.
+    :raises ConnectFailed: it cannot be listened on; the text says why and what to do.
+    """
+    parsed = Endpoint.parse(endpoint, **options)
+    accepts = SCHEMES[parsed.scheme].listen
+    if accepts is None:
+        raise EndpointError(f"{parsed.scheme}:// can only be dialled; start a client on it")
+    bind: Listen = _load(accepts)
+    return bind(parsed)
+
+
+def _load(target: Any) -> Any:
+    if not isinstance(target, str):
+        return target
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _query(query: str, text: str) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name in given:
+            raise EndpointError(f"{text!r} gives {name} twice")
+        if name == "key":
+            raise EndpointError(
+                "a key does not belong in a URL, where logs and process lists show it: use key_file= or key_env="
+            )
+        given[name] = value
+    return given
+
+
+def _host_and_port(scheme: str, place: str, text: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"//{place}")
+        host, port = parts.hostname or "127.0.0.1", parts.port
+    except ValueError as error:
+        raise EndpointError(f"{text!r}: {error}; write {scheme}://host:port, an IPv6 address in brackets") from error
+    if parts.username is not None or parts.password is not None:
+        raise EndpointError(f"{scheme}:// takes no name or password: use key_file= or key_env=")
+    if parts.path not in ("", "/"):
+        raise EndpointError(f"{scheme}:// takes no path, and {text!r} has {parts.path!r}; options follow a ?")
+    return host, DEFAULT_PORT if port is None else port
+
+
+def _framing(scheme: str, given: Mapping[str, Any]) -> tuple[FramingSpec, set[str]]:
+    """The framing, and the names of the options that went into it."""
+    name = str(given.get("framing", SCHEMES[scheme].framing))
+    if "framing" not in given and "separator" in given and SCHEMES[scheme].framing != "separator":
+        name = "separator"
+    accepted = framing_options(name)
+    mine = {option for option in given if option in accepted or option in _FRAMING_OPTIONS}
+    spec = FramingSpec(name, {option: given[option] for option in mine})
+    return spec, mine | ({"framing"} & given.keys())
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return str(int(value))
+    if name == "mode":
+        return f"{value:o}"
+    return (
+        value.decode("latin-1")
+        if isinstance(value, bytes)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )

@@ -1,0 +1,149 @@
+"""The options of endpoints: their names, defaults and forms. The same in a URL and as keyword arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from leadscomm.connections.backlog import OUTBOX_BYTES, POLICIES, SEND_TIMEOUT_S
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: its default, how its text is read, and what it means."""
+
+    default: Any
+    read: Callable[[Any], Any]
+    help: str
+
+
+def flag(value: Any) -> bool:
+    """``1 0 true false yes no on off``."""
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in ("1", "true", "yes", "on"):
+        return True
+    if text in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError("write 1 or 0")
+
+
+def size(value: Any) -> int:
+    """A number of bytes: ``65536``, ``64K``, ``8M``."""
+    text = str(value).strip().upper().removesuffix("IB").removesuffix("B")
+    factor = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:], 1)
+    number = int(text[:-1] if factor > 1 else text) * factor
+    if number <= 0:
+        raise ValueError("write a number of bytes above 0, such as 65536, 64K or 8M")
+    return number
+
+
+def count(value: Any) -> int:
+    """A number above 0."""
+    number = int(value)
+    if number <= 0:
+        raise ValueError("write a whole number above 0")
+    return number
+
+
+def seconds(value: Any) -> float:
+    """A time that is not negative."""
+    number = float(value)
+    if not 0 <= number < 1e9:
+        raise ValueError("write seconds, 0 or more")
+    return number
+
+
+def one_of(*names: str) -> Callable[[Any], str]:
+    """One of some words."""
+
+    def read(value: Any) -> str:
+        if value not in names:
+            raise ValueError(f"write {' or '.join(names)}")
+        return str(value)
+
+    return read
+
+
+def octal(value: Any) -> int:
+    """File permissions: ``600``."""
+    return value if isinstance(value, int) else int(str(value), 8)
+
+
+def secret(value: Any) -> bytes:
+    """Bytes, in Python only."""
+    if not isinstance(value, bytes):
+        raise ValueError("write bytes")
+    return value
+
+
+DELIVERY: Final[Mapping[str, Option]] = {
+    "outbox": Option(OUTBOX_BYTES, size, "bytes that may wait for a peer that reads slowly"),
+    "overflow": Option(
+        "block", one_of(*POLICIES), "what happens beyond: block the sender, drop, or disconnect the peer"
+    ),
+    "send_timeout": Option(SEND_TIMEOUT_S, seconds, "seconds that send waits for room in the outbox"),
+}
+LIMITS: Final[Mapping[str, Option]] = {
+    "max_connections": Option(256, count, "connections that a server holds at once"),
+    "max_per_address": Option(32, count, "of them from one address; loopback and Unix sockets are exempt"),
+    "handshake_timeout": Option(5.0, seconds, "seconds for TLS and the key challenge"),
+}
+DIALLING: Final[Mapping[str, Option]] = {
+    "connect_timeout": Option(5.0, seconds, "seconds to open a connection"),
+    "reconnect": Option(None, flag, "whether a client connects again"),
+    "reconnect_min": Option(0.1, seconds, "seconds before the first new attempt; doubles each time"),
+    "reconnect_max": Option(10.0, seconds, "seconds between attempts at most"),
+}
+KEYS: Final[Mapping[str, Option]] = {
+    "key": Option(None, secret, "pre-shared key; in Python only, never in a URL"),
+    "key_file": Option(None, str, "file that holds the pre-shared key"),
+    "key_env": Option(None, str, "environment variable that holds the pre-shared key"),
+}
+SPIN: Final[Mapping[str, Option]] = {
+    "spin": Option(0.0, seconds, "seconds to poll before sleeping: shorter round trips, a busy core"),
+}
+TCP: Final[Mapping[str, Option]] = {
+    "nodelay": Option(True, flag, "send small messages at once (TCP_NODELAY)"),
+    "keepalive": Option(5.0, seconds, "seconds of silence before the system probes the peer's host; 0: never"),
+    "user_timeout": Option(
+        15.0, seconds, "seconds that sent bytes may stay unacknowledged (Linux); 0: the system's default"
+    ),
+}
+TLS: Final[Mapping[str, Option]] = {
+    "cert": Option(None, str, "PEM file of this side's certificate"),
+    "cert_key": Option(None, str, "PEM file of its private key, if that is apart"),
+    "ca": Option(None, str, "client: PEM file of the authorities to trust; default: the system's"),
+    "server_name": Option(None, str, "client: the name that the certificate must bear, if not the host"),
+    "client_ca": Option(None, str, "server: clients must show a certificate of this authority"),
+}
+UNIX: Final[Mapping[str, Option]] = {"mode": Option(0o600, octal, "permissions of the socket file, octal")}
+UDP: Final[Mapping[str, Option]] = {
+    "silence": Option(30.0, seconds, "seconds after which a silent peer counts as gone"),
+    "hold": Option(
+        None,
+        seconds,
+        "client: seconds between empty datagrams that keep the server's memory of it; default silence / 3",
+    ),
+}
+SERIAL: Final[Mapping[str, Option]] = {
+    "baud": Option(9600, count, "bits a second"),
+    "bytesize": Option(8, int, "data bits: 5 to 8"),
+    "parity": Option("N", one_of("N", "E", "O", "M", "S"), "parity"),
+    "stopbits": Option(1.0, float, "stop bits: 1, 1.5 or 2"),
+    "rtscts": Option(False, flag, "hardware flow control by RTS and CTS"),
+    "dsrdtr": Option(False, flag, "hardware flow control by DSR and DTR"),
+    "xonxoff": Option(False, flag, "software flow control"),
+    "dtr": Option(
+        "on",
+        one_of("on", "off", "keep"),
+        "DTR when the port is opened; off spares an Arduino its reset where the system can",
+    ),
+    "rts": Option("on", one_of("on", "off", "keep"), "RTS when the port is opened"),
+    "exclusive": Option(True, flag, "refuse a port that another program has open (and keep others out)"),
+    "rs485": Option(False, flag, "half duplex: RTS switches the transceiver"),
+    "identity": Option(None, str, "the tag that the board answers to ic; with it the port may be auto"),
+    "usb_serial": Option(None, str, "the USB serial number of the device, whatever its port is called"),
+}

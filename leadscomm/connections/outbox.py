@@ -1,0 +1,383 @@
+"""What one connection has still to send: batched, bounded in bytes, never holding up anybody but its own sender.
+
+How a message travels. A lone message is written by its sender at once. In a burst :meth:`Outbox.send` only appends to
+a list, and the list is turned into one block and written
+
+* by the sender itself, once a block's worth has gathered;
+* by the flusher thread of the service otherwise, as soon as it gets to run.
+
+Nothing waits for a timer, so a burst costs one system call a block, and a lone message no delay.
+
+The list is appended to without a lock (``list.append`` and ``del list[:n]`` are atomic in CPython); only the writing
+itself is under ``_writing``, which is never waited for: who finds it taken leaves his message to its holder, and the
+holder looks again after it has let go. The byte count of the list may therefore be off by a block for a moment; it is
+put right whenever a block is taken.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from time import perf_counter
+from typing import Final
+
+from leadscomm.connections.backlog import BLOCK_BYTES, Backlog
+from leadscomm.connections.writer import Flusher, Writer, here
+from leadscomm.errors import OutboxFull
+from leadscomm.protocol.framing import Framing, plain
+
+PACE_S: Final = 20e-6
+"""A sender that is slower than this writes each message by itself; a faster one gains from batches. Two may follow
+each other."""
+GRACE_S: Final = 2e-3
+"""How long a sender waits for a peer that takes no more before it leaves the rest to the flusher."""
+ABANDON_S: Final = 1.0
+"""How long the end of a connection waits for a write that does not return (a transport that cannot be interrupted)."""
+
+
+class Outbox(Backlog):
+    """The queue of messages on their way to one peer.
+
+    Without a flusher every :meth:`send` writes by itself and waits for the peer; with one it leaves the rest to the
+    flusher.
+
+    :param writer: where the blocks go.
+    :param framing: makes blocks of messages.
+    """
+
+    __slots__ = (
+        "_batch",
+        "_blocked",
+        "_blocks",
+        "_flusher",
+        "_framing",
+        "_last",
+        "_next",
+        "_on_drained",
+        "_upstream",
+        "_upstream_flush",
+        "_waiting",
+        "_writing",
+        "_written",
+    )
+
+    def __init__(self, writer: Writer, framing: Framing) -> None:
+        super().__init__(writer)
+        self._framing = framing
+        self._flusher: Flusher | None = None
+        self._upstream: Sequence[bytes] = ()
+        self._upstream_flush: Callable[[], None] = _nothing
+        self._waiting = False  # the flusher knows of us
+        self._blocked = False  # the peer takes nothing at the moment
+        self._blocks: list[bytes | memoryview] = []  # encoded, not yet written, the next one last
+        self._batch: Sequence[bytes] = ()  # the messages of _blocks
+        self._written = 0  # bytes of _batch that have gone
+        self._last: bytes | None = None  # goes behind everything else
+        self._writing = threading.Lock()  # held while writing, never waited for
+        self._on_drained: Callable[[], None] | None = None
+        self._next = 0.0  # when the next message may leave by itself, as perf_counter() counts
+
+    def configure(
+        self,
+        *,
+        flusher: Flusher | None,
+        outbox: int,
+        send_timeout: float,
+        overflow: str,
+        report: Callable[[Exception], None],
+    ) -> None:
+        """Put the outbox to work for a service.
+
+        :param flusher: who writes what is left behind.
+        :param outbox: how many bytes may gather.
+        :param send_timeout: seconds that :meth:`send` waits for room.
+        :param overflow: one of :data:`POLICIES`.
+        :param report: told of what was dropped; called by the sending thread, must not block.
+        """
+        self._flusher = flusher
+        self.limit = outbox
+        self.timeout = send_timeout
+        self.policy = overflow
+        self.report = report
+
+    def follow(self, upstream: Sequence[bytes], flush: Callable[[], None]) -> None:
+        """Before anything is sent, call ``flush`` if ``upstream`` is not empty: what waits there was sent before."""
+        self._upstream = upstream
+        self._upstream_flush = flush
+
+    # Sending ---------------------------------------------------------------------------------------------------------
+
+    def send(self, message: bytes) -> None:
+        """Send one message, now or with those that follow. Any thread.
+
+        :raises LocalProtocolError: the framing cannot carry it.
+        :raises ConnectionLost: the conversation is over.
+        :raises OutboxFull: the peer did not make room within ``timeout`` seconds (at once inside a callback).
+        """
+        if type(message) is not bytes:
+            message = plain(message)
+        self._framing.check(message)
+        if self._upstream:
+            self._upstream_flush()
+        size = len(message) + 1
+        if not self._waiting and not self._queue and size < BLOCK_BYTES and self._alone(message):
+            return
+        pending = self._pending + size
+        if pending > self._room:
+            pending = self._make_room(message)
+            if not pending:
+                return
+        self._queue.append(message)
+        self._pending = pending
+        if not self._waiting:
+            self._push()
+
+    def put(self, messages: list[bytes], block: bytes | None, size: int) -> None:
+        """Queue messages of a broadcast; ``block`` is their encoding. Never waits, never raises.
+
+        A peer that lets more than ``limit`` bytes gather is dealt with as the policy says; "block" then means
+        "disconnect".
+        """
+        if block is not None and not self._queue and not self._blocks and self._writing.acquire(blocking=False):
+            try:
+                if not self._queue and not self._blocks and not self.closed:
+                    self._load(messages, (block,))
+                    messages = []
+                    self._write_out()
+            finally:
+                self._writing.release()
+        if messages:
+            if self.closed:
+                return
+            if self._pending and self._pending + size > self.limit and not self._overflow(messages, size):
+                return
+            self._queue.extend(messages)
+            self._pending += size
+        if self._queue and not self._waiting:
+            self.flush()
+
+    def send_last(self, frame: bytes) -> None:
+        """Queue a ready frame behind everything else, unchecked, and accept no more. Does not wait."""
+        self._refuse(None)
+        self._last = frame
+        if not self._blocked:
+            self._waiting = False
+            self.flush()
+
+    def _alone(self, message: bytes) -> bool:
+        """Write one message by itself, if it is due and nothing is before it; whether it was taken care of."""
+        now = perf_counter()
+        after = self._next
+        if after - now > PACE_S or not self._writing.acquire(blocking=False):
+            return False
+        try:
+            if self._queue or self._blocks or self._blocked or self.closed:
+                return False
+            self._next = (after if after > now else now) + PACE_S
+            frame = self._frame(message)
+            try:
+                count = self._writer._write(frame)
+            except OSError:
+                count = 0  # found out again, and dealt with, below
+            if count != len(frame):
+                self._load((message,), (memoryview(frame)[count:],), count)
+                self._write_out(patient=True)
+        finally:
+            self._writing.release()
+        if self._queue:
+            self.flush()  # somebody found the lock taken
+        if self._flusher is None and self._blocked:
+            self._wait_until_written()
+        return True
+
+    def _frame(self, message: bytes) -> bytes:
+        """One message, checked already, as it goes out."""
+        return self._framing.encode_all([message])
+
+    def _push(self) -> None:
+        """Write now, or have it written."""
+        if self.closed:
+            raise self._late()
+        if self._flusher is None:
+            self.flush()
+            self._wait_until_written()
+        elif self._pending >= BLOCK_BYTES:
+            self.flush(patient=True)
+        else:
+            self._waiting = True
+            self._flusher.wake(self)
+
+    # Writing ---------------------------------------------------------------------------------------------------------
+
+    def flush(self, patient: bool = False) -> None:
+        """Write what is queued, as far as the peer takes it. Any thread.
+
+        :param patient: wait up to GRACE_S for the peer (never inside a callback).
+        """
+        while (self._queue or self._blocks or self._last) and not self._blocked:
+            if not self._writing.acquire(blocking=False):
+                return  # its holder looks again after letting go
+            try:
+                self._write_out(patient)
+            finally:
+                self._writing.release()
+        if self._on_drained is not None and self.drained():
+            callback, self._on_drained = self._on_drained, None
+            callback()
+
+    def due(self) -> None:
+        """The flusher's answer to ``wake``."""
+        if not self._blocked:
+            self._waiting = False  # before the taking: who appends after it asks anew
+            self.flush()
+
+    def resume(self) -> None:
+        """The flusher's answer to ``watch``: the peer takes bytes again."""
+        if self.error is None:
+            self._room = -1 if self.closed else BLOCK_BYTES
+            self._waiting = self._blocked = False
+            self.flush()
+
+    def _write_out(self, patient: bool = False) -> None:
+        """Write until nothing is left or the peer takes no more. Under ``_writing``."""
+        while not self._blocked and (self._blocks or self._fill()):
+            block = self._blocks[-1]
+            try:
+                count = self._writer._write(block)
+            except BlockingIOError:
+                count = 0
+            except OSError as error:
+                self._refuse(error)
+                self._blocked = True  # for good; abandon() tells what is left
+                break
+            self._written += count
+            if count == len(block):
+                self._blocks.pop()
+                continue
+            if count:
+                self._blocks[-1] = memoryview(block)[count:]
+            if not (patient and here.inside is None and self._writer._wait_writable(GRACE_S)):
+                self._block()
+        if self._changed is not None:
+            self._notify()
+
+    def _block(self) -> None:
+        """The peer takes no more for now: leave the rest to the flusher."""
+        self._blocked = self._waiting = True
+        if not self.closed:
+            self._room = self.limit
+        if self._flusher is not None:
+            self._flusher.watch(self)
+
+    def _fill(self) -> bool:
+        """Make blocks of the front of the queue; whether there is anything to write. Under ``_writing``, with no
+        blocks left."""
+        framing = self._framing
+        if self._queue:
+            batch = self._taken()
+            if not framing.joins:
+                self._load(batch, map(framing.encode, batch))
+            elif len(batch) == 1 and len(batch[0]) >= BLOCK_BYTES:
+                self._load(batch, framing.encode_parts(batch[0]))
+            elif batch:
+                self._load(batch, (framing.encode_all(batch),))
+        elif self._last:
+            self._load((), (self._last,))
+            self._last = None
+        else:
+            self._batch = ()
+        return bool(self._blocks)
+
+    def _load(self, batch: Sequence[bytes], blocks: Iterable[bytes | memoryview], written: int = 0) -> None:
+        self._blocks = [*blocks]
+        self._blocks.reverse()
+        self._batch, self._written = batch, written
+
+    def _make_room(self, message: bytes) -> int:
+        """See to it that ``message`` may be queued; return what ``_pending`` then is, or 0 for "it was dropped"."""
+        if self.closed:
+            raise self._late()
+        if not self._blocked:
+            self.flush(patient=True)
+            if self._flusher is None:
+                self._wait_until_written()
+        size = len(message) + 1
+        if self._pending and self._pending + size > self.limit:
+            if self.policy == "block":
+                self._wait_for_room(size)
+            elif not self._overflow([message], size):
+                if self.closed:
+                    raise self._late()
+                return 0
+        return self._pending + size
+
+    def _wait_until_written(self) -> None:
+        """Without a flusher: the sender itself waits for its peer."""
+        deadline = perf_counter() + self.timeout
+        while self._blocked and self.error is None:
+            if self._writer._wait_writable(max(0.0, deadline - perf_counter())):
+                self.resume()
+            else:
+                self._refuse(OutboxFull(f"{self._writer} took nothing for {self.timeout:g} s (send_timeout)"))
+                self._writer.abort()
+        if self.error is not None:
+            raise self._late()
+
+    # The end ---------------------------------------------------------------------------------------------------------
+
+    def waiting(self) -> bool:
+        """Whether something waits for the flusher though the peer would take it."""
+        return self._waiting and not self._blocked
+
+    def fileno(self) -> int | None:
+        """What to poll until the peer takes bytes again."""
+        return self._writer.fileno()
+
+    def drained(self) -> bool:
+        """Whether nothing is left to write."""
+        return not (self._queue or self._blocks or self._last)
+
+    def when_drained(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once, as soon as nothing is left to write (at once, if so now). By whichever thread wrote
+        the last."""
+        self._on_drained = callback
+        self.flush()
+
+    def drain(self, timeout: float) -> bool:
+        """Wait until everything is written, at most ``timeout`` seconds; whether it is."""
+        self.flush()
+        if self._flusher is not None:
+            self._wait(self.drained, timeout)
+            return self.drained()
+        deadline = perf_counter() + timeout
+        while self._blocked and self.error is None:
+            if not self._writer._wait_writable(max(0.0, deadline - perf_counter())):
+                break
+            self.resume()
+        return self.drained()
+
+    def abandon(self) -> list[bytes]:
+        """End it; return the messages that were not written whole, oldest first. Waits for a writer at work, not for
+        the peer."""
+        self._refuse(None)
+        held = self._writing.acquire(timeout=ABANDON_S)
+        left: list[bytes] = []
+        ends = 0
+        for message in self._batch if self._blocks else ():
+            ends += len(self._frame(message))
+            if ends > self._written:
+                left.append(message)
+        left += self._queue
+        self._blocks = []
+        self._batch = ()
+        del self._queue[:]
+        self._pending = 0
+        self._blocked = True
+        self._on_drained = self._last = None
+        if held:
+            self._writing.release()
+        self._notify()
+        return left
+
+
+def _nothing() -> None: ...

@@ -1,0 +1,108 @@
+"""Callbacks: where everything but sending happens."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from leadscomm.connections.base import ConnectionBase
+    from leadscomm.entities.service import Service
+
+
+class CallbackChain:
+    """A link in a chain of callbacks: the newest is called, and calls the one before it if it wishes.
+
+    Two ways lead to the one before. ``self.super(service=service, msg=msg)`` is LEADS's: it finds out by itself which
+    method it was called from. ``self.chained.on_receive(service, msg)`` says it, and so works from anywhere.
+
+    :param chain: the link before this one.
+    """
+
+    def __init__(self, chain: CallbackChain | None = None) -> None:
+        self._chain: CallbackChain | None = None
+        self.bind_chain(chain)
+
+    def bind_chain(self, chain: CallbackChain | None) -> None:
+        """Set the link before this one. If this one is already further down that chain, it is taken out there first."""
+        if chain is self:
+            return
+        for link in _links(chain):
+            if link._chain is self:
+                link._chain = self._chain
+                break
+        self._chain = chain
+
+    @property
+    def chained(self) -> Any:
+        """The link before this one, or one whose every method does nothing."""
+        return _END if self._chain is None else self._chain
+
+    def super(self, *args: Any, **kwargs: Any) -> None:
+        """Call the method of the same name of the link before this one, if there is one.
+
+        The name is that of the method this is called from, directly or through a helper or a lambda.
+
+        :raises AttributeError: it was not called from a method that the link before this one has.
+        """
+        chain = self._chain
+        if chain is None:
+            return
+        frame = sys._getframe(1)
+        caller = frame.f_code.co_name
+        while frame is not None:
+            name = frame.f_code.co_name
+            if name != "super" and callable(getattr(chain, name, None)) and self in frame.f_locals.values():
+                getattr(chain, name)(*args, **kwargs)
+                return
+            frame = frame.f_back  # type: ignore[assignment]
+        raise AttributeError(
+            f"{type(chain).__name__} has no method {caller!r} to call; write self.chained.on_receive(...), say"
+        )
+
+
+def _links(chain: CallbackChain | None) -> Iterator[CallbackChain]:
+    while chain is not None:
+        yield chain
+        chain = chain._chain
+
+
+class _End:
+    """The end of every chain."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: None
+
+
+_END = _End()
+
+
+class Callback(CallbackChain):
+    """What a service tells. Subclass it and write what is needed.
+
+    For each connection ``on_connect``, ``on_receive`` any number of times, and ``on_disconnect`` once follow each
+    other, never two at a time. Different connections may call at the same time from different threads. ``send``,
+    ``broadcast``, ``close`` and everything else is allowed inside; an exception reaches ``on_fail`` and nobody else.
+    A callback that blocks holds up its own connection only.
+    """
+
+    def on_initialize(self, service: Service) -> None:
+        """The server listens, or the client is about to connect. Once a start, in the thread that runs the service."""
+
+    def on_fail(self, service: Service, error: Exception) -> None:
+        """Something went wrong in the background, or a callback raised. The service goes on where it can."""
+
+    def on_connect(self, service: Service, connection: ConnectionBase) -> None:
+        """A conversation begins."""
+
+    def on_receive(self, service: Service, msg: bytes) -> None:
+        """A message came; ``service.sender`` is the connection that it came from."""
+
+    def on_disconnect(self, service: Service, connection: ConnectionBase) -> None:
+        """A conversation is over."""
+
+    def on_reconnect(self, service: Service, connection: ConnectionBase) -> None:
+        """A client is connected again; follows the ``on_connect`` of the new connection."""

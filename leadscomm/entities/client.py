@@ -1,0 +1,134 @@
+"""A client: holds one connection, and opens it again if it is told to."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from typing import Any
+
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.endpoint import Endpoint, connect
+from leadscomm.entities.callback import Callback
+from leadscomm.entities.entity import Entity
+from leadscomm.entities.stage import Stage
+from leadscomm.errors import ConnectionLost, EndpointError
+
+_log = logging.getLogger("leadscomm")
+
+
+class Client(Entity):
+    """Holds one connection and runs it.
+
+    :param port: a port, or any endpoint that can be dialled.
+    :param callback: what is told.
+    :param separator: what ends each message, if the endpoint does not name another framing.
+    :param options: further options of the endpoint, by the names that they have in its URL. ``reconnect`` is on
+        unless it is switched off here or there.
+    :raises EndpointError: the endpoint or an option is wrong.
+    """
+
+    def __init__(
+        self,
+        port: int | str | Endpoint = 16900,
+        callback: Callback | None = None,
+        separator: bytes | None = None,
+        **options: Any,
+    ) -> None:
+        self._endpoint = Endpoint.parse(port, **{"separator": separator, **options})
+        self._named = not (isinstance(port, int) or (isinstance(port, str) and port.isdecimal()))
+        super().__init__(self._endpoint.port, callback)
+        settings = self._endpoint.options
+        self._delivery = {name: settings[name] for name in ("outbox", "send_timeout", "overflow")}
+        self._reconnect = settings["reconnect"] is not False
+        self._current: Stage | None = None
+        self._send: Callable[[bytes], None] = self._not_connected
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it connects to."""
+        return self._endpoint
+
+    @property
+    def connection(self) -> ConnectionBase | None:
+        """The connection, while there is one."""
+        stage = self._current
+        return None if stage is None else stage.connection
+
+    def send(self, msg: bytes) -> None:
+        """Send a message. Any thread.
+
+        :raises ConnectionLost: there is no connection at the moment.
+        :raises LocalProtocolError: the framing cannot carry it; nothing was sent.
+        :raises OutboxFull: the peer does not take it (see ``send_timeout`` and ``outbox``).
+        """
+        self._send(msg)
+
+    def _not_connected(self, msg: bytes) -> None:
+        state = "is not connected at the moment" if self.running() else "must be running to send; start it first"
+        raise ConnectionLost(f"the client of {self._endpoint} {state}")
+
+    # Running ---------------------------------------------------------------------------------------------------------
+
+    def _patience(self) -> float:
+        return float(self._endpoint.options["connect_timeout"])
+
+    def run(self, server_address: str | None = None) -> None:
+        """Connect and run the connection until it ends; with ``reconnect``, again and again until :meth:`close`.
+
+        :param server_address: the host to connect to, if the endpoint does not name one.
+        """
+        endpoint = self._aim(server_address)
+        self.call(self.callback.on_initialize, self)
+        failures = 0
+        connected = False
+        while not self._stopping.is_set():
+            try:
+                connection = connect(endpoint)
+            except OSError as error:
+                if not self._reconnect:
+                    raise
+                self._ready.set()
+                self.call(self.fail, error)
+                failures += 1
+            else:
+                failures = 0
+                self._converse(connection, again=connected)
+                connected = True
+                if not self._reconnect:
+                    return
+            delay = self._delay(failures)
+            _log.info("connecting to %s again in %.1f s", endpoint, delay)
+            self._stopping.wait(delay)
+
+    def _aim(self, server_address: str | None) -> Endpoint:
+        if server_address is None or server_address == self._endpoint.host:
+            return self._endpoint
+        if self._named:
+            raise EndpointError(
+                f"the client goes to {self._endpoint}, so it cannot go to {server_address!r}: leave one of them out"
+            )
+        self._endpoint = self._endpoint.at(host=server_address.strip("[]"))
+        return self._endpoint
+
+    def _converse(self, connection: ConnectionBase, *, again: bool) -> None:
+        """Run one connection from ``on_connect`` to ``on_disconnect``."""
+        _log.info("connected to %s", connection)
+        stage = self._current = Stage(self, connection)
+        self._send = stage.outbox.send
+        self.joined(stage)
+        self._ready.set()
+        stage.call(self.callback.on_connect, self, connection)
+        if again:
+            stage.call(self.callback.on_reconnect, self, connection)
+        try:
+            stage.run_open()
+        finally:
+            self._send = self._not_connected
+            self._current = None
+
+    def _delay(self, failures: int) -> float:
+        """Seconds until the next attempt: doubled each time, and spread, so that many clients do not come at once."""
+        options = self._endpoint.options
+        longest = min(options["reconnect_max"], options["reconnect_min"] * 2 ** min(failures, 30))
+        return float(longest * random.uniform(0.5, 1.0))

@@ -1,0 +1,206 @@
+"""Entities: services that run connections and tell callbacks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.writer import Flusher, here
+from leadscomm.entities.callback import Callback
+from leadscomm.entities.flusher import FlusherThread
+from leadscomm.entities.service import CLOSE_TIMEOUT_S
+from leadscomm.entities.stage import Owner, Stage
+from leadscomm.errors import CommError
+
+_log = logging.getLogger("leadscomm")
+_REPORTS: Final = 1000
+"""How many errors may wait for a callback that is stuck."""
+
+
+class Entity(Owner):
+    """A service that runs connections. One of one's own writes :meth:`run` and calls :meth:`_stage` for each
+    connection.
+
+    :param port: what :meth:`port` answers.
+    :param callback: what is told.
+    """
+
+    handshake_timeout: float = 5.0
+
+    def __init__(self, port: Any, callback: Callback | None = None) -> None:
+        super().__init__(port)
+        self.callback = Callback() if callback is None else callback
+        """What is told: the newest link of the chain."""
+        self.flusher = FlusherThread(self.name)
+        self._stages: tuple[Stage, ...] = ()  # replaced, never changed, so that it can be walked without a lock
+        self._changed = threading.Condition(self._lock)
+        self._delivery: dict[str, Any] = {}
+        self._reports: deque[Exception] = deque(maxlen=_REPORTS)
+        self._reporter: threading.Thread | None = None
+        self._close_by = 0.0  # as time.monotonic() counts
+
+    @property
+    def name(self) -> str:
+        """What its threads are called."""
+        return f"leadscomm-{type(self).__name__}"
+
+    @abstractmethod
+    def run(self, *args: Any, **kwargs: Any) -> None: ...
+
+    @property
+    def sender(self) -> ConnectionBase | None:
+        """Inside a callback: the connection that it is about; elsewhere None. ``service.sender.send(...)`` answers."""
+        inside = here.inside
+        return inside.connection if isinstance(inside, Stage) and inside.entity is self else None
+
+    # Callbacks -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _callback(self) -> Callback:
+        """LEADS's name of :attr:`callback`."""
+        return self.callback
+
+    def set_callback(self, callback: Callback) -> None:
+        """Put a link on top of the chain: it is called from now on, and reaches the present one by ``super``."""
+        if callback is not self.callback:
+            callback.bind_chain(self.callback)
+            self.callback = callback
+
+    def call(self, callback: Callable[..., None], *args: Any, stage: Stage | None = None) -> None:
+        """Call one callback in this thread; what it raises reaches ``on_fail``."""
+        before = here.inside
+        here.inside = self if stage is None else stage
+        try:
+            callback(*args)
+        except BaseException as error:
+            self.raised(error, stage)
+        finally:
+            here.inside = before
+
+    def raised(self, error: BaseException, stage: Stage | None) -> None:
+        """A callback raised. Ctrl-C in the main thread is no error of the callback's, and ends the program."""
+        if isinstance(error, Exception):
+            self.fail(error, stage)
+        elif threading.current_thread() is threading.main_thread():
+            raise error
+        else:
+            failure = CommError(
+                f"a callback raised {error!r}, which ends only the main thread: call service.close() instead"
+            )
+            failure.__cause__ = error
+            self.fail(failure, stage)
+
+    def fail(self, error: Exception, stage: Stage | None = None) -> None:
+        """Tell ``on_fail`` in this thread. If nobody wrote one, the log is told."""
+        on_fail = self.callback.on_fail
+        if getattr(on_fail, "__func__", None) is Callback.on_fail:
+            _log.error("%s: %s", type(self).__name__, str(error) or repr(error), exc_info=_surprising(error))
+            return
+        before = here.inside
+        here.inside = self if stage is None else stage
+        try:
+            on_fail(self, error)
+        except Exception:
+            _log.exception("on_fail raised while it was told of %r", error)
+        finally:
+            here.inside = before
+
+    def report(self, error: Exception) -> None:
+        """Tell ``on_fail`` from a thread of its own: for whoever holds a lock or must not wait for a callback."""
+        with self._lock:
+            self._reports.append(error)
+            if self._reporter is None:
+                self._reporter = threading.Thread(target=self._report, name=f"{self.name}-reporter", daemon=True)
+                self._reporter.start()
+
+    def _report(self) -> None:
+        while True:
+            with self._lock:
+                if not self._reports:
+                    self._reporter = None
+                    self._changed.notify_all()
+                    return
+                error = self._reports.popleft()
+            self.fail(error)
+
+    # Connections -----------------------------------------------------------------------------------------------------
+
+    def equip(self, outbox: Outbox, flusher: Flusher | None) -> None:
+        """Set up the outbox of a connection that is to be run."""
+        outbox.configure(flusher=flusher or self.flusher, report=self.report, **self._delivery)
+
+    def joined(self, stage: Stage) -> None:
+        """A connection was announced to the callbacks."""
+        with self._lock:
+            if not stage.ended:
+                self._stages = (*self._stages, stage)
+        if self._stopping.is_set():
+            stage.close()
+
+    def left(self, stage: Stage) -> None:
+        """A connection has ended."""
+        with self._lock:
+            self._stages = tuple(other for other in self._stages if other is not stage)
+            self._changed.notify_all()
+
+    def _stage(self, connection: ConnectionBase) -> None:
+        """Run a connection in this thread until it ends. ``on_connect`` is the caller's; ``on_disconnect`` is called
+        here."""
+        stage = Stage(self, connection)
+        self.joined(stage)
+        self._ready.set()
+        stage.run_open()
+
+    def _run(self, *args: Any, **kwargs: Any) -> None:
+        """Run; whatever is raised reaches ``on_fail``."""
+        self.flusher = FlusherThread(self.name)
+        try:
+            super()._run(*args, **kwargs)
+        except Exception as error:
+            self._ready.set()
+            self.call(self.fail, error)
+        finally:
+            self._wind_up()
+
+    def close(self, timeout: float = CLOSE_TIMEOUT_S) -> None:
+        self._close_by = time.monotonic() + timeout
+        self._stopping.set()
+        self._interrupt()
+        for stage in self._stages:
+            stage.close()
+        if here.inside is not None or threading.current_thread() is self._main_thread or not self.running():
+            return
+        if not self.join(timeout):
+            for stage in self._stages:
+                stage.abort()
+            self.join(1.0)
+
+    def _interrupt(self) -> None:
+        """Wake :meth:`run`, so that it sees that it is to stop. Any thread."""
+
+    def _wind_up(self) -> None:
+        """Wait for the connections to end, then end the threads. In the thread that ran the service."""
+        deadline = self._close_by
+        for stage in self._stages:
+            stage.close()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._stages, max(0.0, deadline - time.monotonic()))
+        for stage in self._stages:
+            stage.abort()
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._stages, 0.5):
+                _log.warning("%s closed while %d callback(s) have not returned", self.name, len(self._stages))
+            self._changed.wait_for(lambda: self._reporter is None, 0.5)
+        self.flusher.stop(1.0)
+
+
+def _surprising(error: Exception) -> Exception | None:
+    """Errors of ours say what there is to say; of others the traceback is wanted."""
+    return None if isinstance(error, (CommError, OSError)) else error

@@ -1,0 +1,67 @@
+"""Broadcasts: encoded once, joined once, the same block handed to every peer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.writer import Writer
+from leadscomm.protocol.framing import Framing
+
+
+class FanOut(Outbox):
+    """An outbox whose peer is everybody: what leaves it goes into the outboxes of all peers, and never waits for one.
+
+    :param framing: the one that the peers have in common.
+    :param peers: the outboxes to hand to, and whether each takes blocks of that framing.
+    """
+
+    __slots__ = ("_peers",)
+
+    def __init__(self, framing: Framing, peers: Callable[[], Iterable[tuple[Outbox, bool]]]) -> None:
+        super().__init__(_Everybody(), framing)
+        self._peers = peers
+        self.timeout = 0.0
+
+    @property
+    def queue(self) -> list[bytes]:
+        """What waits to be handed out; not empty means that ``flush`` is due before anything newer is sent to a
+        peer."""
+        return self._queue
+
+    def _alone(self, message: bytes) -> bool:
+        return False
+
+    def catch_up(self) -> None:
+        """Hand out what waits, and wait for whoever is at it: then all of it is in every outbox."""
+        with self._writing:
+            self._write_out()
+
+    def _write_out(self, patient: bool = False) -> None:
+        framing = self._framing
+        while count := len(self._queue):
+            batch = self._queue[:count]
+            block = framing.encode_all(batch) if framing.joins else None
+            size = sum(map(len, batch)) + count
+            for outbox, in_blocks in self._peers():
+                outbox.put(batch, block if in_blocks else None, size)
+            del self._queue[:count]  # not before: as long as it is not empty, senders to one peer know to catch up
+            self._pending = 0
+
+
+class _Everybody(Writer):
+    """Stands where an outbox has its connection."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "everybody"
+
+    def _write(self, data: bytes | memoryview) -> int:
+        raise AssertionError("a fan-out writes to outboxes, not to a connection")
+
+    def _wait_writable(self, timeout: float) -> bool:
+        return True
+
+    def abort(self) -> None:
+        """Everybody cannot be disconnected at once."""

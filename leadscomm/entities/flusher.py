@@ -1,0 +1,167 @@
+"""The thread of a service that writes what senders left behind, and turns its timers."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from leadscomm.connections.writer import Flusher, Waiting
+
+_log = logging.getLogger("leadscomm")
+_IDLE_S = 3600.0
+
+
+class FlusherThread(Flusher):
+    """One thread, started by the first who needs it.
+
+    It sleeps on a lock, which costs a sender a microsecond to release; only while peers are blocked it sleeps in the
+    selector.
+
+    :param name: of the thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._due: deque[Waiting] = deque()
+        self._blocked: deque[Waiting] = deque()
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._asleep = False
+        self._selecting = False
+        self._stopped = False
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._selector: selectors.BaseSelector | None = None
+        self._woken: socket.socket | None = None
+        self._wake: socket.socket | None = None
+
+    # Called by any thread --------------------------------------------------------------------------------------------
+
+    def wake(self, outbox: Waiting) -> None:
+        self._due.append(outbox)
+        self._nudge()
+
+    def watch(self, outbox: Waiting) -> None:
+        self._blocked.append(outbox)
+        self._nudge()
+
+    def call_later(self, delay: float, call: Callable[[], None]) -> None:
+        """Call ``call`` in ``delay`` seconds from this thread. It must not block, and is dropped when the flusher
+        stops."""
+        with self._starting:
+            heapq.heappush(self._timers, (time.monotonic() + delay, next(self._order), call))
+        self._nudge()
+
+    def stop(self, timeout: float) -> None:
+        """End the thread; wait for it ``timeout`` seconds. What was not written stays in its outbox."""
+        with self._starting:
+            self._stopped = True
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            self._nudge()
+            thread.join(timeout)
+
+    def _nudge(self) -> None:
+        if self._thread is None:
+            self._start()
+        if self._asleep:
+            self._asleep = False
+            try:
+                self._gate.release()
+            except RuntimeError:
+                pass  # somebody was quicker
+        elif self._selecting and self._wake is not None:
+            self._selecting = False
+            try:
+                self._wake.send(b"\0")
+            except OSError:
+                pass  # stopped meanwhile
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None and not self._stopped:
+                self._thread = threading.Thread(target=self._run, name=f"{self._name}-flusher", daemon=True)
+                self._thread.start()
+
+    # The thread ------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped:
+                self._work()
+                self._sleep()
+        finally:
+            if self._selector is not None and self._woken is not None and self._wake is not None:
+                self._selector.close()
+                self._woken.close()
+                self._wake.close()
+
+    def _work(self) -> None:
+        while self._due:
+            self._due.popleft().due()
+        while self._blocked:
+            self._register(self._blocked.popleft())
+        while self._timers and self._timers[0][0] <= time.monotonic():
+            with self._starting:
+                _, _, call = heapq.heappop(self._timers)
+            try:
+                call()
+            except Exception:
+                _log.exception("a timer of %s failed", self._name)
+
+    def _sleep(self) -> None:
+        selector = self._selector
+        selecting = selector is not None and len(selector.get_map()) > 1
+        if selecting:
+            self._selecting = True
+        else:
+            self._asleep = True
+        try:
+            # Flag first, look again, then sleep: whoever came before the flag is seen here, whoever comes after it
+            # wakes us.
+            if self._due or self._blocked or self._stopped:
+                return
+            timeout = max(0.0, min(_IDLE_S, self._timers[0][0] - time.monotonic())) if self._timers else _IDLE_S
+            if not selecting:
+                self._gate.acquire(timeout=timeout)
+            elif selector is not None:
+                for key, _ in selector.select(timeout):
+                    self._ready(key)
+        finally:
+            self._asleep = self._selecting = False
+
+    def _ready(self, key: selectors.SelectorKey) -> None:
+        assert self._selector is not None
+        assert self._woken is not None
+        if key.data is None:
+            self._woken.recv(4096)
+        else:
+            self._selector.unregister(key.fileobj)
+            key.data.resume()
+
+    def _register(self, outbox: Waiting) -> None:
+        if self._selector is None:
+            self._selector = selectors.DefaultSelector()
+            self._woken, self._wake = socket.socketpair()
+            self._woken.setblocking(False)
+            self._wake.setblocking(False)
+            self._selector.register(self._woken, selectors.EVENT_READ, None)
+        fd = outbox.fileno()
+        if fd is None or fd < 0:
+            return  # closed meanwhile
+        try:
+            self._selector.register(fd, selectors.EVENT_WRITE, outbox)
+        except KeyError:  # the number belonged to a connection that was closed while it was watched
+            self._selector.unregister(fd)
+            self._selector.register(fd, selectors.EVENT_WRITE, outbox)
+        except (ValueError, OSError):
+            pass  # closed meanwhile

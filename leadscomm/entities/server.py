@@ -1,0 +1,221 @@
+"""A server: accepts many connections, broadcasts to all of them or sends to one."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.endpoint import Endpoint, listen
+from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.writer import Flusher
+from leadscomm.entities.callback import Callback
+from leadscomm.entities.entity import Entity
+from leadscomm.entities.fanout import FanOut
+from leadscomm.entities.readers import ReaderPool, can_pool
+from leadscomm.entities.stage import Stage
+from leadscomm.errors import CommError, ConnectionLost
+
+_log = logging.getLogger("leadscomm")
+_PAUSE_S: Final = 0.25
+"""How long accepting pauses when the process has no descriptor or thread left."""
+
+
+class Server(Entity):
+    """Accepts connections and runs each of them.
+
+    :param port: a port on this machine, or any endpoint that can be listened on.
+    :param callback: what is told.
+    :param separator: what ends each message, if the endpoint does not name another framing.
+    :param options: further options of the endpoint, by the names that they have in its URL.
+    :raises EndpointError: the endpoint or an option is wrong.
+    """
+
+    def __init__(
+        self,
+        port: int | str | Endpoint = 16900,
+        callback: Callback | None = None,
+        separator: bytes | None = None,
+        **options: Any,
+    ) -> None:
+        self._endpoint = Endpoint.parse(port, **{"separator": separator, **options})
+        super().__init__(self._endpoint.port, callback)
+        settings = self._endpoint.options
+        self._delivery = {name: settings[name] for name in ("outbox", "send_timeout", "overflow")}
+        self.handshake_timeout = settings["handshake_timeout"]
+        self._framing = self._endpoint.framing
+        self._key: bytes | None = None
+        self._listener: ListenerBase | None = None
+        self._pool: ReaderPool | None = None
+        self._opening: set[Stage] = set()
+        self._origins: dict[Stage, str] = {}  # of those that max_per_address counts
+        self._everybody = FanOut(self._framing.make(), self._outboxes)
+
+    # Looking ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it listens; with the real port, once it does."""
+        return self._endpoint.at(port=self._port)
+
+    def port(self) -> int:
+        """The port that it listens on; with port 0 the real one once it was started."""
+        return int(self._port)
+
+    def connections(self) -> tuple[ConnectionBase, ...]:
+        """The connections at this moment."""
+        return tuple(stage.connection for stage in self._stages)
+
+    def num_connections(self) -> int:
+        """How many connections there are at this moment."""
+        return len(self._stages)
+
+    # Sending ---------------------------------------------------------------------------------------------------------
+
+    def broadcast(self, msg: bytes) -> None:
+        """Send a message to every connection. Waits for nobody: a peer that does not read is dealt with by
+        ``overflow``.
+
+        :raises LocalProtocolError: the framing cannot carry it; nobody was sent anything.
+        """
+        self._everybody.send(msg)
+
+    def send(self, msg: bytes, to: ConnectionBase) -> None:
+        """Send a message to one connection, as ``to.send(msg)`` does.
+
+        :raises ConnectionLost: it is not one of this server's, or not any more.
+        """
+        stage = to.keeper
+        if not isinstance(stage, Stage) or stage.entity is not self:
+            raise ConnectionLost(f"{to} is no connection of this server; server.connections() tells which there are")
+        stage.send(msg)
+
+    def remove_connection(self, connection: ConnectionBase) -> None:
+        """Close a connection, if it is one of this server's."""
+        if connection in self.connections():
+            connection.close()
+
+    def _outboxes(self) -> Iterator[tuple[Outbox, bool]]:
+        for stage in self._stages:
+            yield stage.outbox, not stage.foreign
+
+    def equip(self, outbox: Outbox, flusher: Flusher | None) -> None:
+        super().equip(outbox, flusher)
+        outbox.follow(self._everybody.queue, self._everybody.catch_up)
+
+    # Running ---------------------------------------------------------------------------------------------------------
+
+    def _patience(self) -> float:
+        return 10.0
+
+    def run(self, max_connection: int | None = None) -> None:
+        """Listen and accept until :meth:`close`.
+
+        :param max_connection: for programs written for LEADS; there it limits nothing, and here ``max_connections``
+            does.
+        """
+        self._key = self._endpoint.key()
+        listener = listen(self._endpoint)
+        try:
+            self._listener = listener
+            self._port = listener.port() or self._endpoint.port
+            self._everybody.configure(
+                flusher=self.flusher, outbox=1 << 62, send_timeout=0.0, overflow="block", report=self.report
+            )
+            if self._endpoint.exposed():
+                _log.warning(
+                    "anybody on other machines can reach %s: use tls://, or give both sides a key (key_file=)",
+                    self.endpoint,
+                )
+            _log.info("%s listens", self.endpoint)
+            if can_pool():
+                self._pool = ReaderPool(self.name, self._endpoint.options["max_connections"] + 2)
+            self._ready.set()
+            self.call(self.callback.on_initialize, self)
+            self._accept_all(listener)
+        finally:
+            listener.close()
+            listener.release()
+            self._listener = None
+
+    def _interrupt(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+
+    def _accept_all(self, listener: ListenerBase) -> None:
+        while not self._stopping.is_set():
+            try:
+                connection = listener.accept()
+            except OSError as error:
+                self._could_not_accept(error)
+                continue
+            if connection is None:
+                return
+            self._welcome(connection)
+
+    def _could_not_accept(self, error: OSError) -> None:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+            failure = CommError(
+                f"no connection can be accepted at the moment ({error.strerror}); raise `ulimit -n`, or close some"
+            )
+            failure.__cause__ = error
+            self.fail(failure)
+            self._stopping.wait(_PAUSE_S)
+        else:
+            self.fail(error)
+
+    def _welcome(self, connection: ConnectionBase) -> None:
+        connection.key = self._key
+        connection.accepted = True
+        if self._turned_away(connection):
+            return
+        stage = Stage(self, connection)
+        with self._lock:
+            self._opening.add(stage)
+            if connection.origin is not None:
+                self._origins[stage] = connection.origin
+        try:
+            stage.run_in(self._pool)
+        except (OSError, RuntimeError) as error:  # no descriptor or no thread left
+            connection.abort()
+            connection._close()
+            self.left(stage)
+            self.fail(CommError(f"{connection} was turned away: {error}; it may come again"))
+            self._stopping.wait(_PAUSE_S)
+
+    def _turned_away(self, connection: ConnectionBase) -> bool:
+        limits = self._endpoint.options
+        origin = connection.origin
+        if len(self._stages) + len(self._opening) >= limits["max_connections"]:
+            why = f"there are {limits['max_connections']} connections already (max_connections)"
+        elif origin is not None and list(self._origins.values()).count(origin) >= limits["max_per_address"]:
+            why = f"there are {limits['max_per_address']} connections from {origin} already (max_per_address)"
+        else:
+            return False
+        connection.abort()
+        connection._close()
+        self.fail(CommError(f"{connection} was turned away: {why}; raise it, or close some"))
+        return True
+
+    def joined(self, stage: Stage) -> None:
+        with self._lock:
+            self._opening.discard(stage)
+        super().joined(stage)
+
+    def left(self, stage: Stage) -> None:
+        with self._lock:
+            self._opening.discard(stage)
+            self._origins.pop(stage, None)
+        super().left(stage)
+
+    def _wind_up(self) -> None:
+        for stage in list(self._opening):
+            stage.abort()
+        self._everybody.flush()
+        super()._wind_up()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.stop(max(self._close_by, time.monotonic() + 0.5))

@@ -1,0 +1,129 @@
+"""Services: what can be started, and closed, and started again."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import time
+import weakref
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Any, Final
+
+from typing_extensions import Self
+
+from leadscomm.errors import ServiceError
+
+_log = logging.getLogger("leadscomm")
+CLOSE_TIMEOUT_S: Final = 5.0
+
+_running: weakref.WeakSet[Service] = weakref.WeakSet()
+
+
+class Service(ABC):
+    """Runs in the caller's thread, or in one of its own.
+
+    :param port: what :meth:`port` answers.
+    """
+
+    def __init__(self, port: Any) -> None:
+        self._port = port
+        self._lock = threading.Lock()
+        self._main_thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._ready = threading.Event()  # start(parallel=True) may return
+        self._done = threading.Event()
+        self._done.set()
+
+    def port(self) -> Any:
+        """The port that the service listens on or connects to."""
+        return self._port
+
+    @abstractmethod
+    def run(self, *args: Any, **kwargs: Any) -> None:
+        """Do the work; return when it is done or :meth:`close` was called. Called by :meth:`start`."""
+
+    def start(self, parallel: bool = False, *args: Any, **kwargs: Any) -> Self:
+        """Start.
+
+        :param parallel: True: in a thread of its own; returns once the service is up (a server listens, a client has
+            tried to connect). False: in this thread; returns when the service is closed.
+        :param args: for :meth:`run`, with ``kwargs``.
+        :return: the service itself.
+        :raises ServiceError: it is running already.
+        """
+        with self._lock:
+            if not self._done.is_set():
+                raise ServiceError(f"{type(self).__name__} is running already; close() it before starting it again")
+            self._done.clear()
+            self._ready.clear()
+            self._stopping.clear()
+            self._main_thread = threading.current_thread()
+            if parallel:
+                self._main_thread = threading.Thread(
+                    target=self._main, args=args, kwargs=kwargs, name=f"leadscomm-{type(self).__name__}", daemon=True
+                )
+        _running.add(self)
+        if parallel:
+            self._main_thread.start()
+            self._ready.wait(self._patience())
+        else:
+            self._main(*args, **kwargs)
+        return self
+
+    def _patience(self) -> float:
+        """How long ``start(parallel=True)`` waits for :attr:`_ready`."""
+        return 0.0
+
+    def _main(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            self._run(*args, **kwargs)
+        finally:
+            _running.discard(self)
+            self._ready.set()
+            self._done.set()
+
+    def _run(self, *args: Any, **kwargs: Any) -> None:
+        """What is done around :meth:`run`; as in LEADS it closes the service afterwards."""
+        try:
+            self.run(*args, **kwargs)
+        finally:
+            self.close()
+
+    def close(self, timeout: float = CLOSE_TIMEOUT_S) -> None:
+        """Stop, deliver what was sent, and release everything; at most ``timeout`` seconds. Any thread, also inside a
+        callback.
+
+        From inside a callback, or from the thread that runs the service, it returns at once and the rest follows.
+        """
+        self._stopping.set()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until the service has ended, at most ``timeout`` seconds; whether it has."""
+        return self._done.wait(timeout)
+
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return not self._done.is_set()
+
+    def __enter__(self) -> Self:
+        return self.start(True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+        self.join(CLOSE_TIMEOUT_S)
+
+
+@atexit.register
+def _close_all() -> None:
+    """At the interpreter's end: what was sent is still delivered."""
+    deadline = time.monotonic() + CLOSE_TIMEOUT_S
+    for service in list(_running):
+        try:
+            service.close()
+            service.join(max(0.0, deadline - time.monotonic()))
+        except Exception:
+            _log.exception("%r could not be closed", service)

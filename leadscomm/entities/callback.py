@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,13 +54,17 @@ class CallbackChain:
         caller = frame.f_code.co_name
         while frame is not None:
             name = frame.f_code.co_name
-            if name != "super" and callable(getattr(chain, name, None)) and self in frame.f_locals.values():
+            if name != "super" and callable(getattr(chain, name, None)) and _knows(frame, self):
                 getattr(chain, name)(*args, **kwargs)
                 return
             frame = frame.f_back  # type: ignore[assignment]
         raise AttributeError(
             f"{type(chain).__name__} has no method {caller!r} to call; write self.chained.on_receive(...), say"
         )
+
+
+def _knows(frame: FrameType, link: CallbackChain) -> bool:
+    return any(value is link for value in frame.f_locals.values())  # "in" would compare, and arrays refuse that
 
 
 def _links(chain: CallbackChain | None) -> Iterator[CallbackChain]:

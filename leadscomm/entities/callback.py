@@ -43,7 +43,8 @@ class CallbackChain:
     def super(self, *args: Any, **kwargs: Any) -> None:
         """Call the method of the same name of the link before this one, if there is one.
 
-        The name is that of the method this is called from, directly or through a helper or a lambda.
+        The name is that of the method this is called from, directly or through a helper or a lambda; a helper that the
+        link before has too is taken for the method.
 
         :raises AttributeError: it was not called from a method that the link before this one has.
         """

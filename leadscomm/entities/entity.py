@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.options import DELIVERY
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.writer import Flusher, here
 from leadscomm.entities.callback import Callback
@@ -41,7 +42,7 @@ class Entity(Owner):
         self.flusher = FlusherThread(self.name)
         self._stages: tuple[Stage, ...] = ()  # replaced, never changed, so that it can be walked without a lock
         self._changed = threading.Condition(self._lock)
-        self._delivery: dict[str, Any] = {}
+        self._delivery: dict[str, Any] = {name: option.default for name, option in DELIVERY.items()}
         self._reports: deque[Exception] = deque(maxlen=_REPORTS)
         self._reporter: threading.Thread | None = None
         self._close_by = 0.0  # as time.monotonic() counts

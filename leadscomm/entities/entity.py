@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.options import DELIVERY
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.writer import Flusher, here
 from leadscomm.entities.callback import Callback
@@ -42,7 +43,7 @@ class Entity(Owner):
         self._stages: tuple[Stage, ...] = ()  # replaced, never changed, so that it can be walked without a lock
         self._opening: set[Stage] = set()  # not announced yet
         self._changed = threading.Condition(self._lock)
-        self._delivery: dict[str, Any] = {}
+        self._delivery: dict[str, Any] = {name: option.default for name, option in DELIVERY.items()}
         self._reports: deque[Exception] = deque(maxlen=_REPORTS)
         self._reporter: threading.Thread | None = None
         self._close_by = 0.0  # as time.monotonic() counts

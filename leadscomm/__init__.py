@@ -29,5 +29,42 @@ from leadscomm.errors import (
 )
 from leadscomm.log import L
 from leadscomm.protocol.framing import Framing, register_framing
+from leadscomm.version import __version__
 
-__version__ = "0.1.0"
+__all__ = [
+    "AuthenticationFailed",
+    "Callback",
+    "CallbackChain",
+    "Client",
+    "CommError",
+    "CommTimeout",
+    "ConnectFailed",
+    "Connection",
+    "ConnectionBase",
+    "ConnectionLost",
+    "DeliveryError",
+    "Endpoint",
+    "EndpointError",
+    "Entity",
+    "Framing",
+    "L",
+    "ListenerBase",
+    "LocalProtocolError",
+    "MissingExtra",
+    "OutboxFull",
+    "ProtocolError",
+    "RemoteProtocolError",
+    "Scheme",
+    "Server",
+    "Service",
+    "ServiceError",
+    "__version__",
+    "connect",
+    "create_client",
+    "create_server",
+    "listen",
+    "register_framing",
+    "register_scheme",
+    "start_client",
+    "start_server",
+]

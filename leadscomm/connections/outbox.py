@@ -33,17 +33,18 @@ OUTBOX_BYTES: Final = 8 * 1024 * 1024
 SEND_TIMEOUT_S: Final = 5.0
 ABANDON_S: Final = 1.0
 """How long the end of a connection waits for a write that does not return (a transport that cannot be interrupted)."""
-TOKENS: Final = 2.0
-TOKEN_EVERY_S: Final = 20e-6
-"""A sender that is slower than this writes each message by itself; a faster one gains from batches."""
+PACE_S: Final = 20e-6
+"""A sender that is slower than this writes each message by itself; a faster one gains from batches. Two may follow each other."""
+GRACE_S: Final = 2e-3
+"""How long a sender waits for a peer that takes no more before it leaves the rest to the flusher."""
 POLICIES: Final = ("block", "drop_oldest", "drop_newest", "disconnect")
 
 
 class _Here(threading.local):
     """What the present thread is doing."""
 
-    callback: bool = False
-    """It runs a user's callback, so it must not wait for a peer."""
+    inside: object = None
+    """Whose callback it runs; inside one it must not wait for a peer."""
 
 
 here: Final = _Here()
@@ -105,9 +106,8 @@ class Outbox:
         "_on_drained",
         "_pending",
         "_queue",
-        "_refilled",
         "_room",
-        "_tokens",
+        "_next",
         "_upstream",
         "_upstream_flush",
         "_waiting",
@@ -148,8 +148,7 @@ class Outbox:
         self._front = threading.Lock()  # held while messages leave the front of _queue, for an instant
         self._changed: threading.Condition | None = None  # made by the first who waits
         self._on_drained: Callable[[], None] | None = None
-        self._tokens = TOKENS
-        self._refilled = 0.0
+        self._next = 0.0  # when the next message may leave by itself, as perf_counter() counts
 
     @staticmethod
     def of(writer: Writer, framing: Framing) -> Outbox:
@@ -193,7 +192,10 @@ class Outbox:
         self._framing.check(message)
         if self._upstream:
             self._upstream_flush()
-        pending = self._pending + len(message) + 1
+        size = len(message) + 1
+        if not self._waiting and size < BLOCK_BYTES and not self._queue and self._alone(message):
+            return
+        pending = self._pending + size
         if pending > self._room:
             pending = self._make_room(message)
             if not pending:
@@ -235,6 +237,28 @@ class Outbox:
             self._waiting = False
             self.flush()
 
+    def _alone(self, message: bytes) -> bool:
+        """Write one message by itself, if it is due and nothing is before it; whether it was taken care of."""
+        now = perf_counter()
+        after = self._next
+        if after - now > PACE_S or not self._writing.acquire(blocking=False):
+            return False
+        try:
+            if self._queue or self._blocks or self._blocked or self.closed:
+                return False
+            self._next = (after if after > now else now) + PACE_S
+            self._batch, self._written = [message], 0
+            self._blocks.append(self._frame(message))
+            self._write_out(True)
+        finally:
+            self._writing.release()
+        if self._queue:
+            self.flush()  # somebody found the lock taken
+        return True
+
+    def _frame(self, message: bytes) -> bytes:
+        return self._framing.encode_all([message])
+
     def _push(self) -> None:
         """Write now, or have it written."""
         if self.closed:
@@ -243,29 +267,22 @@ class Outbox:
         if flusher is None:
             self.flush()
             self._wait_until_written()
-            return
-        if self._pending >= BLOCK_BYTES:
-            self._tokens = 0.0  # in the middle of a burst: single messages gain nothing
-            self.flush()
-            return
-        now = perf_counter()
-        tokens = min(TOKENS, self._tokens + (now - self._refilled) / TOKEN_EVERY_S)
-        self._refilled = now
-        if tokens >= 1.0:
-            self._tokens = tokens - 1.0
-            self.flush()
+        elif self._pending >= BLOCK_BYTES:
+            self.flush(patient=True)
         else:
-            self._tokens = tokens
             self._waiting = True
             flusher.wake(self)
 
-    def flush(self) -> None:
-        """Write what is queued, as far as the peer takes it. Any thread; does not wait for the peer."""
+    def flush(self, patient: bool = False) -> None:
+        """Write what is queued, as far as the peer takes it. Any thread.
+
+        :param patient: wait up to GRACE_S for the peer (never inside a callback).
+        """
         while (self._queue or self._blocks or self._last) and not self._blocked:
             if not self._writing.acquire(blocking=False):
                 return  # its holder looks again after letting go
             try:
-                self._write_out()
+                self._write_out(patient)
             finally:
                 self._writing.release()
         if self._on_drained is not None and self.drained():
@@ -285,7 +302,7 @@ class Outbox:
         self._blocked = False
         self.flush()
 
-    def _write_out(self) -> None:
+    def _write_out(self, patient: bool = False) -> None:
         """Write blocks until nothing is left or the peer takes no more. Under ``_writing``."""
         blocks = self._blocks
         while True:
@@ -313,6 +330,8 @@ class Outbox:
                 continue
             if count:
                 blocks[0] = memoryview(block)[count:]
+            if patient and here.inside is None and self._writer._wait_writable(GRACE_S):
+                continue
             self._blocked = self._waiting = True
             if not self.closed:
                 self._room = self.limit
@@ -352,7 +371,7 @@ class Outbox:
         if self.closed:
             raise self._late()
         if not self._blocked:
-            self.flush()
+            self.flush(patient=True)
             if self._flusher is None:
                 self._wait_until_written()
         size = len(message) + 1
@@ -366,13 +385,13 @@ class Outbox:
         return self._pending + size
 
     def _wait_for_room(self, size: int) -> None:
-        seconds = 0.0 if here.callback else self.timeout
+        seconds = 0.0 if here.inside else self.timeout
         if not self._wait(lambda: self._pending + size <= self.limit or not self._pending, seconds):
             raise OutboxFull(
                 f"{self._writer} takes nothing: {self._pending} bytes wait for it and more than outbox={self.limit} may not"
                 + (
                     "; inside a callback send does not wait"
-                    if here.callback
+                    if here.inside
                     else f", {seconds:g} s (send_timeout) went by"
                 )
                 + "; send less, raise outbox, or choose overflow=drop_oldest"
@@ -513,10 +532,11 @@ class _SeparatorOutbox(Outbox):
     A call costs as much as all the rest of ``send``; this is the LEADS wire, and the path of most messages.
     """
 
-    __slots__ = ("_limit", "_separator")
+    __slots__ = ("_limit", "_mark", "_separator")
 
     def __init__(self, writer: Writer, framing: SeparatorFraming) -> None:
         super().__init__(writer, framing)
+        self._mark = framing.separator
         self._separator = framing.separator[0]
         self._limit = framing.max_message
 
@@ -528,6 +548,8 @@ class _SeparatorOutbox(Outbox):
             self._framing.check(message)
         if self._upstream:
             self._upstream_flush()
+        if not self._waiting and size < BLOCK_BYTES and not self._queue and self._alone(message):
+            return
         pending = self._pending + size + 1
         if pending > self._room:
             pending = self._make_room(message)
@@ -537,6 +559,9 @@ class _SeparatorOutbox(Outbox):
         self._pending = pending
         if not self._waiting:
             self._push()
+
+    def _frame(self, message: bytes) -> bytes:
+        return message + self._mark
 
 
 def _nothing() -> None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from leadscomm.connections.base import ConnectionBase
@@ -38,7 +39,7 @@ class Client(Entity):
         self._delivery = {name: settings[name] for name in ("outbox", "send_timeout", "overflow")}
         self._reconnect = settings["reconnect"] is not False
         self._current: Stage | None = None
-        self._send = self._not_connected
+        self._send: Callable[[bytes], None] = self._not_connected
 
     @property
     def endpoint(self) -> Endpoint:

@@ -23,10 +23,6 @@ _REPORTS: Final = 1000
 """How many errors may wait for a callback that is stuck."""
 
 
-class _Local(threading.local):
-    sender: ConnectionBase | None = None
-
-
 class Entity(Service):
     """A service that runs connections. One of one's own writes :meth:`run` and calls :meth:`_stage` for each connection.
 
@@ -38,13 +34,13 @@ class Entity(Service):
 
     def __init__(self, port: Any, callback: Callback | None = None) -> None:
         super().__init__(port)
-        self._callback = Callback() if callback is None else callback
-        self.local = _Local()
+        self.callback = Callback() if callback is None else callback
+        """What is told: the newest link of the chain."""
         self.flusher = FlusherThread(self.name)
         self._stages: tuple[Stage, ...] = ()  # replaced, never changed, so that it can be walked without a lock
         self._changed = threading.Condition(self._lock)
         self._delivery: dict[str, Any] = {}
-        self._reports: deque[tuple[Exception, ConnectionBase | None]] = deque(maxlen=_REPORTS)
+        self._reports: deque[Exception] = deque(maxlen=_REPORTS)
         self._reporter: threading.Thread | None = None
         self._close_by = 0.0  # as time.monotonic() counts
 
@@ -59,36 +55,37 @@ class Entity(Service):
     @property
     def sender(self) -> ConnectionBase | None:
         """Inside a callback: the connection that it is about; elsewhere None. ``service.sender.send(...)`` answers."""
-        return self.local.sender
+        inside = here.inside
+        return inside.connection if isinstance(inside, Stage) and inside.entity is self else None
 
     # Callbacks -------------------------------------------------------------------------------------------------------
 
     @property
-    def callback(self) -> Callback:
-        """What is told: the newest link of the chain."""
-        return self._callback
+    def _callback(self) -> Callback:
+        """LEADS's name of :attr:`callback`."""
+        return self.callback
 
     def set_callback(self, callback: Callback) -> None:
         """Put a link on top of the chain: it is called from now on, and reaches the present one by ``super``."""
-        if callback is not self._callback:
-            callback.bind_chain(self._callback)
-            self._callback = callback
+        if callback is not self.callback:
+            callback.bind_chain(self.callback)
+            self.callback = callback
 
-    def call(self, callback: Callable[..., None], *args: Any, connection: ConnectionBase | None = None) -> None:
+    def call(self, callback: Callable[..., None], *args: Any, stage: Stage | None = None) -> None:
         """Call one callback in this thread; what it raises reaches ``on_fail``."""
-        before, inside = self.local.sender, here.callback
-        self.local.sender, here.callback = connection, True
+        before = here.inside
+        here.inside = self if stage is None else stage
         try:
             callback(*args)
         except BaseException as error:
-            self.raised(error, connection)
+            self.raised(error, stage)
         finally:
-            self.local.sender, here.callback = before, inside
+            here.inside = before
 
-    def raised(self, error: BaseException, connection: ConnectionBase | None) -> None:
+    def raised(self, error: BaseException, stage: Stage | None) -> None:
         """A callback raised. Ctrl-C in the main thread is no error of the callback's, and ends the program."""
         if isinstance(error, Exception):
-            self.fail(error, connection)
+            self.fail(error, stage)
         elif threading.current_thread() is threading.main_thread():
             raise error
         else:
@@ -96,27 +93,27 @@ class Entity(Service):
                 f"a callback raised {error!r}, which ends only the main thread: call service.close() instead"
             )
             failure.__cause__ = error
-            self.fail(failure, connection)
+            self.fail(failure, stage)
 
-    def fail(self, error: Exception, connection: ConnectionBase | None = None) -> None:
+    def fail(self, error: Exception, stage: Stage | None = None) -> None:
         """Tell ``on_fail`` in this thread. If nobody wrote one, the log is told."""
-        on_fail = self._callback.on_fail
+        on_fail = self.callback.on_fail
         if getattr(on_fail, "__func__", None) is Callback.on_fail:
-            _log.error("%s: %s", type(self).__name__, error or repr(error), exc_info=_surprising(error))
+            _log.error("%s: %s", type(self).__name__, str(error) or repr(error), exc_info=_surprising(error))
             return
-        before, inside = self.local.sender, here.callback
-        self.local.sender, here.callback = connection, True
+        before = here.inside
+        here.inside = self if stage is None else stage
         try:
             on_fail(self, error)
         except Exception:
             _log.exception("on_fail raised while it was told of %r", error)
         finally:
-            self.local.sender, here.callback = before, inside
+            here.inside = before
 
-    def report(self, error: Exception, connection: ConnectionBase | None = None) -> None:
+    def report(self, error: Exception) -> None:
         """Tell ``on_fail`` from a thread of its own: for whoever holds a lock or must not wait for a callback."""
         with self._lock:
-            self._reports.append((error, connection))
+            self._reports.append(error)
             if self._reporter is None:
                 self._reporter = threading.Thread(target=self._report, name=f"{self.name}-reporter", daemon=True)
                 self._reporter.start()
@@ -128,8 +125,8 @@ class Entity(Service):
                     self._reporter = None
                     self._changed.notify_all()
                     return
-                error, connection = self._reports.popleft()
-            self.fail(error, connection)
+                error = self._reports.popleft()
+            self.fail(error)
 
     # Connections -----------------------------------------------------------------------------------------------------
 
@@ -175,7 +172,7 @@ class Entity(Service):
         self._interrupt()
         for stage in self._stages:
             stage.close()
-        if here.callback or threading.current_thread() is self._main_thread or not self.running():
+        if here.inside is not None or threading.current_thread() is self._main_thread or not self.running():
             return
         if not self.join(timeout):
             for stage in self._stages:

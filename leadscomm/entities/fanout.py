@@ -27,7 +27,10 @@ class FanOut(Outbox):
         """What waits to be handed out; not empty means that ``flush`` is due before anything newer is sent to a peer."""
         return self._queue
 
-    def _write_out(self) -> None:
+    def _alone(self, message: bytes) -> bool:
+        return False
+
+    def _write_out(self, patient: bool = False) -> None:
         framing = self._framing
         while self._queue:
             size = self._pending

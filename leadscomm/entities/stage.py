@@ -17,6 +17,7 @@ from leadscomm.protocol.framing import DatagramFraming
 if TYPE_CHECKING:
     from leadscomm.entities.entity import Entity
 
+_NOTHING: Final[list[bytes]] = []
 DRAIN_TIMEOUT_S: Final = 5.0
 """How long a closed connection goes on sending what was sent before."""
 
@@ -28,14 +29,26 @@ class Stage(Task):
     :param connection: open, or to be opened by :meth:`open`.
     """
 
-    __slots__ = ("_flusher", "_opened", "_pool", "batch", "connection", "ended", "entity", "foreign", "outbox")
+    __slots__ = (
+        "_flusher",
+        "_opened",
+        "_pool",
+        "_receive",
+        "batch",
+        "connection",
+        "ended",
+        "entity",
+        "foreign",
+        "outbox",
+    )
 
     def __init__(self, entity: Entity, connection: ConnectionBase) -> None:
         super().__init__()
         self.entity = entity
         self.connection = connection
         self.foreign = type(connection).receive is not ConnectionBase.receive
-        self.batch: list[bytes] = []
+        self.batch = _NOTHING
+        self._receive = self._receive_foreign if self.foreign else connection.read_batch
         self.ended = False
         self._opened = False
         self._pool: ReaderPool | None = None
@@ -113,21 +126,19 @@ class Stage(Task):
             return False
         except Exception as error:
             if not connection.closed():
-                self.entity.fail(_lost(connection, error), connection)
+                self.entity.fail(_lost(connection, error), self)
             messages = None
         if messages and not connection.closed():
             self.dispatch(messages)
         if connection.framing.faults:
             for fault in connection.framing.take_faults():
                 if not connection.closed():
-                    self.entity.fail(type(fault)(f"{connection}: {fault}"), connection)
+                    self.entity.fail(type(fault)(f"{connection}: {fault}"), self)
         if messages is None:
             self._finish()
         return True
 
-    def _receive(self) -> list[bytes] | None:
-        if not self.foreign:
-            return self.connection.read_batch()
+    def _receive_foreign(self) -> list[bytes] | None:
         try:
             message = self.connection.receive()
         except CommTimeout:
@@ -136,12 +147,9 @@ class Stage(Task):
 
     def dispatch(self, messages: list[bytes]) -> None:
         """Hand messages to ``on_receive``, in order. A callback that raises loses none of the others."""
-        if not messages:
-            return
-        entity, connection = self.entity, self.connection
-        local = entity.local
-        before, inside = local.sender, here.callback
-        local.sender, here.callback = connection, True
+        entity = self.entity
+        before = here.inside
+        here.inside = self
         self.batch = messages
         rest = iter(messages)
         try:
@@ -152,16 +160,16 @@ class Stage(Task):
                         on_receive(entity, message)
                     return
                 except BaseException as error:
-                    entity.raised(error, connection)
+                    entity.raised(error, self)
         finally:
-            self.batch = []
-            local.sender, here.callback = before, inside
+            self.batch = _NOTHING
+            here.inside = before
             if self.outbox.waiting():
                 self.outbox.flush()  # the answers of a batch leave together
 
     def call(self, callback: Callable[..., None], *args: Any) -> None:
         """Call one callback; what it raises reaches ``on_fail``."""
-        self.entity.call(callback, *args, connection=self.connection)
+        self.entity.call(callback, *args, stage=self)
 
     def _finish(self) -> None:
         """The conversation is over."""
@@ -176,7 +184,7 @@ class Stage(Task):
                 DeliveryError(
                     f"{len(left)} message(s) to {self.connection} could not be sent before it was gone", left
                 ),
-                self.connection,
+                self,
             )
 
     def _release(self) -> list[bytes]:

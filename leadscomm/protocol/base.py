@@ -85,6 +85,7 @@ class Framing(ABC):
 
     def clear(self) -> None:
         """Forget the remainder. Faults and `broken` stay."""
+        return None  # nothing is held back
 
     def take_faults(self) -> list[RemoteProtocolError]:
         """Return the bad frames seen since the last call and forget them.
@@ -160,17 +161,45 @@ class Pieces:
         self.size = 0
 
 
-def plain(message: object) -> bytes:
-    """Return a bytes-like message as plain, unchangeable bytes.
+_LONG = 512
+"""Messages longer than this, in bytes, are found faster one by one than by one split."""
+
+
+def split(data: bytes, mark: bytes) -> list[bytes]:
+    """Do what ``data.split(mark)`` does, several times as fast where the pieces are long.
+
+    A split looks at every byte, a find skips to the mark at the speed of memory but costs 200 ns a piece.
+    """
+    if len(data) < _LONG:
+        return data.split(mark)
+    width = len(mark)
+    found = data.find(mark)
+    second = data.find(mark, found + width) if found >= 0 else -1
+    if 0 <= second < found + _LONG:  # the first piece tells nothing: often it is the end of a message
+        return data.split(mark)
+    pieces: list[bytes] = []
+    at = 0
+    while found >= 0:
+        pieces.append(data[at:found])
+        at = found + width
+        found = data.find(mark, at)
+        if 0 <= found < at + _LONG:
+            return pieces + data[at:].split(mark)
+    pieces.append(data[at:])
+    return pieces
+
+
+def plain(value: object, what: str = "a message") -> bytes:
+    """Return something bytes-like as plain, unchangeable bytes.
 
     :raises TypeError: it is something else; the text names the mend.
     """
-    if isinstance(message, (bytes, bytearray, memoryview)):
-        return bytes(message)
-    if isinstance(message, str):
-        raise TypeError("a message is bytes, not str: call .encode() on the text")
-    kind = type(message).__name__
-    raise TypeError(f"a message is bytes, not {kind}: make bytes of it first, for example with str(...).encode()")
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, str):
+        raise TypeError(f"{what} is bytes, not str: call .encode() on the text")
+    kind = type(value).__name__
+    raise TypeError(f"{what} is bytes, not {kind}: make bytes of it first, for example with str(...).encode()")
 
 
 def excerpt(data: bytes) -> str:

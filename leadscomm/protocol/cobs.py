@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from operator import add
 
-from leadscomm.protocol.base import DEFAULT_MAX_MESSAGE, Framing, Pieces, excerpt, plain
+from leadscomm.protocol.base import DEFAULT_MAX_MESSAGE, Framing, Pieces, excerpt, plain, split
 from leadscomm.protocol.crc import crc as crc_named
 
 DEFAULT_CRC = "crc-32"
@@ -23,42 +23,51 @@ def cobs_encode(body: bytes) -> bytes:
     if 0 not in body and len(body) <= _RUN:
         return _CODE[len(body)] + body
     runs = body.split(b"\0")
-    if len(body) < _RUN or len(max(runs, key=len)) < _RUN:
+    if len(body) < _RUN:
         return b"".join([_CODE[len(run)] + run for run in runs])
     pieces: list[bytes] = []
+    add = pieces.append
     for run in runs:
-        at, size = 0, len(run)
-        while size - at >= _RUN:
-            pieces.append(b"\xff" + run[at : at + _RUN])
-            at += _RUN
-        pieces.append(_CODE[size - at] + run[at:])
-    if pieces[-1] == b"\x01" and runs[-1]:  # a full run ends the body: nothing is left to code
-        pieces.pop()
+        left = len(run)
+        if left >= _RUN:
+            at = 0
+            while left >= _RUN:
+                add(b"\xff")
+                add(run[at : at + _RUN])
+                at += _RUN
+                left -= _RUN
+            run = run[at:]
+        add(_CODE[left])
+        add(run)
+    if not run and runs[-1]:  # a full run ends the body: nothing is left to code
+        del pieces[-2:]
     return b"".join(pieces)
 
 
 def cobs_decode(frame: bytes) -> bytes | None:
     """Return what `cobs_encode` was given, or None if ``frame`` cannot be its work."""
-    size = len(frame)
-    if not size or 0 in frame:
+    if not frame or 0 in frame:
         return None
+    size = len(frame)
     code = at = frame[0]
     if at == size:
         return frame[1:]
     body = bytearray(frame)
-    dropped = [0]  # code bytes that stand for no zero
+    pieces: list[bytearray] = []
+    start = 1
     while at < size:
-        after_full_run = code == 255
-        code = frame[at]
-        if after_full_run:
-            dropped.append(at)
+        if code == 255:  # the next code byte stands for no zero: it goes
+            pieces.append(body[start:at])
+            start = at + 1
+            code = frame[at]
         else:
+            code = frame[at]
             body[at] = 0
         at += code
     if at != size:
         return None
-    dropped.append(size)
-    return b"".join([body[i + 1 : j] for i, j in pairwise(dropped)])
+    pieces.append(body[start:])
+    return b"".join(pieces)
 
 
 class CobsFraming(Framing):
@@ -74,8 +83,10 @@ class CobsFraming(Framing):
         chosen = crc_named(crc)
         self.crc = chosen.name
         self._wire = chosen.wire
+        self._wires = chosen.wires
         self._check_size = chosen.size
         body = max_message + chosen.size
+        self._longest_run = min(_RUN, body) + 1  # a frame without zeros inside, as its code byte counts it
         self._longest_frame = body + body // _RUN + 1  # without its zero
         self._head = Pieces()
         self._skipping = False  # inside a frame that is already too long
@@ -87,16 +98,17 @@ class CobsFraming(Framing):
         return cobs_encode(message + self._wire(message)) + b"\0"
 
     def encode_all(self, messages: list[bytes]) -> bytes:
-        wire = self._wire
-        frames = [cobs_encode(message + wire(message)) for message in messages]
+        bodies = map(add, messages, self._wires(messages))
+        frames = [cobs_encode(body) if 0 in body or len(body) > _RUN else _CODE[len(body)] + body for body in bodies]
         frames.append(b"")
         return b"\0".join(frames)
 
     def feed(self, data: bytes) -> list[bytes]:
         if type(data) is not bytes:
             data = bytes(data)
-        frames = data.split(b"\0")
+        frames = split(data, b"\0")
         rest = frames.pop()
+        messages: list[bytes] = []
         if frames:
             if self._skipping:
                 self._skipping = False
@@ -104,7 +116,7 @@ class CobsFraming(Framing):
             elif self._head.parts:
                 self._head.add(frames[0])
                 frames[0] = self._head.take()
-        messages = self._decoded(frames)
+            messages = self._all(frames) if all(frames) else self._all(list(filter(None, frames)))
         if rest and not self._skipping:
             self._keep(rest)
         return messages
@@ -120,23 +132,38 @@ class CobsFraming(Framing):
     def _keep(self, rest: bytes) -> None:
         self._head.add(rest)
         if self._head.size > self._longest_frame:
-            self._refuse_long(self._head.take())
+            self._refuse_long(self._head.peek())
+            self._head.clear()
             self._skipping = True
 
-    def _decoded(self, frames: list[bytes]) -> list[bytes]:
-        """The messages of the good ones among ``frames``."""
-        messages: list[bytes] = []
-        wire, check_size = self._wire, self._check_size
+    def _all(self, frames: list[bytes]) -> list[bytes]:
+        """The messages of ``frames``, all at once; one by one where anything is wrong."""
+        size, longest_run, longest = self._check_size, self._longest_run, self.max_message + self._check_size
+        payloads: list[bytes] = []
+        checks: list[bytes] = []
         for frame in frames:
-            if not frame:
+            if size < frame[0] == len(frame) <= longest_run:  # no zero inside
+                payloads.append(frame[1:-size])
+                checks.append(frame[-size:])
                 continue
             body = cobs_decode(frame)
-            if body is None or len(frame) > self._longest_frame:
-                self._refuse(frame, body)
-                continue
-            payload = body[:-check_size]
-            if wire(payload) == body[-check_size:] and len(payload) <= self.max_message and len(body) >= check_size:
-                messages.append(payload)
+            if body is None or len(body) > longest:
+                return self._one_by_one(frames)
+            payloads.append(body[:-size])
+            checks.append(body[-size:])
+        if checks == list(self._wires(payloads)):
+            return payloads
+        return self._one_by_one(frames)
+
+    def _one_by_one(self, frames: list[bytes]) -> list[bytes]:
+        """The messages of the good ones among ``frames``, and a fault for each bad one."""
+        size = self._check_size
+        messages: list[bytes] = []
+        for frame in frames:
+            body = cobs_decode(frame) if len(frame) <= self._longest_frame else None
+            fits = body is not None and size <= len(body) <= self.max_message + size
+            if body is not None and fits and self._wire(body[:-size]) == body[-size:]:
+                messages.append(body[:-size])
             else:
                 self._refuse(frame, body)
         return messages
@@ -144,22 +171,18 @@ class CobsFraming(Framing):
     def _refuse(self, frame: bytes, body: bytes | None) -> None:
         """Say what is wrong with a frame."""
         size = self._check_size
-        if len(frame) > self._longest_frame:
+        if len(frame) > self._longest_frame or (body is not None and len(body) - size > self.max_message):
             self._refuse_long(frame)
         elif body is None:
             self._fault(f"a frame of {len(frame)} bytes is not COBS: {excerpt(frame)}")
         elif len(body) < size:
             self._fault(f"a frame of {len(body)} bytes is shorter than its {self.crc}: {excerpt(body)}")
-        elif len(body) - size > self.max_message:
-            self._refuse_long(frame)
         else:
-            received, expected = body[-size:].hex(), self._wire(body[:-size]).hex()
+            expected, received = self._wire(body[:-size]).hex(), body[-size:].hex()
             self._fault(
-                f"{self.crc} of a frame of {len(body) - size} bytes is {expected}, received {received}: {excerpt(body)}"
+                f"a message of {len(body) - size} bytes came with {self.crc} {received} instead of {expected}: "
+                f"{excerpt(body)}"
             )
 
     def _refuse_long(self, frame: bytes) -> None:
-        self._fault(
-            f"a frame of {len(frame)} bytes and more, messages of {self.max_message} are allowed (max_message), it "
-            f"begins with {excerpt(frame)}"
-        )
+        self._fault(f"a frame holds more than {self.max_message} bytes (max_message), it begins with {excerpt(frame)}")

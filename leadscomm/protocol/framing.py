@@ -127,7 +127,7 @@ def parse_separator(value: object) -> bytes:
     r"""Return a separator from bytes or from text, in which ``\r \n \t \0 \\ \xNN`` stand for what they stand for in
     Python; everything else is encoded as UTF-8."""
     if not isinstance(value, str):
-        return plain(value)
+        return plain(value, "a separator")
     if "\ufffd" in value:
         raise EndpointError(rf"the separator {value!r} was not UTF-8: write its bytes as \xNN, for example \xff")
     if value == "\\":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from itertools import chain
 
 from leadscomm.errors import EndpointError, LocalProtocolError
 from leadscomm.protocol.base import DEFAULT_MAX_MESSAGE, Framing, Pieces, excerpt, plain
@@ -51,7 +50,10 @@ class LengthFraming(Framing):
         return _LENGTH.pack(len(message)) + message
 
     def encode_all(self, messages: list[bytes]) -> bytes:
-        return b"".join(chain.from_iterable(zip(map(_HEADS.__getitem__, map(len, messages)), messages)))
+        frames = [b""] * (2 * len(messages))
+        frames[0::2] = map(_HEADS.__getitem__, map(len, messages))
+        frames[1::2] = messages
+        return b"".join(frames)
 
     def encode_parts(self, message: bytes) -> tuple[bytes, ...]:
         return (_LENGTH.pack(len(message)), message)
@@ -90,7 +92,7 @@ class LengthFraming(Framing):
             start = at + 4
             at = start + size
             if size > longest:
-                self._refuse(size, data[start - 4 :])
+                self._refuse(size)
                 return messages
             if at > end:
                 self._size = size
@@ -101,10 +103,10 @@ class LengthFraming(Framing):
         self._head = data[at:]
         return messages
 
-    def _refuse(self, size: int, seen: bytes) -> None:
+    def _refuse(self, size: int) -> None:
         self._break(
-            f"a frame announces {size} bytes, {self.max_message} are allowed (max_message), it begins with "
-            f"{excerpt(seen)}: is the peer using length framing?"
+            f"a frame begins with {excerpt(_LENGTH.pack(size))} and so announces {size} bytes, {self.max_message} are "
+            "allowed (max_message): does the peer use length framing?"
         )
 
 
@@ -123,8 +125,11 @@ class DatagramFraming(Framing):
             raise EndpointError(f"max_message={max_message}: a datagram carries at most {MAX_DATAGRAM} bytes")
 
     def check(self, message: bytes) -> None:
-        super().check(message)
-        if not len(message):
+        if type(message) is not bytes:
+            message = plain(message)
+        if len(message) > self.max_message:
+            raise self._too_long(message)
+        if not message:
             raise LocalProtocolError(
                 "an empty datagram only says that its sender is there, it arrives as no message: send at least one byte"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from leadscomm.errors import EndpointError, LocalProtocolError
-from leadscomm.protocol.base import DEFAULT_MAX_MESSAGE, Framing, Pieces, excerpt, plain
+from leadscomm.protocol.base import DEFAULT_MAX_MESSAGE, Framing, Pieces, excerpt, plain, split
 
 FAREWELL = b"disconnect"
 DEFAULT_SEPARATOR = b";"
@@ -67,7 +67,7 @@ class _MarkedFraming(Framing):
         self._tail = b""
 
     def _split(self, data: bytes) -> list[bytes]:
-        return data.split(self._mark)
+        return split(data, self._mark)
 
     def _keep(self, rest: bytes) -> None:
         """Keep what follows the last mark. Only its very end is looked at again, when the next bytes come."""
@@ -76,19 +76,19 @@ class _MarkedFraming(Framing):
             rest = rest[: -len(self._tail)]
         self._head.add(rest)
         if self._head.size > self.max_message:
-            self._break(
-                f"no {self._mark!r} within {self.max_message} bytes (max_message), the message begins with "
-                f"{excerpt(self._head.peek())}: is the peer using {self.name} framing with the same {self._words}?"
-            )
+            self._refuse_long(self._head.peek())
 
     def _cut(self, messages: list[bytes]) -> list[bytes]:
         """Return the messages before the first one that is too long, and break."""
         first = next(i for i, message in enumerate(messages) if len(message) > self.max_message)
-        self._break(
-            f"a message of {len(messages[first])} bytes, {self.max_message} are allowed (max_message), it begins with "
-            f"{excerpt(messages[first])}"
-        )
+        self._refuse_long(messages[first])
         return messages[:first]
+
+    def _refuse_long(self, seen: bytes) -> None:
+        self._break(
+            f"no {self._mark!r} within {self.max_message} bytes (max_message), the message begins with {excerpt(seen)}: "
+            f"does the peer use {self.name} framing, with the same {self._words}?"
+        )
 
 
 class SeparatorFraming(_MarkedFraming):
@@ -104,13 +104,13 @@ class SeparatorFraming(_MarkedFraming):
     _words = "separator"
 
     def __init__(self, separator: bytes = DEFAULT_SEPARATOR, max_message: int = DEFAULT_MAX_MESSAGE) -> None:
-        separator = plain(separator)
+        separator = plain(separator, "a separator")
         if not separator:
             raise EndpointError("the separator is empty: give at least one byte, for example separator=;")
         size = len(separator)
         super().__init__(separator, tuple(separator[:i] for i in range(size - 1, 0, -1)), max_message)
         self.separator = separator
-        self._byte = separator[0] if size == 1 else None
+        self._byte = separator[-1]  # what no payload holds that the separator can be found in
         # A separator like b"--" or b"\r\n\r" overlaps itself: a payload with such an end would be cut too early.
         self._bad_ends = tuple(separator[:i] for i in range(1, size) if separator[i:] == separator[:-i])
         self.farewell = FAREWELL if self._found_in(FAREWELL) < 0 else None
@@ -118,13 +118,9 @@ class SeparatorFraming(_MarkedFraming):
     def check(self, message: bytes) -> None:
         if type(message) is not bytes:
             message = plain(message)
-        size = len(message)
-        byte = self._byte
-        if byte is None:
-            if self._found_in(message) >= 0:
-                self._refuse(message)
-        elif byte in message:  # an int: eight times as fast as bytes in bytes
+        if self._byte in message and self._found_in(message) >= 0:  # an int: eight times as fast as bytes in bytes
             self._refuse(message)
+        size = len(message)
         if size > self.max_message or (size == 10 and message == self.farewell):
             self._refuse(message)
 
@@ -162,7 +158,7 @@ class LineFraming(_MarkedFraming):
     def check(self, message: bytes) -> None:
         if type(message) is not bytes:
             message = plain(message)
-        if 10 in message or message.endswith(b"\r"):
+        if 10 in message or (13 in message and message.endswith(b"\r")):
             where = "holds a line feed" if 10 in message else "ends with a carriage return"
             raise LocalProtocolError(
                 f"the payload {where}, which the receiver would take for the end of the line: "
@@ -174,4 +170,4 @@ class LineFraming(_MarkedFraming):
     def _split(self, data: bytes) -> list[bytes]:
         if 13 in data:
             data = data.replace(b"\r\n", b"\n")
-        return data.split(b"\n")
+        return split(data, b"\n")

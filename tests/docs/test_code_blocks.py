@@ -1,0 +1,54 @@
+"""Every code block of the README and of docs/ does what it says: see blocks.py for how a page steers this."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.blocks import Block, read_page
+from tests.docs.trial import look_at, run
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCKS = [block for page in PAGES for block in read_page(page, page.relative_to(ROOT).as_posix())]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def documented_ports() -> Iterator[None]:
+    """The pages name fixed ports: on one machine one run at a time uses them."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with open(Path(tempfile.gettempdir()) / "leadscomm-documented-ports.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
+def test_block(block: Block, tmp_path: Path, require_tool: Callable[..., None]) -> None:
+    if "skip" in block.directives:
+        pytest.skip(block.directives["skip"])
+    if "needs" in block.directives:
+        tool = block.directives["needs"]
+        if tool == "board":
+            pytest.skip("needs a board on a cable")
+        require_tool(tool)
+    if "prints" in block.directives:
+        assert block.above is not None, f"{block.place}: there is nothing above that prints"
+        assert run(block.above, tmp_path).split() == block.code.split()
+    elif block.language in ("python", "console"):
+        run(block, tmp_path)
+    else:
+        look_at(block)
+
+
+def test_the_pages_are_there() -> None:
+    assert {"README.md", "docs/index.md"} <= {block.page for block in BLOCKS}
+    assert shutil.which("bash"), os.defpath

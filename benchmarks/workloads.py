@@ -52,7 +52,7 @@ def _ours(name: str, label: str, **more: object) -> Entrant:
 
 CANDIDATES: tuple[Candidate, ...] = (
     Candidate(_ours(OURS, "leadscomm", most_connections=5000)),
-    Candidate(_ours(SPIN, "leadscomm, spin", kinds=("rtt",), options=("--spin",))),
+    Candidate(_ours(SPIN, "leadscomm, spin", kinds=("rtt",), options=("--spin=0.005",))),
     Candidate(_ours(LENGTH, "leadscomm, framing=length", kinds=("oneway",), options=("--framing=length",))),
     Candidate(_peer("raw", "raw sockets, one sendall a message")),
     Candidate(_peer("blocks", "raw sockets, 64 KiB blocks", kinds=("oneway", "broadcast"), biggest=65536)),

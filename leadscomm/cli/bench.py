@@ -12,7 +12,7 @@ from .benchkit.runner import OURS, Entrant, Results, run_rounds
 from .benchkit.works import Work, select
 
 ENTRANT = Entrant(OURS, "leadscomm", (sys.executable, "-m", "leadscomm.cli.benchkit.ours"), most_connections=5000)
-SPIN = Entrant("spin", "leadscomm, spin", ENTRANT.command, kinds=("rtt",), options=("--spin",))
+SPIN = Entrant("spin", "leadscomm, spin", ENTRANT.command, kinds=("rtt",), options=("--spin=0.005",))
 DEFAULT_ROUNDS = 3
 USUAL = "oneway,bulk,rtt,broadcast,connections"
 

@@ -113,7 +113,7 @@ class Peer(ABC):
     def connect(self, address: str, callback: Any) -> Link:
         """Connects one more client."""
 
-    def all_connected(self) -> None:  # noqa: B027 -- most need nothing here
+    def all_connected(self) -> None:
         """The last client of this process has been connected; for libraries where one thread reads all of them."""
 
     @abstractmethod

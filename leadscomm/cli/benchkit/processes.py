@@ -28,7 +28,7 @@ class Child:
     def __init__(self, command: Sequence[str], timeout: float = ANSWER_WITHIN_S) -> None:
         self._command = list(command)
         self._timeout = timeout
-        self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by close()
+        self._words: IO[bytes] = tempfile.TemporaryFile()
         try:
             self._process = subprocess.Popen(
                 self._command,

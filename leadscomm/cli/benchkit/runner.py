@@ -111,4 +111,8 @@ def _attempt(entrant: Entrant, work: Work, results: Results) -> str:
         results.failures.append(f"{work.name}, {entrant.label}: {failure}")
         return f"failed: {failure}"
     results.add(work.name, entrant.name, measures)
+    if measures.get("lost", 0.0) > 0:
+        results.failures.append(
+            f"{work.name}, {entrant.label}: {100 * measures['lost']:.2g} % of the messages were lost"
+        )
     return "  ".join(f"{measures[m.key]:,.{m.digits}f} {m.unit}" for m in work.metrics)

@@ -39,7 +39,14 @@ def parser() -> argparse.ArgumentParser:
         "--budget", type=float, default=600.0, metavar="S", help="begin no round that would end later (600)"
     )
     arguments.add_argument("--seed", type=int, help="of the order within the rounds")
-    arguments.add_argument("--write-docs", action="store_true", help="write the tables and the plot into docs/")
+    arguments.add_argument(
+        "--write-docs",
+        nargs="?",
+        const=DOCS,
+        type=Path,
+        metavar="FOLDER",
+        help="write the tables and the plot into docs/ (or a folder like it)",
+    )
     arguments.add_argument("--save", type=Path, metavar="FILE", help="keep what was measured, as JSON")
     arguments.add_argument("--load", type=Path, metavar="FILE", help="measure nothing: report what --save kept")
     arguments.add_argument(
@@ -62,7 +69,7 @@ def run(options: argparse.Namespace, works: Sequence[Work], candidates: Sequence
     return run_rounds(entrants, quick, rounds, options.budget, seed=options.seed)
 
 
-def write_docs(report: Report, docs: Path = DOCS) -> None:
+def write_docs(report: Report, docs: Path) -> None:
     """The tables into performance.md, and the plot beside it."""
     picture: str | None = PICTURE
     try:
@@ -97,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     distributions = [c.distribution for c in candidates if c.distribution]
     report = Report(results, works, candidates, facts(distributions))
     if options.write_docs:
-        write_docs(report)
+        write_docs(report, options.write_docs)
     print(report.markdown())
     return 1 if results.failures else 0
 

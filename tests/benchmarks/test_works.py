@@ -128,8 +128,8 @@ def play(work: Work, peer: Peer) -> Measures:
 TINY: tuple[Work, ...] = (
     OneWay("oneway-32", "", 32, seconds=0.01, warm_up=0.001),
     OneWay("bulk", "", 1 << 20, seconds=0.01, warm_up=0.001),
-    RoundTrip("rtt-warm", "", count=20, warm_up=5),
-    RoundTrip("rtt-quiet", "", count=5, warm_up=1, pause=0.001),
+    RoundTrip("rtt-warm", "", seconds=0.01, warm_up=5),
+    RoundTrip("rtt-quiet", "", seconds=0.01, warm_up=1, pause=0.001),
     Broadcast("broadcast", "", clients=3, seconds=0.01, warm_up=0.001),
     Connections("connections", "", count=5, samples=20, warm_up=2),
 )

@@ -37,26 +37,33 @@ class Echo:
 class PingPong:
     """Sends the next message from the callback of the last answer, and keeps each round trip's time.
 
-    ``samples`` are seconds from the call of ``send`` to the call of ``on_receive``. ``pause`` seconds lie between
-    an answer and the next message; they are spent inside the callback and are not part of a sample.
+    ``samples`` are seconds from the call of ``send`` to the call of ``on_receive``.
+
+    :param seconds: how long to go on
+    :param least: samples to take even if that takes longer
+    :param pause: seconds between an answer and the next message, spent inside the callback and not part of a sample
     """
 
-    def __init__(self, payload: bytes, count: int, pause: float) -> None:
+    def __init__(self, payload: bytes, seconds: float, least: int, pause: float) -> None:
         super().__init__()
         self.payload = payload
-        self.count = count
+        self.seconds = seconds
+        self.least = least
         self.pause = pause
+        self.end = 0.0
         self.samples: list[float] = []
         self.done = threading.Event()
         self.sent = 0.0
 
     def begin(self, link: Link) -> None:
         self.sent = perf_counter()
+        self.end = self.sent + self.seconds
         link.send(self.payload)
 
     def on_receive(self, service: Any, msg: bytes) -> None:
-        self.samples.append(perf_counter() - self.sent)
-        if len(self.samples) >= self.count:
+        now = perf_counter()
+        self.samples.append(now - self.sent)
+        if now >= self.end and len(self.samples) >= self.least:
             self.done.set()
             return
         if self.pause:

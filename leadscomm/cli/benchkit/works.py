@@ -182,8 +182,9 @@ class RoundTrip(Work):
     """One message at a time, there and back, each sent from the callback of the one before."""
 
     kind: ClassVar[str] = "rtt"
-    count: int = 4000
+    seconds: float = 0.6
     warm_up: int = 500
+    """Round trips."""
     pause: float = 0.0
 
     @property
@@ -194,7 +195,7 @@ class RoundTrip(Work):
         talk.say(address=peer.listen(peer.callback(Echo)))
 
     def client(self, peer: Peer, talk: Conversation) -> None:
-        game = peer.callback(PingPong, payload(self.size), self.warm_up + self.count, self.pause)
+        game = peer.callback(PingPong, payload(self.size), self.seconds, self.warm_up + 20, self.pause)
         link = peer.connect(talk.hear()["address"], game)
         peer.begin(link, game)
         game.done.wait()
@@ -205,7 +206,7 @@ class RoundTrip(Work):
         return client.hear()
 
     def quick(self) -> Work:
-        return RoundTrip(self.name, self.title, self.size, self.count // 5, self.warm_up // 5, self.pause)
+        return RoundTrip(self.name, self.title, self.size, self.seconds / 5, self.warm_up // 5, self.pause)
 
 
 def percentiles(samples: list[float]) -> Measures:
@@ -378,7 +379,7 @@ WORKS: tuple[Work, ...] = (
     OneWay("oneway-256", "256 B one way", 256),
     OneWay("oneway-4096", "4096 B one way", 4096),
     OneWay("bulk", "1 MiB one way", 1 << 20),
-    RoundTrip("rtt-quiet", "Round trip, quiet", count=300, warm_up=50, pause=0.001),
+    RoundTrip("rtt-quiet", "Round trip, quiet", warm_up=50, pause=0.001),
     RoundTrip("rtt-warm", "Round trip, warm"),
     Broadcast("broadcast", "Broadcast to 50 clients"),
     Connections("connections", "1,000 connections"),

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
 
 def table(results: Results, works: Sequence[Work]) -> list[str]:
     """A line for each figure: its median and its range over the rounds; 80 columns at most."""
-    lines = [f"{'':<34}{'median':>12}  {'range':<20}unit"]
+    lines = [f"{'':<30}{'median':>12}  {'range':<22}unit"]
     for work in works:
         for entrant in (ENTRANT, SPIN):
             for metric in work.metrics:
@@ -56,7 +56,7 @@ def table(results: Results, works: Sequence[Work]) -> list[str]:
                 )
                 name = work.title + (", spin" if entrant is SPIN else "")
                 name += "" if metric.key in ("rate", "kib") else f", {metric.key}"
-                lines.append(f"{name:<34}{middle:>12}  {low + ' – ' + high:<20}{metric.unit}")
+                lines.append(f"{name:<30}{middle:>12}  {low + ' – ' + high:<22}{metric.unit}")
     return [*lines, *(f"failed: {failure}" for failure in results.failures)]
 
 

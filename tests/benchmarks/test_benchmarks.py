@@ -13,6 +13,7 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks.report import BEGIN, END, Report
 from benchmarks.workloads import Candidate, choose
+from leadscomm.cli.benchkit import processes, runner
 from leadscomm.cli.benchkit.processes import Child, ChildFailed
 from leadscomm.cli.benchkit.runner import Entrant, Results, run_rounds
 from leadscomm.cli.benchkit.works import Broadcast, Connections, OneWay, RoundTrip, Work
@@ -116,6 +117,21 @@ def test_a_child_that_is_silent_is_given_up_and_ended() -> None:
         one.hear()
 
 
+def test_a_child_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "ENDS_WITHIN_S", 0.01)
+    with child("import threading; print('{}', flush=True); threading.Event().wait()") as one:
+        assert one.hear() == {}
+
+
+def test_speaking_to_a_child_that_has_ended_is_an_error() -> None:
+    with child("pass") as one, pytest.raises(ChildFailed, match="ended"):
+        one.hear()
+    with child("pass") as one:
+        one._process.wait()
+        with pytest.raises(ChildFailed, match="ended"):
+            one.say(anything=1)
+
+
 def test_a_program_that_is_not_there_is_said() -> None:
     with pytest.raises(ChildFailed, match="could not be started"):
         Child(["/no/such/program"])
@@ -126,6 +142,12 @@ def test_a_failed_measurement_is_noted_and_the_others_go_on() -> None:
     results = run_rounds([broken], TINY[1:2], rounds=2, say=lambda line: None)
     assert [failure.split(":")[0] for failure in results.failures] == ["rtt-warm, broken"] * 2
     assert results.rounds == 2
+
+
+def test_lost_messages_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "measure", lambda entrant, work: {"rate": 5.0, "lost": 0.25})
+    results = run_rounds([PEERS[0].entrant], TINY[:1], rounds=1, say=lambda line: None)
+    assert results.failures == ["oneway-32, leadscomm: 25 % of the messages were lost"]
 
 
 def test_no_round_is_begun_that_would_pass_the_budget() -> None:

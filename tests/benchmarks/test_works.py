@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import json
 import queue
+import socket
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
 
-from leadscomm.cli.benchkit import works
-from leadscomm.cli.benchkit.peer import Counter, Exchange, Link, Peer, burst_of, resident_bytes
+from leadscomm.cli.benchkit import child, ours, works
+from leadscomm.cli.benchkit.ours import Ours
+from leadscomm.cli.benchkit.peer import Counter, Exchange, Link, Peer, PlainExchange, burst_of, resident_bytes
 from leadscomm.cli.benchkit.works import Broadcast, Connections, Measures, OneWay, RoundTrip, Work, make_work, select
 
 
@@ -111,11 +116,11 @@ class LosingPeer(FakePeer):
     pieces = 0
 
 
-def play(work: Work, peer: Peer) -> Measures:
+def play(work: Work, peer: Peer, client_peer: Peer | None = None) -> Measures:
     """A workload's three parts, each in a thread of its own as it else is in a process of its own."""
     (server, talk_s), (client, talk_c) = ends(), ends()
     threads = [threading.Thread(target=work.server, args=(peer, talk_s))]
-    threads.append(threading.Thread(target=work.client, args=(peer, talk_c)))
+    threads.append(threading.Thread(target=work.client, args=(client_peer or peer, talk_c)))
     for thread in threads:
         thread.start()
     measures = work.drive(server, client)
@@ -183,6 +188,26 @@ def test_percentiles_are_in_microseconds() -> None:
     assert works.percentiles([second / 1e6 for second in range(100)]) == pytest.approx({"p50": 50.0, "p99": 99.0})
 
 
+def test_a_plain_exchange_waits_for_the_whole_answer() -> None:
+    def serve(listener: socket.socket) -> None:
+        with listener.accept()[0] as sock:
+            assert sock.recv(100) == b"ping;"
+            sock.sendall(b"po")
+            sock.sendall(b"ng;")
+            assert sock.recv(100) == b"again;"
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve, args=(listener,))
+        server.start()
+        (exchange,) = Peer.exchanges(FakePeer(), f"127.0.0.1:{listener.getsockname()[1]}", 1)
+        assert isinstance(exchange, PlainExchange)
+        assert exchange(b"ping") == b"pong"
+        with pytest.raises(ConnectionError, match="the server closed the connection"):
+            exchange(b"again")
+        server.join(10)
+        exchange.sock.close()
+
+
 def test_this_process_has_memory() -> None:
     assert resident_bytes() > 1 << 20
 
@@ -191,3 +216,89 @@ def test_a_counter_counts() -> None:
     counter = Counter()
     counter.on_receive(None, b"")
     assert counter.n == 1
+
+
+# The measuring process's side of the conversation
+
+
+class AnsweringPeer(FakePeer):
+    """A client whose server answers at once."""
+
+    def connect(self, address: str, callback: Any) -> Link:
+        class Back(Link):
+            def __init__(self) -> None:
+                self.depth = 0
+                self.due = 0
+
+            def send(self, message: bytes) -> None:
+                self.due += 1
+                if self.depth:
+                    return
+                self.depth = 1
+                while self.due:
+                    self.due -= 1
+                    callback.on_receive(self, message)
+                self.depth = 0
+
+        return Back()
+
+
+def run_child(monkeypatch: pytest.MonkeyPatch, words: list[str], heard: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What child_main says when it hears these things; the last of them lets it end."""
+    said = io.StringIO()
+    ended = threading.Event()
+    monkeypatch.setattr(child.os, "_exit", lambda code: ended.set())
+    monkeypatch.setattr(child, "_own_stdout", lambda: said)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(json.dumps(one) + "\n" for one in [*heard, {"bye": True}])))
+    child.child_main(AnsweringPeer, words)
+    assert ended.wait(10)
+    return [json.loads(line) for line in said.getvalue().splitlines()]
+
+
+def test_a_server_process_says_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_child(monkeypatch, ["server", "rtt", "seconds=0.01"], []) == [{"address": "here"}]
+
+
+def test_a_client_process_says_that_it_is_there_and_what_it_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    ready, measured = run_child(monkeypatch, ["client", "rtt", "seconds=0.01", "--spin"], [{"address": "here"}])
+    assert ready == {"ready": True}
+    assert set(measured) == {"p50", "p99"}
+
+
+@pytest.mark.parametrize("words", [[], ["server"], ["neither", "rtt"]])
+def test_a_process_that_is_asked_nothing_says_how_to_ask(words: list[str]) -> None:
+    with pytest.raises(SystemExit, match=r"usage: server\|client"):
+        child.child_main(AnsweringPeer, words)
+
+
+# leadscomm itself
+
+
+class OursHere(Ours):
+    """Both sides in this process, closed at the end."""
+
+    def __init__(self, kind: str, size: int) -> None:
+        super().__init__(kind, size)
+        self.open: list[Any] = []
+
+    def connect(self, address: str, callback: Any) -> Any:
+        self.open.append(super().connect(address, callback))
+        return self.open[-1]
+
+    def close(self) -> None:
+        for client in self.open:
+            client.close()
+        if not self.open:
+            self.server.close()
+
+
+@pytest.mark.parametrize("work", [TINY[0], TINY[2], TINY[4]], ids=lambda work: work.name)
+def test_leadscomm_is_measured(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ours, "SAID_EVERY", 8)
+    monkeypatch.setattr(ours, "AHEAD", 16)
+    server, client = OursHere(work.kind, work.size), OursHere(work.kind, work.size)
+    measures = play(work, server, client)
+    client.close()
+    server.close()
+    assert measures[work.metrics[0].key] > 0
+    assert measures.get("lost", 0.0) == 0.0

@@ -151,7 +151,7 @@ class Peer(ABC):
         wire of its own brings its own.
         """
         for _ in range(count):
-            yield _plain_exchange(address)
+            yield PlainExchange(address)
 
 
 def burst_of(message: bytes) -> int:
@@ -159,39 +159,33 @@ def burst_of(message: bytes) -> int:
     return max(1, min(256, 32768 // len(message)))
 
 
-def _plain_exchange(address: str) -> Exchange:
-    host, _, port = address.rpartition(":")
-    sock = socket.create_connection((host, int(port)), timeout=20)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+class PlainExchange:
+    """An Exchange on a plain socket with the separator wire."""
 
-    def exchange(message: bytes) -> bytes:
-        sock.sendall(message + SEPARATOR)
-        answer = sock.recv(BLOCK)
+    def __init__(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self.sock = socket.create_connection((host, int(port)), timeout=20)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def __call__(self, message: bytes) -> bytes:
+        self.sock.sendall(message + SEPARATOR)
+        answer = b""
         while not answer.endswith(SEPARATOR):
-            more = sock.recv(BLOCK)
+            more = self.sock.recv(BLOCK)
             if not more:
                 raise ConnectionError("the server closed the connection")
             answer += more
         return answer[:-1]
 
-    return exchange
-
 
 def resident_bytes() -> int:
-    """The memory that this process has in RAM (its highest so far, on systems without /proc)."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as statm:
-            pages = int(statm.read().split()[1])
-    except OSError:
-        return _highest_resident_bytes()
+    """The memory that this process has in RAM (its highest so far, on systems without /proc; 0 where none is told)."""
+    if sys.platform == "win32":
+        return 0
     import resource
 
-    return pages * resource.getpagesize()
-
-
-def _highest_resident_bytes() -> int:
     try:
-        import resource
-    except ImportError:
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        with open("/proc/self/statm", encoding="ascii") as statm:
+            return int(statm.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -14,6 +14,9 @@ from typing import IO, Any
 ANSWER_WITHIN_S = 30.0
 """No step of a workload takes longer than this; one that does has failed."""
 
+ENDS_WITHIN_S = 2.0
+"""A process that has not ended so long after its parent hung up is killed."""
+
 
 class ChildFailed(RuntimeError):
     """A measuring process ended or fell silent too early; the text ends with its last words."""
@@ -83,7 +86,7 @@ class Child:
         except OSError:
             pass
         try:
-            self._process.wait(2)
+            self._process.wait(ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

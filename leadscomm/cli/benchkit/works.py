@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -348,10 +349,10 @@ class Connections(Work):
 
 def allow_files(count: int) -> None:
     """Raises this process's limit of open files where it may; a limit that stays too low shows itself at connect."""
-    try:
-        import resource
-    except ImportError:
+    if sys.platform == "win32":
         return
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--save", type=Path, metavar="FILE", help="keep what was measured, as JSON")
     arguments.add_argument("--load", type=Path, metavar="FILE", help="measure nothing: report what --save kept")
     arguments.add_argument(
-        "--setup-leads", action="store_true", help="install LEADS 0.6.1 into .venv-bench-leads, and end"
+        "--setup-leads", action="store_true", help="install LEADS 0.6.1 into .venv-leads-0.6.1, and end"
     )
     return arguments
 
@@ -105,7 +105,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = Report(results, works, candidates, facts(distributions))
     if options.write_docs:
         write_docs(report, options.write_docs)
-    print(report.markdown())
+    try:
+        print(report.markdown(), flush=True)
+    except BrokenPipeError:  # a pager that was left early
+        sys.stdout = None  # type: ignore[assignment]
     return 1 if results.failures else 0
 
 

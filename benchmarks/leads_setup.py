@@ -13,7 +13,8 @@ VERSION = "0.6.1"
 NEEDS = ("typing-extensions>=4.6", "pyserial>=3.5", "crcmod>=1.7")
 """What leadscomm itself needs: the measuring process is leadscomm's on both sides."""
 
-HOME = Path(__file__).resolve().parent.parent / ".venv-bench-leads"
+HOME = Path(__file__).resolve().parent.parent / f".venv-leads-{VERSION}"
+"""The place where `./dev peers` puts it as well."""
 
 
 def leads_python() -> str | None:

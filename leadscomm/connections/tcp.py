@@ -188,6 +188,8 @@ def connect_tcp(address: Address, deadline: float) -> ConnectionBase:
         try:
             sock.settimeout(max(0.001, deadline - time.monotonic()))
             sock.connect(target)
+            if sock.getsockname() == sock.getpeername():  # nobody listens, and the system chose the very port as ours
+                raise ConnectionRefusedError("the connection leads to itself")
             break
         except OSError as error:
             sock.close()
@@ -396,8 +398,8 @@ def listen_tcp(address: Address) -> ListenerBase:
     try:
         for family, kind, proto, _, target in dict.fromkeys(resolve(address.host, address.port)):
             sock = bound(family, kind, proto, (target[0], port, *target[2:]), f"{address.host}:{port}")
-            sock.listen(_BACKLOG)
             sockets.append(sock)
+            sock.listen(_BACKLOG)
             port = sock.getsockname()[1]
     except BaseException:
         for sock in sockets:

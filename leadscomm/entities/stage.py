@@ -121,9 +121,15 @@ class Stage(Task):
 
     def run_open(self) -> None:
         """As :meth:`run_here`, for a connection that is open and announced already."""
-        self.dispatch(self.connection.unread())
-        while not self.ended:
-            self._step()
+        try:
+            self.dispatch(self.connection.unread())
+            while not self.ended:
+                self._step()
+        except BaseException:  # Ctrl-C in the main thread
+            self.close()
+            while not self.ended:
+                self._step()
+            raise
 
     def ready(self, ending: bool) -> None:
         """What the pool calls when there is something to read."""

@@ -150,18 +150,24 @@ def readable(sockets: list[socket.socket], timeout: float | None = None) -> list
 class Alarm:
     """Wakes a thread that waits in :func:`readable`: another thread rings, and the waiting one finds ``socket`` ready.
 
-    It stays ready once it was rung, and may be rung after it was closed.
+    It stays ready until it is cleared, and may be rung after it was closed.
     """
 
     def __init__(self) -> None:
         self.socket, self._bell = socket.socketpair()
         self._lock = threading.Lock()
         self._bell.setblocking(False)
+        self.socket.setblocking(False)
 
     def ring(self) -> None:
         """Wake the thread that waits. Any thread, any number of times."""
         with self._lock, contextlib.suppress(OSError):
             self._bell.send(b"\0")
+
+    def clear(self) -> None:
+        """Make it ready for the next ring. The waiting thread only."""
+        with contextlib.suppress(OSError):
+            self.socket.recv(4096)
 
     def close(self) -> None:
         """Release the handles."""

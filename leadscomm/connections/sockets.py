@@ -55,6 +55,8 @@ def dial(host: str, port: int, deadline: float) -> socket.socket:
         try:
             sock.settimeout(max(0.001, (deadline - time.monotonic()) / (len(addresses) - tried)))
             sock.connect(target)
+            if sock.getsockname() == sock.getpeername():  # nobody listens, and the system chose the very port as ours
+                raise ConnectionRefusedError("the connection leads to itself")
             sock.settimeout(None)
             return sock
         except OSError as error:
@@ -76,7 +78,8 @@ def why_not(where: str, error: OSError | None) -> str:
 
 
 def bind_all(host: str, port: int, kind: int) -> list[socket.socket]:
-    """Sockets bound to every address of a host, all to one port; port 0 is any that is free.
+    """Sockets bound to every address of a host, all to one port, and listening if they are for streams; port 0 is any
+    that is free.
 
     :raises ConnectFailed: there is no such host, or the port is taken, not allowed, or not ours.
     """
@@ -99,7 +102,7 @@ def bind_all(host: str, port: int, kind: int) -> list[socket.socket]:
 
 
 def bound(family: int, kind: int, proto: int, target: tuple[Any, ...], where: str) -> socket.socket:
-    """A socket bound to ``target``; ``::`` takes IPv4 as well.
+    """A socket bound to ``target``, and listening if it is one for streams; ``::`` takes IPv4 as well.
 
     :raises ConnectFailed: the port is taken, not allowed, or not ours.
     """
@@ -115,6 +118,8 @@ def bound(family: int, kind: int, proto: int, target: tuple[Any, ...], where: st
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(target[0] != "::"))
         sock.bind(target)
+        if kind == socket.SOCK_STREAM:
+            sock.listen(BACKLOG)
         return sock
     except OSError as error:
         sock.close()

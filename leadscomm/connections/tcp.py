@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from leadscomm.connections.address import Address, is_loopback
 from leadscomm.connections.base import CHUNK_BYTES, ConnectionBase, ListenerBase
-from leadscomm.connections.sockets import BACKLOG, SocketListener, bind_all, dial, place
+from leadscomm.connections.sockets import SocketListener, bind_all, dial, place
 from leadscomm.protocol.framing import Framing
 
 _NOWAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
@@ -157,7 +157,4 @@ def listen_tcp(address: Address) -> ListenerBase:
 
 def listening(address: Address) -> list[socket.socket]:
     """Sockets that listen on every address of the host."""
-    sockets = bind_all(address.host, address.port, socket.SOCK_STREAM)
-    for sock in sockets:
-        sock.listen(BACKLOG)
-    return sockets
+    return bind_all(address.host, address.port, socket.SOCK_STREAM)

@@ -1,4 +1,4 @@
-"""The bugs of LEADS's parser, each with the proof that it is gone. What LEADS does stands in the test's first line."""
+"""The bugs of LEADS's parser; what LEADS does stands in the first line of each test."""
 
 from __future__ import annotations
 

@@ -9,14 +9,14 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
-from leadscomm.connections.base import LINGER_S, ConnectionBase
+from leadscomm.connections.base import LINGER_S, ConnectionBase, Incomplete
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.writer import Flusher, Writer, here
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.readers import ReaderPool, Task
 from leadscomm.entities.service import Service
-from leadscomm.errors import CommTimeout, ConnectionLost, DeliveryError
+from leadscomm.errors import ConnectionLost, DeliveryError
 from leadscomm.protocol.framing import DatagramFraming
 
 _log = logging.getLogger("leadscomm")
@@ -106,7 +106,7 @@ class Stage(Task):
     def run_in(self, pool: ReaderPool | None) -> None:
         """Run it in the pool, or in a thread of its own if it cannot be polled. Returns at once."""
         fd = None if self.foreign else self.connection.fileno()
-        if pool is not None and fd is not None:
+        if pool is not None and fd is not None and self.connection.pooled:
             self._pool = pool
             self.connection.set_blocking(False)
             pool.add(fd, self)
@@ -122,14 +122,19 @@ class Stage(Task):
     def run_open(self) -> None:
         """As :meth:`run_here`, for a connection that is open and announced already."""
         try:
-            self.dispatch(self.connection.unread())
+            self.connection.set_blocking(True)
+            self._begin()
             while not self.ended:
                 self._step()
         except BaseException:  # Ctrl-C in the main thread
-            self.close()
-            while not self.ended:
-                self._step()
+            self.conclude()
             raise
+
+    def conclude(self) -> None:
+        """Close it and run it to its end, in the thread that ran it."""
+        self.close()
+        while not self.ended:
+            self._step()
 
     def ready(self, ending: bool) -> None:
         """What the pool calls when there is something to read."""
@@ -139,7 +144,7 @@ class Stage(Task):
             self._opened = ending = True
             if not self._open():
                 return
-            self.dispatch(self.connection.unread())
+            self._begin()
         while self._step() and not self.ended:
             if not (ending or self.connection.more()):
                 break
@@ -162,6 +167,16 @@ class Stage(Task):
         self.call(self.entity.callback.on_connect, self.entity, self.connection)
         self.entity.joined(self)
         return True
+
+    def _begin(self) -> None:
+        """It is open and announced: hand on what came with the opening, and start its timer."""
+        self._tick()
+        self.dispatch(self.connection.unread())
+
+    def _tick(self) -> None:
+        delay = None if self.ended else self.connection.tick()
+        if delay is not None:
+            self.entity.flusher.call_later(delay, self._tick)
 
     def _step(self) -> bool:
         """Read once and hand on what came. False: there is nothing now."""
@@ -187,8 +202,8 @@ class Stage(Task):
     def _receive_foreign(self) -> list[bytes] | None:
         try:
             message = self.connection.receive()
-        except CommTimeout:
-            return []  # one of the helpers in LEADS's shape: no whole message yet
+        except Incomplete:
+            return []
         return None if message is None or message == self.connection.framing.farewell else [message]
 
     def dispatch(self, messages: list[bytes]) -> None:

@@ -237,6 +237,8 @@ class ConnectionBase(Writer):
 
     def disconnect(self) -> None:
         """Say goodbye, where the framing has a word for it; the peer then closes. Nothing can be sent after it."""
+        if self.outbox.closed:
+            return  # said already
         farewell = self.framing.farewell
         self.outbox.send_last(b"" if farewell is None else self.framing.encode_all([farewell]))
 

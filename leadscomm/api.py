@@ -18,7 +18,8 @@ def create_server(
 ) -> Server:
     """Create a server; :func:`start_server` starts it.
 
-    :param port: a port on this machine, which then only its own programs reach; or an endpoint such as ``tcp://0.0.0.0:16900``.
+    :param port: a port on this machine, which then only its own programs reach; or an endpoint such as
+        ``tcp://0.0.0.0:16900``.
     :param callback: what is told.
     :param separator: what ends each message; ``b";"`` unless the endpoint names another framing.
     :param options: options of the endpoint, by the names that they have in its URL, such as ``max_connections=10``.
@@ -41,11 +42,12 @@ def create_client(
 ) -> Client:
     """Create a client; :func:`start_client` starts it.
 
-    :param port: the port to connect to; or an endpoint such as ``serial:///dev/ttyACM0?baud=115200``, which names the host too.
+    :param port: the port to connect to; or an endpoint such as ``serial:///dev/ttyACM0?baud=115200``, which names the
+        host too.
     :param callback: what is told.
     :param separator: what ends each message; ``b";"`` unless the endpoint names another framing.
-    :param options: options of the endpoint, by the names that they have in its URL. As in LEADS the client ends with its
-        connection; ``reconnect=True`` has it connect again.
+    :param options: options of the endpoint, by the names that they have in its URL. As in LEADS the client ends with
+        its connection; ``reconnect=True`` has it connect again.
     :raises EndpointError: the endpoint or an option is wrong; the text names the right ones.
     """
     endpoint = Endpoint.parse(port, **options)
@@ -57,9 +59,10 @@ def create_client(
 def start_client(server_address: str | None = None, target: Client | None = None, parallel: bool = False) -> Client:
     """Start a client; ``create_client()`` if none is given.
 
-    :param server_address: a name or an address; may be left out where ``port`` was an endpoint, and must not contradict it.
-    :param parallel: False: run it in this thread, until its connection ends; True: return as soon as the first attempt to connect
-        has ended.
+    :param server_address: a name or an address; may be left out where ``port`` was an endpoint, and must not
+        contradict it.
+    :param parallel: False: run it in this thread, until its connection ends; True: return as soon as the first
+        attempt to connect has ended.
     :return: the client.
     """
     return (create_client() if target is None else target).start(parallel, server_address=server_address)

@@ -45,7 +45,7 @@ def find_tool(tool: str) -> bool:
 def require(tool: str, mend: str = "", found: bool | None = None) -> None:
     """Go on if `tool` is here (or if `found` says so)."""
     if not (find_tool(tool) if found is None else found):
-        missing(tool, mend or f"install {tool}")
+        missing(tool, mend or f"install {tool.removeprefix('python:')}")
 
 
 @pytest.fixture(scope="session")

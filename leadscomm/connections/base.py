@@ -1,8 +1,9 @@
 """The stream parser: bytes from one peer become messages, messages become bytes.
 
-A transport of ours writes ``_read``, ``_write`` and ``_close`` (and ``fileno``, if it can be polled) and gets everything else from
-here. A connection written in LEADS's shape writes ``receive``, ``send``, ``closed`` and ``close`` itself, with ``use_remainder``,
-``with_remainder`` and ``drop_remainder`` to help. :class:`~leadscomm.Server` and :class:`~leadscomm.Client` run both.
+A transport of ours writes ``_read``, ``_write`` and ``_close`` (and ``fileno``, if it can be polled) and gets
+everything else from here. A connection written in LEADS's shape writes ``receive``, ``send``, ``closed`` and
+``close`` itself, with ``use_remainder``, ``with_remainder`` and ``drop_remainder`` to help.
+:class:`~leadscomm.Server` and :class:`~leadscomm.Client` run both.
 
 A connection owns one handle of the operating system and no thread.
 """
@@ -17,14 +18,17 @@ from collections import deque
 from typing import Final, Protocol
 
 from leadscomm.connections.keyed import authenticate
-from leadscomm.connections.outbox import Outbox, Writer
+from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.outbox_leads import outbox_for
+from leadscomm.connections.writer import Writer
 from leadscomm.errors import CommTimeout
 from leadscomm.protocol.framing import Framing, SeparatorFraming
 
 CHUNK_BYTES: Final = 64 * 1024
 """How much is read at a time. ``recv`` of more than 128 KiB is several times slower."""
 LINGER_S: Final = 1.0
-"""How long a closed connection goes on reading (and discarding) so that its last bytes reach a peer that is still sending."""
+"""How long a closed connection goes on reading (and discarding) so that its last bytes reach a peer that is still
+sending."""
 
 
 class Keeper(Protocol):
@@ -59,7 +63,7 @@ class ConnectionBase(Writer):
 
     def __init__(self, remainder: bytes = b"", separator: bytes = b";", *, framing: Framing | None = None) -> None:
         self.framing: Framing = SeparatorFraming(separator) if framing is None else framing
-        self.outbox: Outbox = Outbox.of(self, self.framing)
+        self.outbox: Outbox = outbox_for(self, self.framing)
         self.keeper: Keeper | None = None
         self.key: bytes | None = None
         """A key that the peer must hold too; asked for by :meth:`open`."""
@@ -98,15 +102,12 @@ class ConnectionBase(Writer):
     def _close(self) -> None:
         """Release the handle. Called once, by the thread that read last."""
 
-    def fileno(self) -> int | None:
-        """A handle that can be polled, or None: then an entity gives this connection threads of its own."""
-        return None
-
     def set_blocking(self, blocking: bool) -> None:
         """Whether ``_read`` waits. Only for transports with a :meth:`fileno`."""
 
     def abort(self) -> None:
-        """End the conversation at once: what is queued is lost, and the thread in ``_read`` finds the end. Any thread."""
+        """End the conversation at once: what is queued is lost, and the thread in ``_read`` finds the end. Any
+        thread."""
 
     def shut_sending(self) -> None:
         """Tell the peer that nothing more comes, if the transport can; otherwise :meth:`abort`. Any thread."""
@@ -230,8 +231,8 @@ class ConnectionBase(Writer):
     def close(self) -> None:
         """Send what is queued, say goodbye and close. Any thread, any number of times.
 
-        For a connection that an entity runs this returns at once and the entity does the rest; otherwise it waits for the peer,
-        at most ``send_timeout`` seconds for what is queued and :data:`LINGER_S` for its answer.
+        For a connection that an entity runs this returns at once and the entity does the rest; otherwise it waits for
+        the peer, at most ``send_timeout`` seconds for what is queued and :data:`LINGER_S` for its answer.
         """
         if self._shut:
             return
@@ -256,7 +257,8 @@ class ConnectionBase(Writer):
             pass
 
     def finish(self) -> list[bytes]:
-        """Release the handle after the end; return the messages that were accepted and not sent. The reading thread only."""
+        """Release the handle after the end; return the messages that were accepted and not sent. The reading thread
+        only."""
         if self._ended and not self._shut and self.framing.farewell is not None:
             self.disconnect()  # LEADS answers a goodbye with one
         self._shut = True
@@ -268,7 +270,8 @@ class ConnectionBase(Writer):
 
     @property
     def _remainder(self) -> bytes:
-        """The whole messages that wait to be used. What follows them is kept apart, so that no part of a message gets out."""
+        """The whole messages that wait to be used. What follows them is kept apart, so that no part of a message gets
+        out."""
         return self._held
 
     @_remainder.setter

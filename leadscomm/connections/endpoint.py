@@ -96,7 +96,8 @@ class Endpoint(Address):
         """Read an endpoint.
 
         :param text: a URL; or a port, which stands for ``tcp://127.0.0.1:port``.
-        :param options: further options, by the names that they have in URLs; they come before those of the URL. None is "not given".
+        :param options: further options, by the names that they have in URLs; they come before those of the URL. None
+            is "not given".
         :raises EndpointError: it cannot be right; the text names what can.
         """
         more = {name: value for name, value in options.items() if value is not None}

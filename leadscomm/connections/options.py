@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from leadscomm.connections.outbox import OUTBOX_BYTES, POLICIES, SEND_TIMEOUT_S
+from leadscomm.connections.backlog import OUTBOX_BYTES, POLICIES, SEND_TIMEOUT_S
 
 
 @dataclass(frozen=True)

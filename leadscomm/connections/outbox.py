@@ -1,161 +1,81 @@
 """What one connection has still to send: batched, bounded in bytes, never holding up anybody but its own sender.
 
-How a message travels. :meth:`Outbox.send` appends to a list; that append is the whole price of a message in a burst. The list is turned
-into one block and written
+How a message travels. A lone message is written by its sender at once. In a burst :meth:`Outbox.send` only appends to
+a list, and the list is turned into one block and written
 
-* by the sender itself, while it has *tokens* left (a lone message leaves at once) or once a block's worth has gathered;
+* by the sender itself, once a block's worth has gathered;
 * by the flusher thread of the service otherwise, as soon as it gets to run.
 
-Nothing waits for a timer, so a burst costs one system call per block and a lone message costs no delay.
+Nothing waits for a timer, so a burst costs one system call a block, and a lone message no delay.
 
-The list is appended to without a lock (``list.append`` and ``del list[:n]`` are atomic in CPython); only the writing itself is under
-``_writing``, which is never waited for: who finds it taken leaves his message to its holder, and the holder looks again after it
-has let go. The byte count of the list may therefore be off by a block for a moment; it is put right whenever a block is taken.
+The list is appended to without a lock (``list.append`` and ``del list[:n]`` are atomic in CPython); only the writing
+itself is under ``_writing``, which is never waited for: who finds it taken leaves his message to its holder, and the
+holder looks again after it has let go. The byte count of the list may therefore be off by a block for a moment; it is
+put right whenever a block is taken.
 """
 
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from typing import Final
 
-from leadscomm.errors import ConnectionLost, DeliveryError, OutboxFull
-from leadscomm.protocol.framing import Framing, SeparatorFraming, plain
+from leadscomm.connections.backlog import BLOCK_BYTES, Backlog
+from leadscomm.connections.writer import Flusher, Writer, here
+from leadscomm.errors import OutboxFull
+from leadscomm.protocol.framing import Framing, plain
 
-BLOCK_BYTES: Final = 64 * 1024
-"""From here on a sender writes by itself instead of gathering more."""
-TAKE_BYTES: Final = 4 * BLOCK_BYTES
-"""How much of a long queue is encoded at a time."""
-OUTBOX_BYTES: Final = 8 * 1024 * 1024
-SEND_TIMEOUT_S: Final = 5.0
-ABANDON_S: Final = 1.0
-"""How long the end of a connection waits for a write that does not return (a transport that cannot be interrupted)."""
 PACE_S: Final = 20e-6
-"""A sender that is slower than this writes each message by itself; a faster one gains from batches. Two may follow each other."""
+"""A sender that is slower than this writes each message by itself; a faster one gains from batches. Two may follow
+each other."""
 GRACE_S: Final = 2e-3
 """How long a sender waits for a peer that takes no more before it leaves the rest to the flusher."""
-POLICIES: Final = ("block", "drop_oldest", "drop_newest", "disconnect")
+ABANDON_S: Final = 1.0
+"""How long the end of a connection waits for a write that does not return (a transport that cannot be interrupted)."""
 
 
-class _Here(threading.local):
-    """What the present thread is doing."""
-
-    inside: object = None
-    """Whose callback it runs; inside one it must not wait for a peer."""
-
-
-here: Final = _Here()
-
-
-class Flusher(ABC):
-    """The thread that writes what senders left behind."""
-
-    @abstractmethod
-    def wake(self, outbox: Outbox) -> None:
-        """Call ``outbox.flush()`` soon. Any thread; must not block."""
-
-    @abstractmethod
-    def watch(self, outbox: Outbox) -> None:
-        """Call ``outbox.resume()`` once its connection takes bytes again. Any thread; must not block."""
-
-
-class Writer(ABC):
-    """What an outbox writes to: the sending half of a connection."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def _write(self, data: bytes | memoryview) -> int:
-        """Take some of ``data``; return how many bytes. ``BlockingIOError``: not one at the moment."""
-
-    @abstractmethod
-    def _wait_writable(self, timeout: float) -> bool:
-        """Wait until bytes are taken again, at most ``timeout`` seconds; whether they are."""
-
-    def fileno(self) -> int | None:
-        """A handle that can be polled, or None: then writing waits by itself."""
-        return None
-
-    @abstractmethod
-    def abort(self) -> None:
-        """End the conversation at once, so that the thread that reads it finds its end."""
-
-
-class Outbox:
+class Outbox(Backlog):
     """The queue of messages on their way to one peer.
 
-    Without a flusher every :meth:`send` writes by itself and waits for the peer; with one it leaves the rest to the flusher.
+    Without a flusher every :meth:`send` writes by itself and waits for the peer; with one it leaves the rest to the
+    flusher.
 
     :param writer: where the blocks go.
     :param framing: makes blocks of messages.
     """
 
     __slots__ = (
-        "__weakref__",
         "_batch",
         "_blocked",
         "_blocks",
-        "_changed",
         "_flusher",
-        "_front",
         "_framing",
         "_last",
-        "_on_drained",
-        "_pending",
-        "_queue",
-        "_room",
         "_next",
+        "_on_drained",
         "_upstream",
         "_upstream_flush",
         "_waiting",
-        "_written",
-        "_writer",
         "_writing",
-        "closed",
-        "error",
-        "limit",
-        "policy",
-        "report",
-        "timeout",
+        "_written",
     )
 
     def __init__(self, writer: Writer, framing: Framing) -> None:
-        self._writer = writer
+        super().__init__(writer)
         self._framing = framing
-        self.limit = OUTBOX_BYTES
-        self.timeout = SEND_TIMEOUT_S
-        self.policy = "block"
-        self.report: Callable[[Exception], None] | None = None
-        """Told of what was dropped; called by the sending thread, with no lock held."""
+        self._flusher: Flusher | None = None
         self._upstream: Sequence[bytes] = ()
         self._upstream_flush: Callable[[], None] = _nothing
-        self.closed = False
-        self.error: Exception | None = None
-        self._flusher: Flusher | None = None
-        self._queue: list[bytes] = []
-        self._pending = 0  # bytes in _queue
-        self._room = BLOCK_BYTES  # _pending may grow to this before send() has to look
         self._waiting = False  # the flusher knows of us
         self._blocked = False  # the peer takes nothing at the moment
-        self._blocks: deque[bytes | memoryview] = deque()
-        self._batch: list[bytes] = []  # the messages of _blocks
-        self._written = 0  # bytes of _blocks that have gone
+        self._blocks: list[bytes | memoryview] = []  # encoded, not yet written, the next one last
+        self._batch: Sequence[bytes] = ()  # the messages of _blocks
+        self._written = 0  # bytes of _batch that have gone
         self._last: bytes | None = None  # goes behind everything else
         self._writing = threading.Lock()  # held while writing, never waited for
-        self._front = threading.Lock()  # held while messages leave the front of _queue, for an instant
-        self._changed: threading.Condition | None = None  # made by the first who waits
         self._on_drained: Callable[[], None] | None = None
         self._next = 0.0  # when the next message may leave by itself, as perf_counter() counts
-
-    @staticmethod
-    def of(writer: Writer, framing: Framing) -> Outbox:
-        """The outbox that suits ``framing`` best."""
-        if isinstance(framing, SeparatorFraming) and len(framing.separator) == 1:
-            return _SeparatorOutbox(writer, framing)
-        return Outbox(writer, framing)
 
     def configure(
         self,
@@ -166,7 +86,14 @@ class Outbox:
         overflow: str,
         report: Callable[[Exception], None],
     ) -> None:
-        """Put the outbox to work for a service."""
+        """Put the outbox to work for a service.
+
+        :param flusher: who writes what is left behind.
+        :param outbox: how many bytes may gather.
+        :param send_timeout: seconds that :meth:`send` waits for room.
+        :param overflow: one of :data:`POLICIES`.
+        :param report: told of what was dropped; called by the sending thread, must not block.
+        """
         self._flusher = flusher
         self.limit = outbox
         self.timeout = send_timeout
@@ -181,7 +108,7 @@ class Outbox:
     # Sending ---------------------------------------------------------------------------------------------------------
 
     def send(self, message: bytes) -> None:
-        """Queue one message, and write it if that is due. Any thread.
+        """Send one message, now or with those that follow. Any thread.
 
         :raises LocalProtocolError: the framing cannot carry it.
         :raises ConnectionLost: the conversation is over.
@@ -193,7 +120,7 @@ class Outbox:
         if self._upstream:
             self._upstream_flush()
         size = len(message) + 1
-        if not self._waiting and size < BLOCK_BYTES and not self._queue and self._alone(message):
+        if not self._waiting and not self._queue and size < BLOCK_BYTES and self._alone(message):
             return
         pending = self._pending + size
         if pending > self._room:
@@ -208,21 +135,21 @@ class Outbox:
     def put(self, messages: list[bytes], block: bytes | None, size: int) -> None:
         """Queue messages of a broadcast; ``block`` is their encoding. Never waits, never raises.
 
-        A peer that lets more than ``limit`` bytes gather is dealt with as the policy says; "block" then means "disconnect".
+        A peer that lets more than ``limit`` bytes gather is dealt with as the policy says; "block" then means
+        "disconnect".
         """
         if block is not None and not self._queue and not self._blocks and self._writing.acquire(blocking=False):
             try:
                 if not self._queue and not self._blocks and not self.closed:
-                    self._batch, self._written = messages, 0
-                    self._blocks.append(block)
+                    self._load(messages, (block,))
                     messages = []
                     self._write_out()
             finally:
                 self._writing.release()
         if messages:
-            if self.closed or (
-                self._pending and self._pending + size > self.limit and not self._overflow(messages, size)
-            ):
+            if self.closed:
+                return
+            if self._pending and self._pending + size > self.limit and not self._overflow(messages, size):
                 return
             self._queue.extend(messages)
             self._pending += size
@@ -247,31 +174,40 @@ class Outbox:
             if self._queue or self._blocks or self._blocked or self.closed:
                 return False
             self._next = (after if after > now else now) + PACE_S
-            self._batch, self._written = [message], 0
-            self._blocks.append(self._frame(message))
-            self._write_out(True)
+            frame = self._frame(message)
+            try:
+                count = self._writer._write(frame)
+            except OSError:
+                count = 0  # found out again, and dealt with, below
+            if count != len(frame):
+                self._load((message,), (memoryview(frame)[count:],), count)
+                self._write_out(patient=True)
         finally:
             self._writing.release()
         if self._queue:
             self.flush()  # somebody found the lock taken
+        if self._flusher is None and self._blocked:
+            self._wait_until_written()
         return True
 
     def _frame(self, message: bytes) -> bytes:
+        """One message, checked already, as it goes out."""
         return self._framing.encode_all([message])
 
     def _push(self) -> None:
         """Write now, or have it written."""
         if self.closed:
             raise self._late()
-        flusher = self._flusher
-        if flusher is None:
+        if self._flusher is None:
             self.flush()
             self._wait_until_written()
         elif self._pending >= BLOCK_BYTES:
             self.flush(patient=True)
         else:
             self._waiting = True
-            flusher.wake(self)
+            self._flusher.wake(self)
+
+    # Writing ---------------------------------------------------------------------------------------------------------
 
     def flush(self, patient: bool = False) -> None:
         """Write what is queued, as far as the peer takes it. Any thread.
@@ -290,84 +226,75 @@ class Outbox:
             callback()
 
     def due(self) -> None:
-        """What the flusher calls after :meth:`Flusher.wake`."""
+        """The flusher's answer to ``wake``."""
         if not self._blocked:
             self._waiting = False  # before the taking: who appends after it asks anew
             self.flush()
 
     def resume(self) -> None:
-        """The peer takes bytes again. Called by the flusher."""
-        self._room = -1 if self.closed else BLOCK_BYTES
-        self._waiting = False
-        self._blocked = False
-        self.flush()
+        """The flusher's answer to ``watch``: the peer takes bytes again."""
+        if self.error is None:
+            self._room = -1 if self.closed else BLOCK_BYTES
+            self._waiting = self._blocked = False
+            self.flush()
 
     def _write_out(self, patient: bool = False) -> None:
-        """Write blocks until nothing is left or the peer takes no more. Under ``_writing``."""
-        blocks = self._blocks
-        while True:
-            if not blocks:
-                if self._queue:
-                    self._take()
-                elif self._last:
-                    blocks.append(self._last)
-                    self._last = None
-                else:
-                    self._batch = []
-                    break
-            block = blocks[0]
+        """Write until nothing is left or the peer takes no more. Under ``_writing``."""
+        while not self._blocked and (self._blocks or self._fill()):
+            block = self._blocks[-1]
             try:
                 count = self._writer._write(block)
             except BlockingIOError:
                 count = 0
             except OSError as error:
                 self._refuse(error)
-                self._blocked = True  # for good: nothing is tried any more, and abandon() tells what is left
+                self._blocked = True  # for good; abandon() tells what is left
                 break
             self._written += count
             if count == len(block):
-                blocks.popleft()
+                self._blocks.pop()
                 continue
             if count:
-                blocks[0] = memoryview(block)[count:]
-            if patient and here.inside is None and self._writer._wait_writable(GRACE_S):
-                continue
-            self._blocked = self._waiting = True
-            if not self.closed:
-                self._room = self.limit
-            if self._flusher is not None:
-                self._flusher.watch(self)
-            break
-        self._notify()
+                self._blocks[-1] = memoryview(block)[count:]
+            if not (patient and here.inside is None and self._writer._wait_writable(GRACE_S)):
+                self._block()
+        if self._changed is not None:
+            self._notify()
 
-    def _take(self) -> None:
-        """Make blocks of the front of the queue. Under ``_writing``, with no blocks left."""
-        batch = self._batch = self._taken()
-        self._written = 0
+    def _block(self) -> None:
+        """The peer takes no more for now: leave the rest to the flusher."""
+        self._blocked = self._waiting = True
+        if not self.closed:
+            self._room = self.limit
+        if self._flusher is not None:
+            self._flusher.watch(self)
+
+    def _fill(self) -> bool:
+        """Make blocks of the front of the queue; whether there is anything to write. Under ``_writing``, with no
+        blocks left."""
         framing = self._framing
-        if not framing.joins:
-            self._blocks.extend(map(framing.encode, batch))
-        elif len(batch) == 1 and len(batch[0]) >= BLOCK_BYTES:
-            self._blocks.extend(framing.encode_parts(batch[0]))
-        elif batch:
-            self._blocks.append(framing.encode_all(batch))
+        if self._queue:
+            batch = self._taken()
+            if not framing.joins:
+                self._load(batch, map(framing.encode, batch))
+            elif len(batch) == 1 and len(batch[0]) >= BLOCK_BYTES:
+                self._load(batch, framing.encode_parts(batch[0]))
+            elif batch:
+                self._load(batch, (framing.encode_all(batch),))
+        elif self._last:
+            self._load((), (self._last,))
+            self._last = None
+        else:
+            self._batch = ()
+        return bool(self._blocks)
 
-    def _taken(self) -> list[bytes]:
-        """Take the front of the queue: all of it, or about TAKE_BYTES."""
-        queue = self._queue
-        with self._front:
-            count = len(queue)
-            if self._pending > TAKE_BYTES:
-                count = max(1, count * TAKE_BYTES // self._pending)
-            batch = queue[:count]
-            del queue[:count]
-            self._pending = max(0, self._pending - sum(map(len, batch)) - count) if queue else 0
-        return batch
-
-    # When the peer does not take it ----------------------------------------------------------------------------------
+    def _load(self, batch: Sequence[bytes], blocks: Iterable[bytes | memoryview], written: int = 0) -> None:
+        self._blocks = [*blocks]
+        self._blocks.reverse()
+        self._batch, self._written = batch, written
 
     def _make_room(self, message: bytes) -> int:
-        """See to it that ``message`` may be queued; return what ``_pending`` then is, or 0 for "do not"."""
+        """See to it that ``message`` may be queued; return what ``_pending`` then is, or 0 for "it was dropped"."""
         if self.closed:
             raise self._late()
         if not self._blocked:
@@ -384,87 +311,19 @@ class Outbox:
                 return 0
         return self._pending + size
 
-    def _wait_for_room(self, size: int) -> None:
-        seconds = 0.0 if here.inside else self.timeout
-        if not self._wait(lambda: self._pending + size <= self.limit or not self._pending, seconds):
-            raise OutboxFull(
-                f"{self._writer} takes nothing: {self._pending} bytes wait for it and more than outbox={self.limit} may not"
-                + (
-                    "; inside a callback send does not wait"
-                    if here.inside
-                    else f", {seconds:g} s (send_timeout) went by"
-                )
-                + "; send less, raise outbox, or choose overflow=drop_oldest"
-            )
-        if self.closed:
-            raise self._late()
-
-    def _overflow(self, messages: list[bytes], size: int) -> bool:
-        """Apply a policy that loses something. Whether ``messages`` may be queued."""
-        if self.policy == "drop_newest":
-            self._tell(
-                DeliveryError(f"{self._writer} is slow: dropped {_count(messages)} (overflow=drop_newest)", messages)
-            )
-            return False
-        if self.policy == "drop_oldest":
-            with self._front:
-                count = 0
-                excess = self._pending + size - self.limit
-                while count < len(self._queue) and excess > 0:
-                    excess -= len(self._queue[count]) + 1
-                    count += 1
-                dropped = self._queue[:count]
-                del self._queue[:count]
-                self._pending = max(0, self._pending - sum(map(len, dropped)) - count)
-            self._tell(DeliveryError(f"{self._writer} is slow: dropped the oldest {_count(dropped)}", dropped))
-            return True
-        error = OutboxFull(
-            f"{self._writer} was disconnected: it let more than outbox={self.limit} bytes gather; "
-            "read faster there, send less, raise outbox, or choose overflow=drop_oldest"
-        )
-        self._refuse(error)
-        self._tell(error)
-        self._writer.abort()
-        return False
-
-    def _tell(self, error: Exception) -> None:
-        if self.report is not None:
-            self.report(error)
-
-    def _wait(self, done: Callable[[], bool], seconds: float) -> bool:
-        """Wait until ``done()`` or the end of the conversation; False when ``seconds`` went by."""
-        if self._changed is None:
-            self._changed = threading.Condition()
-        with self._changed:
-            return self._changed.wait_for(lambda: self.error is not None or done(), seconds)
-
     def _wait_until_written(self) -> None:
         """Without a flusher: the sender itself waits for its peer."""
         deadline = perf_counter() + self.timeout
         while self._blocked and self.error is None:
-            if not self._writer._wait_writable(max(0.0, deadline - perf_counter())):
-                error = OutboxFull(f"{self._writer} took nothing for {self.timeout:g} s (send_timeout)")
-                self._refuse(error)
-                self._writer.abort()
-            else:
+            if self._writer._wait_writable(max(0.0, deadline - perf_counter())):
                 self.resume()
+            else:
+                self._refuse(OutboxFull(f"{self._writer} took nothing for {self.timeout:g} s (send_timeout)"))
+                self._writer.abort()
         if self.error is not None:
             raise self._late()
 
     # The end ---------------------------------------------------------------------------------------------------------
-
-    def _refuse(self, error: Exception | None) -> None:
-        """Accept nothing more."""
-        if not self.closed:
-            self.closed = True
-            self.error = error
-            self._room = -1
-
-    def _late(self) -> ConnectionLost:
-        why = f": {self.error}" if self.error else ""
-        lost = ConnectionLost(f"the conversation with {self._writer} is over{why}")
-        lost.__cause__ = self.error
-        return lost
 
     def waiting(self) -> bool:
         """Whether something waits for the flusher though the peer would take it."""
@@ -479,38 +338,38 @@ class Outbox:
         return not (self._queue or self._blocks or self._last)
 
     def when_drained(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` once, as soon as nothing is left to write (at once, if so now). By whichever thread wrote the last."""
+        """Call ``callback`` once, as soon as nothing is left to write (at once, if so now). By whichever thread wrote
+        the last."""
         self._on_drained = callback
         self.flush()
 
     def drain(self, timeout: float) -> bool:
         """Wait until everything is written, at most ``timeout`` seconds; whether it is."""
         self.flush()
-        deadline = perf_counter() + timeout
-        if self._flusher is None:
-            while (
-                self._blocked
-                and self.error is None
-                and self._writer._wait_writable(max(0.0, deadline - perf_counter()))
-            ):
-                self.resume()
+        if self._flusher is not None:
+            self._wait(self.drained, timeout)
             return self.drained()
-        self._wait(self.drained, timeout)
+        deadline = perf_counter() + timeout
+        while self._blocked and self.error is None:
+            if not self._writer._wait_writable(max(0.0, deadline - perf_counter())):
+                break
+            self.resume()
         return self.drained()
 
     def abandon(self) -> list[bytes]:
-        """End it; return the messages that were not written whole, oldest first. Waits for a writer at work, not for the peer."""
+        """End it; return the messages that were not written whole, oldest first. Waits for a writer at work, not for
+        the peer."""
         self._refuse(None)
         held = self._writing.acquire(timeout=ABANDON_S)
         left: list[bytes] = []
         ends = 0
         for message in self._batch if self._blocks else ():
-            ends += len(self._framing.encode_all([message]))
+            ends += len(self._frame(message))
             if ends > self._written:
                 left.append(message)
         left += self._queue
-        self._blocks.clear()
-        self._batch = []
+        self._blocks = []
+        self._batch = ()
         del self._queue[:]
         self._pending = 0
         self._blocked = True
@@ -520,52 +379,5 @@ class Outbox:
         self._notify()
         return left
 
-    def _notify(self) -> None:
-        if self._changed is not None:
-            with self._changed:
-                self._changed.notify_all()
-
-
-class _SeparatorOutbox(Outbox):
-    """:class:`Outbox` for a separator of one byte: the same ``send``, with the framing's check written out.
-
-    A call costs as much as all the rest of ``send``; this is the LEADS wire, and the path of most messages.
-    """
-
-    __slots__ = ("_limit", "_mark", "_separator")
-
-    def __init__(self, writer: Writer, framing: SeparatorFraming) -> None:
-        super().__init__(writer, framing)
-        self._mark = framing.separator
-        self._separator = framing.separator[0]
-        self._limit = framing.max_message
-
-    def send(self, message: bytes) -> None:
-        if type(message) is not bytes:
-            message = plain(message)
-        size = len(message)
-        if self._separator in message or size > self._limit or size == 10:
-            self._framing.check(message)
-        if self._upstream:
-            self._upstream_flush()
-        if not self._waiting and size < BLOCK_BYTES and not self._queue and self._alone(message):
-            return
-        pending = self._pending + size + 1
-        if pending > self._room:
-            pending = self._make_room(message)
-            if not pending:
-                return
-        self._queue.append(message)
-        self._pending = pending
-        if not self._waiting:
-            self._push()
-
-    def _frame(self, message: bytes) -> bytes:
-        return message + self._mark
-
 
 def _nothing() -> None: ...
-
-
-def _count(messages: list[bytes]) -> str:
-    return "1 message" if len(messages) == 1 else f"{len(messages)} messages"

@@ -104,7 +104,8 @@ class UnixConnection(TcpConnection):
 class TlsConnection(TcpConnection):
     """A conversation over TLS.
 
-    OpenSSL allows one thread at a time, so reading never waits inside it: it waits for the socket, and reads under a lock.
+    OpenSSL allows one thread at a time, so reading never waits inside it: it waits for the socket, and reads under a
+    lock.
     """
 
     __slots__ = ("_lock", "_tls", "_waits")
@@ -164,7 +165,7 @@ class TlsConnection(TcpConnection):
 
 def _tls_failed(peer: str, error: ssl.SSLError) -> AuthenticationFailed:
     if isinstance(error, ssl.SSLCertVerificationError):
-        mend = f"its certificate does not fit: {error.verify_message}; give its authority with ca=, its name with server_name="
+        mend = f"its certificate does not fit: {error.verify_message}; ca= names its authority, server_name= its name"
     elif error.reason and "CERTIFICATE" in error.reason:
         mend = "it wants a certificate that it trusts; give one with cert= and cert_key="
     elif error.reason and ("WRONG_VERSION" in error.reason or "HTTP_REQUEST" in error.reason):
@@ -178,7 +179,8 @@ def _tls_failed(peer: str, error: ssl.SSLError) -> AuthenticationFailed:
 
 
 def connect_tcp(address: Address, deadline: float) -> ConnectionBase:
-    """Open ``tcp://`` or ``tls://``; tries every address of a name until ``deadline`` (as ``time.monotonic()`` counts)."""
+    """Open ``tcp://`` or ``tls://``; tries every address of a name until ``deadline`` (as ``time.monotonic()``
+    counts)."""
     where = f"{address.host}:{address.port}"
     sock, last = None, None
     for family, kind, proto, _, target in resolve(address.host, address.port):
@@ -186,6 +188,8 @@ def connect_tcp(address: Address, deadline: float) -> ConnectionBase:
         try:
             sock.settimeout(max(0.001, deadline - time.monotonic()))
             sock.connect(target)
+            if sock.getsockname() == sock.getpeername():  # nobody listens, and the system chose the very port as ours
+                raise ConnectionRefusedError("the connection leads to itself")
             break
         except OSError as error:
             sock.close()
@@ -394,8 +398,8 @@ def listen_tcp(address: Address) -> ListenerBase:
     try:
         for family, kind, proto, _, target in dict.fromkeys(resolve(address.host, address.port)):
             sock = bound(family, kind, proto, (target[0], port, *target[2:]), f"{address.host}:{port}")
-            sock.listen(_BACKLOG)
             sockets.append(sock)
+            sock.listen(_BACKLOG)
             port = sock.getsockname()[1]
     except BaseException:
         for sock in sockets:

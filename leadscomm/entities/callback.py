@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class CallbackChain:
     """A link in a chain of callbacks: the newest is called, and calls the one before it if it wishes.
 
-    Two ways lead to the one before. ``self.super(service=service, msg=msg)`` is LEADS's: it finds out by itself which method it
-    was called from. ``self.chained.on_receive(service, msg)`` says it, and so works from anywhere.
+    Two ways lead to the one before. ``self.super(service=service, msg=msg)`` is LEADS's: it finds out by itself which
+    method it was called from. ``self.chained.on_receive(service, msg)`` says it, and so works from anywhere.
 
     :param chain: the link before this one.
     """
@@ -58,7 +58,7 @@ class CallbackChain:
                 return
             frame = frame.f_back  # type: ignore[assignment]
         raise AttributeError(
-            f"{type(chain).__name__} has no method {caller!r} to call: use self.chained.on_receive(...) or whichever is meant"
+            f"{type(chain).__name__} has no method {caller!r} to call; write self.chained.on_receive(...), say"
         )
 
 
@@ -83,10 +83,10 @@ _END = _End()
 class Callback(CallbackChain):
     """What a service tells. Subclass it and write what is needed.
 
-    For each connection ``on_connect``, ``on_receive`` any number of times, and ``on_disconnect`` once follow each other, never two
-    at a time. Different connections may call at the same time from different threads. ``send``, ``broadcast``, ``close`` and
-    everything else is allowed inside; an exception reaches ``on_fail`` and nobody else. A callback that blocks holds up its own
-    connection only.
+    For each connection ``on_connect``, ``on_receive`` any number of times, and ``on_disconnect`` once follow each
+    other, never two at a time. Different connections may call at the same time from different threads. ``send``,
+    ``broadcast``, ``close`` and everything else is allowed inside; an exception reaches ``on_fail`` and nobody else.
+    A callback that blocks holds up its own connection only.
     """
 
     def on_initialize(self, service: Service) -> None:

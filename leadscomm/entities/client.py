@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,8 @@ from leadscomm.entities.entity import Entity
 from leadscomm.entities.stage import Stage
 from leadscomm.errors import ConnectionLost, EndpointError
 
+_log = logging.getLogger("leadscomm")
+
 
 class Client(Entity):
     """Holds one connection and runs it.
@@ -20,8 +23,8 @@ class Client(Entity):
     :param port: a port, or any endpoint that can be dialled.
     :param callback: what is told.
     :param separator: what ends each message, if the endpoint does not name another framing.
-    :param options: further options of the endpoint, by the names that they have in its URL. ``reconnect`` is on unless it is
-        switched off here or there.
+    :param options: further options of the endpoint, by the names that they have in its URL. ``reconnect`` is on
+        unless it is switched off here or there.
     :raises EndpointError: the endpoint or an option is wrong.
     """
 
@@ -94,20 +97,23 @@ class Client(Entity):
                 connected = True
                 if not self._reconnect:
                     return
-            self._stopping.wait(self._delay(failures))
+            delay = self._delay(failures)
+            _log.info("connecting to %s again in %.1f s", endpoint, delay)
+            self._stopping.wait(delay)
 
     def _aim(self, server_address: str | None) -> Endpoint:
         if server_address is None or server_address == self._endpoint.host:
             return self._endpoint
         if self._named:
             raise EndpointError(
-                f"the client goes to {self._endpoint}, so it cannot go to {server_address!r}: leave the address out, or the host"
+                f"the client goes to {self._endpoint}, so it cannot go to {server_address!r}: leave one of them out"
             )
         self._endpoint = self._endpoint.at(host=server_address.strip("[]"))
         return self._endpoint
 
     def _converse(self, connection: ConnectionBase, *, again: bool) -> None:
         """Run one connection from ``on_connect`` to ``on_disconnect``."""
+        _log.info("connected to %s", connection)
         stage = self._current = Stage(self, connection)
         self._send = stage.outbox.send
         self.joined(stage)

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.outbox import Flusher, Outbox, here
+from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.writer import Flusher, here
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
-from leadscomm.entities.service import CLOSE_TIMEOUT_S, Service
-from leadscomm.entities.stage import Stage
+from leadscomm.entities.service import CLOSE_TIMEOUT_S
+from leadscomm.entities.stage import Owner, Stage
 from leadscomm.errors import CommError
 
 _log = logging.getLogger("leadscomm")
@@ -23,8 +24,9 @@ _REPORTS: Final = 1000
 """How many errors may wait for a callback that is stuck."""
 
 
-class Entity(Service):
-    """A service that runs connections. One of one's own writes :meth:`run` and calls :meth:`_stage` for each connection.
+class Entity(Owner):
+    """A service that runs connections. One of one's own writes :meth:`run` and calls :meth:`_stage` for each
+    connection.
 
     :param port: what :meth:`port` answers.
     :param callback: what is told.
@@ -149,7 +151,8 @@ class Entity(Service):
             self._changed.notify_all()
 
     def _stage(self, connection: ConnectionBase) -> None:
-        """Run a connection in this thread until it ends. ``on_connect`` is the caller's; ``on_disconnect`` is called here."""
+        """Run a connection in this thread until it ends. ``on_connect`` is the caller's; ``on_disconnect`` is called
+        here."""
         stage = Stage(self, connection)
         self.joined(stage)
         self._ready.set()

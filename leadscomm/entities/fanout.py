@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from leadscomm.connections.outbox import Outbox, Writer
+from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.writer import Writer
 from leadscomm.protocol.framing import Framing
 
 
@@ -24,21 +25,28 @@ class FanOut(Outbox):
 
     @property
     def queue(self) -> list[bytes]:
-        """What waits to be handed out; not empty means that ``flush`` is due before anything newer is sent to a peer."""
+        """What waits to be handed out; not empty means that ``flush`` is due before anything newer is sent to a
+        peer."""
         return self._queue
 
     def _alone(self, message: bytes) -> bool:
         return False
 
+    def catch_up(self) -> None:
+        """Hand out what waits, and wait for whoever is at it: then all of it is in every outbox."""
+        with self._writing:
+            self._write_out()
+
     def _write_out(self, patient: bool = False) -> None:
         framing = self._framing
-        while self._queue:
-            size = self._pending
-            batch = self._taken()
+        while count := len(self._queue):
+            batch = self._queue[:count]
             block = framing.encode_all(batch) if framing.joins else None
-            size = len(block) if block is not None else size
+            size = sum(map(len, batch)) + count
             for outbox, in_blocks in self._peers():
                 outbox.put(batch, block if in_blocks else None, size)
+            del self._queue[:count]  # not before: as long as it is not empty, senders to one peer know to catch up
+            self._pending = 0
 
 
 class _Everybody(Writer):

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from leadscomm.connections.outbox import Flusher, Outbox
+from leadscomm.connections.writer import Flusher, Waiting
 
 _log = logging.getLogger("leadscomm")
 _IDLE_S = 3600.0
@@ -21,15 +21,16 @@ _IDLE_S = 3600.0
 class FlusherThread(Flusher):
     """One thread, started by the first who needs it.
 
-    It sleeps on a lock, which costs a sender a microsecond to release; only while peers are blocked it sleeps in the selector.
+    It sleeps on a lock, which costs a sender a microsecond to release; only while peers are blocked it sleeps in the
+    selector.
 
     :param name: of the thread.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._due: deque[Outbox] = deque()
-        self._blocked: deque[Outbox] = deque()
+        self._due: deque[Waiting] = deque()
+        self._blocked: deque[Waiting] = deque()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._gate = threading.Lock()
@@ -45,16 +46,17 @@ class FlusherThread(Flusher):
 
     # Called by any thread --------------------------------------------------------------------------------------------
 
-    def wake(self, outbox: Outbox) -> None:
+    def wake(self, outbox: Waiting) -> None:
         self._due.append(outbox)
         self._nudge()
 
-    def watch(self, outbox: Outbox) -> None:
+    def watch(self, outbox: Waiting) -> None:
         self._blocked.append(outbox)
         self._nudge()
 
     def call_later(self, delay: float, call: Callable[[], None]) -> None:
-        """Call ``call`` in ``delay`` seconds from this thread. It must not block, and is dropped when the flusher stops."""
+        """Call ``call`` in ``delay`` seconds from this thread. It must not block, and is dropped when the flusher
+        stops."""
         with self._starting:
             heapq.heappush(self._timers, (time.monotonic() + delay, next(self._order), call))
         self._nudge()
@@ -124,7 +126,8 @@ class FlusherThread(Flusher):
         else:
             self._asleep = True
         try:
-            # Flag first, look again, then sleep: whoever came before the flag is seen here, whoever comes after it wakes us.
+            # Flag first, look again, then sleep: whoever came before the flag is seen here, whoever comes after it
+            # wakes us.
             if self._due or self._blocked or self._stopped:
                 return
             timeout = max(0.0, min(_IDLE_S, self._timers[0][0] - time.monotonic())) if self._timers else _IDLE_S
@@ -137,14 +140,15 @@ class FlusherThread(Flusher):
             self._asleep = self._selecting = False
 
     def _ready(self, key: selectors.SelectorKey) -> None:
-        assert self._selector is not None and self._woken is not None
+        assert self._selector is not None
+        assert self._woken is not None
         if key.data is None:
             self._woken.recv(4096)
         else:
             self._selector.unregister(key.fileobj)
             key.data.resume()
 
-    def _register(self, outbox: Outbox) -> None:
+    def _register(self, outbox: Waiting) -> None:
         if self._selector is None:
             self._selector = selectors.DefaultSelector()
             self._woken, self._wake = socket.socketpair()

@@ -1,8 +1,9 @@
 """The threads that read: a pool over epoll for what can be polled, a thread each for what cannot.
 
-The pool. Some threads wait in one epoll; the kernel hands each event to one of them, which reads that connection and runs its
-callbacks. A callback that blocks holds up its thread and its connection; the others are served by the other threads, and when none
-is left the pool grows. So a thousand quiet connections cost a handful of threads, and a stuck callback delays nobody.
+The pool. Some threads wait in one epoll; the kernel hands each event to one of them, which reads that connection and
+runs its callbacks. A callback that blocks holds up its thread and its connection; the others are served by the other
+threads, and when none is left the pool grows. So a thousand quiet connections cost a handful of threads, and a stuck
+callback delays nobody.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class ReaderPool:
         thread.start()
 
     def _work(self) -> None:
-        while not self._stopped:
+        while True:
             events = self._epoll.poll(IDLE_S, 1)
             if self._stopped or (not events and self._surplus()):
                 break

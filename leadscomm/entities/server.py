@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase, ListenerBase
 from leadscomm.connections.endpoint import Endpoint, listen
-from leadscomm.connections.outbox import Flusher, Outbox
+from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.writer import Flusher
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.fanout import FanOut
@@ -51,7 +51,7 @@ class Server(Entity):
         self._listener: ListenerBase | None = None
         self._pool: ReaderPool | None = None
         self._opening: set[Stage] = set()
-        self._origins: Counter[str] = Counter()
+        self._origins: dict[Stage, str] = {}  # of those that max_per_address counts
         self._everybody = FanOut(self._framing.make(), self._outboxes)
 
     # Looking ---------------------------------------------------------------------------------------------------------
@@ -76,7 +76,8 @@ class Server(Entity):
     # Sending ---------------------------------------------------------------------------------------------------------
 
     def broadcast(self, msg: bytes) -> None:
-        """Send a message to every connection. Waits for nobody: a peer that does not read is dealt with by ``overflow``.
+        """Send a message to every connection. Waits for nobody: a peer that does not read is dealt with by
+        ``overflow``.
 
         :raises LocalProtocolError: the framing cannot carry it; nobody was sent anything.
         """
@@ -87,13 +88,10 @@ class Server(Entity):
 
         :raises ConnectionLost: it is not one of this server's, or not any more.
         """
-        for stage in self._stages:
-            if stage.connection is to:
-                stage.send(msg)
-                return
-        raise ConnectionLost(
-            f"{to} is no connection of this server, or has gone; server.connections() tells which there are"
-        )
+        stage = to.keeper
+        if not isinstance(stage, Stage) or stage.entity is not self:
+            raise ConnectionLost(f"{to} is no connection of this server; server.connections() tells which there are")
+        stage.send(msg)
 
     def remove_connection(self, connection: ConnectionBase) -> None:
         """Close a connection, if it is one of this server's."""
@@ -106,7 +104,7 @@ class Server(Entity):
 
     def equip(self, outbox: Outbox, flusher: Flusher | None) -> None:
         super().equip(outbox, flusher)
-        outbox.follow(self._everybody.queue, self._everybody.flush)
+        outbox.follow(self._everybody.queue, self._everybody.catch_up)
 
     # Running ---------------------------------------------------------------------------------------------------------
 
@@ -116,7 +114,8 @@ class Server(Entity):
     def run(self, max_connection: int | None = None) -> None:
         """Listen and accept until :meth:`close`.
 
-        :param max_connection: for programs written for LEADS; there it limits nothing, and here ``max_connections`` does.
+        :param max_connection: for programs written for LEADS; there it limits nothing, and here ``max_connections``
+            does.
         """
         self._key = self._endpoint.key()
         listener = listen(self._endpoint)
@@ -128,9 +127,10 @@ class Server(Entity):
             )
             if self._endpoint.exposed():
                 _log.warning(
-                    "%s can be reached from other machines by anybody: use tls://, or give both sides a key (key_file=, key_env=)",
+                    "anybody on other machines can reach %s: use tls://, or give both sides a key (key_file=)",
                     self.endpoint,
                 )
+            _log.info("%s listens", self.endpoint)
             if can_pool():
                 self._pool = ReaderPool(self.name, self._endpoint.options["max_connections"] + 2)
             self._ready.set()
@@ -159,7 +159,7 @@ class Server(Entity):
     def _could_not_accept(self, error: OSError) -> None:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
             failure = CommError(
-                f"no connection can be accepted at the moment ({error.strerror}); it goes on when one ends. Raise `ulimit -n`"
+                f"no connection can be accepted at the moment ({error.strerror}); raise `ulimit -n`, or close some"
             )
             failure.__cause__ = error
             self.fail(failure)
@@ -176,7 +176,7 @@ class Server(Entity):
         with self._lock:
             self._opening.add(stage)
             if connection.origin is not None:
-                self._origins[connection.origin] += 1
+                self._origins[stage] = connection.origin
         try:
             stage.run_in(self._pool)
         except (OSError, RuntimeError) as error:  # no descriptor or no thread left
@@ -191,7 +191,7 @@ class Server(Entity):
         origin = connection.origin
         if len(self._stages) + len(self._opening) >= limits["max_connections"]:
             why = f"there are {limits['max_connections']} connections already (max_connections)"
-        elif origin is not None and self._origins[origin] >= limits["max_per_address"]:
+        elif origin is not None and list(self._origins.values()).count(origin) >= limits["max_per_address"]:
             why = f"there are {limits['max_per_address']} connections from {origin} already (max_per_address)"
         else:
             return False
@@ -206,13 +206,9 @@ class Server(Entity):
         super().joined(stage)
 
     def left(self, stage: Stage) -> None:
-        origin = stage.connection.origin
         with self._lock:
             self._opening.discard(stage)
-            if origin is not None:
-                self._origins[origin] -= 1
-                if self._origins[origin] <= 0:
-                    del self._origins[origin]
+            self._origins.pop(stage, None)
         super().left(stage)
 
     def _wind_up(self) -> None:

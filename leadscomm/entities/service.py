@@ -47,8 +47,8 @@ class Service(ABC):
     def start(self, parallel: bool = False, *args: Any, **kwargs: Any) -> Self:
         """Start.
 
-        :param parallel: True: in a thread of its own; returns once the service is up (a server listens, a client has tried to
-            connect). False: in this thread; returns when the service is closed.
+        :param parallel: True: in a thread of its own; returns once the service is up (a server listens, a client has
+            tried to connect). False: in this thread; returns when the service is closed.
         :param args: for :meth:`run`, with ``kwargs``.
         :return: the service itself.
         :raises ServiceError: it is running already.
@@ -92,7 +92,8 @@ class Service(ABC):
             self.close()
 
     def close(self, timeout: float = CLOSE_TIMEOUT_S) -> None:
-        """Stop, deliver what was sent, and release everything; at most ``timeout`` seconds. Any thread, also inside a callback.
+        """Stop, deliver what was sent, and release everything; at most ``timeout`` seconds. Any thread, also inside a
+        callback.
 
         From inside a callback, or from the thread that runs the service, it returns at once and the rest follows.
         """

@@ -2,24 +2,64 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from leadscomm.connections.base import LINGER_S, ConnectionBase
-from leadscomm.connections.outbox import Outbox, Writer, here
+from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.writer import Flusher, Writer, here
+from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.readers import ReaderPool, Task
+from leadscomm.entities.service import Service
 from leadscomm.errors import CommTimeout, ConnectionLost, DeliveryError
 from leadscomm.protocol.framing import DatagramFraming
 
-if TYPE_CHECKING:
-    from leadscomm.entities.entity import Entity
-
+_log = logging.getLogger("leadscomm")
 _NOTHING: Final[list[bytes]] = []
 DRAIN_TIMEOUT_S: Final = 5.0
 """How long a closed connection goes on sending what was sent before."""
+
+
+class Owner(Service):
+    """A service on whose behalf connections are run; what they need of it."""
+
+    callback: Callback
+    flusher: FlusherThread
+    handshake_timeout: float = 5.0
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What its threads are called."""
+
+    @abstractmethod
+    def equip(self, outbox: Outbox, flusher: Flusher | None) -> None:
+        """Set up the outbox of a connection; ``flusher`` instead of the common one, if given."""
+
+    @abstractmethod
+    def joined(self, stage: Stage) -> None:
+        """A connection was announced to the callbacks."""
+
+    @abstractmethod
+    def left(self, stage: Stage) -> None:
+        """A connection has ended."""
+
+    @abstractmethod
+    def call(self, callback: Callable[..., None], *args: Any, stage: Stage | None = None) -> None:
+        """Call one callback in this thread; what it raises reaches ``on_fail``."""
+
+    @abstractmethod
+    def raised(self, error: BaseException, stage: Stage | None) -> None:
+        """A callback raised."""
+
+    @abstractmethod
+    def fail(self, error: Exception, stage: Stage | None = None) -> None:
+        """Tell ``on_fail`` in this thread."""
 
 
 class Stage(Task):
@@ -42,7 +82,7 @@ class Stage(Task):
         "outbox",
     )
 
-    def __init__(self, entity: Entity, connection: ConnectionBase) -> None:
+    def __init__(self, entity: Owner, connection: ConnectionBase) -> None:
         super().__init__()
         self.entity = entity
         self.connection = connection
@@ -59,8 +99,7 @@ class Stage(Task):
                 f"{entity.name}-{connection}"
             )  # its writing may block, so it blocks nobody else
         entity.equip(self.outbox, self._flusher)
-        if not self.foreign:
-            connection.keeper = self
+        connection.keeper = self
 
     # Where it is run -------------------------------------------------------------------------------------------------
 
@@ -82,9 +121,15 @@ class Stage(Task):
 
     def run_open(self) -> None:
         """As :meth:`run_here`, for a connection that is open and announced already."""
-        self.dispatch(self.connection.unread())
-        while not self.ended:
-            self._step()
+        try:
+            self.dispatch(self.connection.unread())
+            while not self.ended:
+                self._step()
+        except BaseException:  # Ctrl-C in the main thread
+            self.close()
+            while not self.ended:
+                self._step()
+            raise
 
     def ready(self, ending: bool) -> None:
         """What the pool calls when there is something to read."""
@@ -113,6 +158,7 @@ class Stage(Task):
             self.entity.left(self)
             self.entity.fail(error)
             return False
+        _log.info("%s connected to %s", self.connection, self.entity.name)
         self.call(self.entity.callback.on_connect, self.entity, self.connection)
         self.entity.joined(self)
         return True
@@ -176,6 +222,7 @@ class Stage(Task):
         if self.ended:
             return
         self.ended = True
+        _log.info("%s disconnected from %s", self.connection, self.entity.name)
         self.call(self.entity.callback.on_disconnect, self.entity, self.connection)
         left = self._release()
         self.entity.left(self)

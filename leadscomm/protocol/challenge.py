@@ -7,8 +7,9 @@
     client → server   HMAC-SHA256(key, "LCK1 client" nonce_s nonce_c)
     server → client   06
 
-Each side answers the other's fresh nonce, and each answer names its side, so that an answer can be neither replayed nor reflected.
-After it the stream is used as without a key: the challenge tells who is there; it does not hide or protect what is said. TLS does.
+Each side answers the other's fresh nonce, and each answer names its side, so that an answer can be neither replayed
+nor reflected. After it the stream is used as without a key: the challenge tells who is there; it does not hide or
+protect what is said. TLS does.
 """
 
 from __future__ import annotations

@@ -1,0 +1,157 @@
+"""Messages that wait for a peer: bounded in bytes, with what happens when there are too many."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from leadscomm.connections.writer import Writer, here
+from leadscomm.errors import ConnectionLost, DeliveryError, OutboxFull
+
+OUTBOX_BYTES: Final = 8 * 1024 * 1024
+SEND_TIMEOUT_S: Final = 5.0
+BLOCK_BYTES: Final = 64 * 1024
+"""From here on a sender writes by itself instead of gathering more."""
+TAKE_BYTES: Final = 4 * BLOCK_BYTES
+"""How much of a long queue is encoded at a time."""
+POLICIES: Final = ("block", "drop_oldest", "drop_newest", "disconnect")
+_MAKING: Final = threading.Lock()
+
+
+class Backlog:
+    """The messages that wait, and the policy for too many.
+
+    :param writer: the peer, for error texts and for being disconnected.
+    :ivar closed: nothing is accepted any more.
+    :ivar error: why, if it is not that the conversation was closed.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_front",
+        "_pending",
+        "_queue",
+        "_room",
+        "_writer",
+        "closed",
+        "error",
+        "limit",
+        "policy",
+        "report",
+        "timeout",
+    )
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.limit = OUTBOX_BYTES
+        self.timeout = SEND_TIMEOUT_S
+        self.policy = "block"
+        self.report: Callable[[Exception], None] | None = None
+        self.closed = False
+        self.error: Exception | None = None
+        self._queue: list[bytes] = []
+        self._pending = 0  # bytes in _queue
+        self._room = BLOCK_BYTES  # _pending may grow to this before send() has to look
+        self._front = threading.Lock()  # held for an instant, while messages leave the front of _queue
+        self._changed: threading.Condition | None = None  # made by the first who waits
+
+    def _taken(self) -> list[bytes]:
+        """Take the front of the queue: all of it, or about TAKE_BYTES."""
+        queue = self._queue
+        with self._front:
+            count = len(queue)
+            if self._pending > TAKE_BYTES:
+                count = max(1, count * TAKE_BYTES // self._pending)
+            batch = queue[:count]
+            del queue[:count]
+            self._pending = max(0, self._pending - _size(batch)) if queue else 0
+        return batch
+
+    def _wait_for_room(self, size: int) -> None:
+        inside = here.inside is not None
+        if not self._wait(
+            lambda: self._pending + size <= self.limit or not self._pending, 0 if inside else self.timeout
+        ):
+            waited = "inside a callback send does not wait" if inside else f"{self.timeout:g} s (send_timeout) went by"
+            raise OutboxFull(
+                f"{self._writer} takes nothing: {self._pending} bytes wait and outbox={self.limit}; {waited}; "
+                "send less, raise outbox, or choose overflow=drop_oldest"
+            )
+        if self.closed:
+            raise self._late()
+
+    def _overflow(self, messages: list[bytes], size: int) -> bool:
+        """Apply a policy that loses something. Whether ``messages`` may be queued."""
+        if self.policy == "drop_newest":
+            self._tell(
+                DeliveryError(f"{self._writer} is slow: dropped {_count(messages)} (overflow=drop_newest)", messages)
+            )
+            return False
+        if self.policy == "drop_oldest":
+            dropped = self._drop(self._pending + size - self.limit)
+            self._tell(DeliveryError(f"{self._writer} is slow: dropped the oldest {_count(dropped)}", dropped))
+            return True
+        error = OutboxFull(
+            f"{self._writer} was disconnected: it let more than outbox={self.limit} bytes gather; "
+            "read faster there, send less, raise outbox, or choose overflow=drop_oldest"
+        )
+        self._refuse(error)
+        self._tell(error)
+        self._writer.abort()
+        return False
+
+    def _drop(self, excess: int) -> list[bytes]:
+        """Take at least ``excess`` bytes off the front of the queue."""
+        queue = self._queue
+        with self._front:
+            count = 0
+            while count < len(queue) and excess > 0:
+                excess -= len(queue[count]) + 1
+                count += 1
+            dropped = queue[:count]
+            del queue[:count]
+            self._pending = max(0, self._pending - _size(dropped))
+        return dropped
+
+    def _tell(self, error: Exception) -> None:
+        if self.report is not None:
+            self.report(error)
+
+    def _wait(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Wait until ``done()`` or writing has failed; False when ``seconds`` went by."""
+        with _MAKING:
+            if self._changed is None:
+                self._changed = threading.Condition()
+        with self._changed:
+            return self._changed.wait_for(lambda: self.error is not None or done(), seconds)
+
+    def _notify(self) -> None:
+        if self._changed is not None:
+            with self._changed:
+                self._changed.notify_all()
+
+    def _refuse(self, error: Exception | None) -> None:
+        """Accept nothing more."""
+        if not self.closed:
+            self.closed = True
+            self._room = -1
+        if error is not None and self.error is None:
+            self.error = error
+
+    def _late(self) -> Exception:
+        if isinstance(self.error, OutboxFull):
+            return self.error
+        lost = ConnectionLost(
+            f"the conversation with {self._writer} is over" + (f": {self.error}" if self.error else "")
+        )
+        lost.__cause__ = self.error
+        return lost
+
+
+def _size(messages: list[bytes]) -> int:
+    return sum(map(len, messages)) + len(messages)
+
+
+def _count(messages: list[bytes]) -> str:
+    return "1 message" if len(messages) == 1 else f"{len(messages)} messages"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -32,8 +33,8 @@ class Holder:
 def holders(path: str) -> list[Holder]:
     """The programs that have the device ``path`` open, or that hold a lock on it.
 
-    Linux tells it of the caller's own programs, and of everybody's to root; a lock, as pyserial's ``exclusive`` sets it,
-    is seen always. Elsewhere, and where ``path`` is not there, the list is empty. This process is not listed.
+    Linux tells it of the caller's own programs, and of everybody's to root; a lock, as pyserial's ``exclusive`` sets
+    it, is seen always. Elsewhere, and where ``path`` is not there, the list is empty. This process is not listed.
     """
     try:
         found = os.stat(path)
@@ -44,7 +45,7 @@ def holders(path: str) -> list[Holder]:
 
 
 def _having_open(device: os.stat_result) -> Iterator[int]:
-    if not stat.S_ISCHR(device.st_mode):
+    if sys.platform == "win32" or not stat.S_ISCHR(device.st_mode):
         return
     for pid in _numbers("/proc"):
         for fd in _numbers(f"/proc/{pid}/fd"):
@@ -57,6 +58,8 @@ def _having_open(device: os.stat_result) -> Iterator[int]:
 
 def _locking(device: os.stat_result) -> Iterator[int]:
     """Lines such as ``1: FLOCK  ADVISORY  WRITE 1234 00:05:1093 0 EOF``."""
+    if sys.platform == "win32":
+        return
     wanted = f"{os.major(device.st_dev):02x}:{os.minor(device.st_dev):02x}:{device.st_ino}"
     with contextlib.suppress(OSError), open(LOCKS, encoding="ascii", errors="replace") as table:
         for line in table:

@@ -25,8 +25,8 @@ class SerialPort:
 
     :ivar device: what to open: ``/dev/ttyACM0``, ``COM3``.
     :ivar description: in words; "" if the system has none.
-    :ivar manufacturer: of the USB device, as ``product``, ``serial_number``, ``vid``, ``pid`` and ``location`` are; "" or
-        None if it is none, or does not tell.
+    :ivar manufacturer: of the USB device, as ``product``, ``serial_number``, ``vid``, ``pid`` and ``location`` are; ""
+        or None if it is none, or does not tell.
     :ivar state: :data:`FREE`, :data:`IN_USE`, :data:`NO_PERMISSION` or :data:`UNKNOWN`.
     :ivar users: the programs that have it open, as far as the system tells.
     """

@@ -83,7 +83,8 @@ class Display:
         if not report.sent:
             return f"{link.name:<8}is starting"
         p50, p99 = (duration(value, self.micro) if value else "" for value in (report.p50, report.p99))
-        return f"{link.name:<8}{report.sent:>12,}{report.answered:>12,}{link.lost():>7,}{link.rate:>12,.0f}{p50:>17}{p99:>12}"
+        counts = f"{report.sent:>12,}{report.answered:>12,}{link.lost():>7,}{link.rate:>12,.0f}"
+        return f"{link.name:<8}{counts}{p50:>17}{p99:>12}"
 
 
 class PlainDisplay(Display):

@@ -28,6 +28,13 @@ class PtyCable:
     :raises OSError: it has none left.
     """
 
+    ends: tuple[str, ...]
+    _woken: int
+    _wake: int
+    _fds: list[int]
+    _masters: list[int]
+    _threads: list[threading.Thread]
+
     def __init__(self) -> None:
         if sys.platform == "win32" or not can_make():
             raise ServiceError("a serial line without hardware needs pseudo terminals, and this system has none")
@@ -35,8 +42,8 @@ class PtyCable:
 
         self._woken, self._wake = os.pipe()
         self._fds = [self._woken, self._wake]
-        self._masters: list[int] = []
-        self.ends: tuple[str, ...] = ()
+        self._masters = []
+        self.ends = ()
         try:
             for _ in range(2):
                 master, slave = os.openpty()

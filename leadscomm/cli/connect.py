@@ -126,7 +126,7 @@ class Conversation(Callback):
             if not wait_until(self._changed, done, QUIET_S) or self._over or self._received >= self._sent:
                 break
         missing = self._sent - self._received
-        if missing > 0 and self._received:
+        if missing > 0 and self._received and not self._over:
             self._output.note(f"{counted(missing, 'line')} had no answer")
 
     def _fail(self, text: str) -> None:

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     return Serving(args, Output(out, err)).run()
 
 
-class _Server(Server):
+class AnnouncingServer(Server):
     """A server that tells when a broadcast would reach somebody."""
 
     def __init__(self, endpoint: Endpoint, watcher: Serving) -> None:
@@ -72,7 +72,7 @@ class Serving(Callback):
         self._failure: Exception | None = None
         self._refused = 0
         self._lines: Lines | None = None
-        self.server: Server = _Server(args.endpoint, self)
+        self.server: Server = AnnouncingServer(args.endpoint, self)
 
     def run(self) -> int:
         with Lines() as self._lines:

@@ -27,7 +27,7 @@ from leadscomm.errors import (
     RemoteProtocolError,
     ServiceError,
 )
-from leadscomm.log import L
+from leadscomm.log import L, Level
 from leadscomm.protocol.framing import Framing, register_framing
 from leadscomm.version import __version__
 
@@ -48,6 +48,7 @@ __all__ = [
     "Entity",
     "Framing",
     "L",
+    "Level",
     "ListenerBase",
     "LocalProtocolError",
     "MissingExtra",

@@ -21,7 +21,7 @@ from leadscomm.connections.keyed import authenticate
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_leads import outbox_for
 from leadscomm.connections.writer import Writer
-from leadscomm.errors import CommTimeout
+from leadscomm.errors import CommError, CommTimeout
 from leadscomm.protocol.framing import Framing, SeparatorFraming
 
 CHUNK_BYTES: Final = 64 * 1024
@@ -48,9 +48,9 @@ class ConnectionBase(Writer):
 
     __slots__ = (
         "_ended",
-        "_held",
         "_inbox",
         "_more",
+        "_remainder",
         "_separator",
         "_shut",
         "_tail",
@@ -70,8 +70,8 @@ class ConnectionBase(Writer):
         self.accepted = False
         """Whether a listener accepted it, and not we dialled it."""
         self._separator = separator
-        self._held = b""  # whole messages, for the helpers in LEADS's shape
-        self._tail = b""  # what follows them
+        self._remainder = b""  # for the helpers in LEADS's shape: what was read and not used
+        self._tail = b""  # and the part of a message that was put aside before it
         self._inbox: deque[bytes] | None = None
         self._ended = False  # the peer said goodbye, or its stream ended
         self._more = False  # the last _read may have left something behind
@@ -268,40 +268,37 @@ class ConnectionBase(Writer):
 
     # LEADS's shape ---------------------------------------------------------------------------------------------------
 
-    @property
-    def _remainder(self) -> bytes:
-        """The whole messages that wait to be used. What follows them is kept apart, so that no part of a message gets
-        out."""
-        return self._held
-
-    @_remainder.setter
-    def _remainder(self, remainder: bytes) -> None:
-        cut = remainder.rfind(self._separator)
-        cut = cut + len(self._separator) if cut >= 0 else 0
-        self._held, self._tail = remainder[:cut], remainder[cut:]
-
     def drop_remainder(self) -> None:
         """Forget what was read and not used."""
-        self._held = self._tail = b""
+        self._remainder = self._tail = b""
 
-    def use_remainder(self) -> bytes:
-        """Take the first whole message of the remainder.
-
-        :raises CommTimeout: there is none; read on.
-        """
-        message, found, self._held = self._held.partition(self._separator)
-        if not found:
-            raise CommTimeout("no whole message has been read yet")
-        return message
+    def use_remainder(self) -> bytes | None:
+        """Take the first message of the remainder; if no whole one is there, what ``receive`` returns after reading on."""
+        message, found, rest = self._remainder.partition(self._separator)
+        if found:
+            self._remainder = rest
+            return message
+        self._tail += self._remainder
+        self._remainder = b""
+        return self.receive()
 
     def with_remainder(self, msg: bytes) -> bytes:
         """Take the first message of what was read, and keep the rest.
 
         :param msg: what was just read.
-        :raises CommTimeout: there is no whole message yet; what was read is kept.
+        :raises Incomplete: there is no whole message yet; what was read is kept.
         """
-        self._remainder = self._held + self._tail + msg
-        return self.use_remainder()
+        whole = self._tail + self._remainder + msg
+        self._tail = b""
+        message, found, self._remainder = whole.partition(self._separator)
+        if not found:
+            self._tail = whole
+            raise Incomplete("no whole message has been read yet")
+        return message
+
+
+class Incomplete(CommError):
+    """What has been read is no whole message yet. Entities read on; it is no ``OSError``, which would be a lost peer."""
 
 
 class ListenerBase(ABC):

@@ -153,11 +153,12 @@ class Outbox(Backlog):
                 return
             self._queue.extend(messages)
             self._pending += size
-        if self._queue and not self._waiting:
-            self.flush()
+        self._look_again()
 
     def send_last(self, frame: bytes) -> None:
         """Queue a ready frame behind everything else, unchecked, and accept no more. Does not wait."""
+        if self._upstream:
+            self._upstream_flush()
         self._refuse(None)
         self._last = frame
         if not self._blocked:
@@ -184,11 +185,15 @@ class Outbox(Backlog):
                 self._write_out(patient=True)
         finally:
             self._writing.release()
-        if self._queue:
-            self.flush()  # somebody found the lock taken
+        self._look_again()
         if self._flusher is None and self._blocked:
             self._wait_until_written()
         return True
+
+    def _look_again(self) -> None:
+        """After letting go of ``_writing``: do what others left to its holder."""
+        if (self._queue and not self._waiting) or self._last is not None or self._on_drained is not None:
+            self.flush()
 
     def _frame(self, message: bytes) -> bytes:
         """One message, checked already, as it goes out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class CallbackChain:
     def super(self, *args: Any, **kwargs: Any) -> None:
         """Call the method of the same name of the link before this one, if there is one.
 
-        The name is that of the method this is called from, directly or through a helper or a lambda.
+        The name is that of the method this is called from, directly or through a helper or a lambda; a helper that the
+        link before has too is taken for the method.
 
         :raises AttributeError: it was not called from a method that the link before this one has.
         """
@@ -53,13 +55,17 @@ class CallbackChain:
         caller = frame.f_code.co_name
         while frame is not None:
             name = frame.f_code.co_name
-            if name != "super" and callable(getattr(chain, name, None)) and self in frame.f_locals.values():
+            if name != "super" and callable(getattr(chain, name, None)) and _knows(frame, self):
                 getattr(chain, name)(*args, **kwargs)
                 return
             frame = frame.f_back  # type: ignore[assignment]
         raise AttributeError(
             f"{type(chain).__name__} has no method {caller!r} to call; write self.chained.on_receive(...), say"
         )
+
+
+def _knows(frame: FrameType, link: CallbackChain) -> bool:
+    return any(value is link for value in frame.f_locals.values())  # "in" would compare, and arrays refuse that
 
 
 def _links(chain: CallbackChain | None) -> Iterator[CallbackChain]:

@@ -113,16 +113,19 @@ class Client(Entity):
 
     def _converse(self, connection: ConnectionBase, *, again: bool) -> None:
         """Run one connection from ``on_connect`` to ``on_disconnect``."""
-        _log.info("connected to %s", connection)
         stage = self._current = Stage(self, connection)
         self._send = stage.outbox.send
-        self.joined(stage)
-        self._ready.set()
-        stage.call(self.callback.on_connect, self, connection)
-        if again:
-            stage.call(self.callback.on_reconnect, self, connection)
         try:
+            _log.info("connected to %s", connection)
+            self.joined(stage)
+            self._ready.set()
+            stage.call(self.callback.on_connect, self, connection)
+            if again:
+                stage.call(self.callback.on_reconnect, self, connection)
             stage.run_open()
+        except BaseException:  # Ctrl-C in the main thread
+            stage.conclude()
+            raise
         finally:
             self._send = self._not_connected
             self._current = None

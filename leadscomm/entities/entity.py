@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.options import DELIVERY
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.writer import Flusher, here
 from leadscomm.entities.callback import Callback
@@ -40,8 +41,9 @@ class Entity(Owner):
         """What is told: the newest link of the chain."""
         self.flusher = FlusherThread(self.name)
         self._stages: tuple[Stage, ...] = ()  # replaced, never changed, so that it can be walked without a lock
+        self._opening: set[Stage] = set()  # not announced yet
         self._changed = threading.Condition(self._lock)
-        self._delivery: dict[str, Any] = {}
+        self._delivery: dict[str, Any] = {name: option.default for name, option in DELIVERY.items()}
         self._reports: deque[Exception] = deque(maxlen=_REPORTS)
         self._reporter: threading.Thread | None = None
         self._close_by = 0.0  # as time.monotonic() counts
@@ -139,6 +141,7 @@ class Entity(Owner):
     def joined(self, stage: Stage) -> None:
         """A connection was announced to the callbacks."""
         with self._lock:
+            self._opening.discard(stage)
             if not stage.ended:
                 self._stages = (*self._stages, stage)
         if self._stopping.is_set():
@@ -147,6 +150,7 @@ class Entity(Owner):
     def left(self, stage: Stage) -> None:
         """A connection has ended."""
         with self._lock:
+            self._opening.discard(stage)
             self._stages = tuple(other for other in self._stages if other is not stage)
             self._changed.notify_all()
 
@@ -170,7 +174,8 @@ class Entity(Owner):
             self._wind_up()
 
     def close(self, timeout: float = CLOSE_TIMEOUT_S) -> None:
-        self._close_by = time.monotonic() + timeout
+        close_by = time.monotonic() + timeout
+        self._close_by = min(self._close_by, close_by) if self._stopping.is_set() else close_by
         self._stopping.set()
         self._interrupt()
         for stage in self._stages:
@@ -182,21 +187,29 @@ class Entity(Owner):
                 stage.abort()
             self.join(1.0)
 
+    def _empty(self) -> bool:
+        return not (self._stages or self._opening)
+
     def _interrupt(self) -> None:
         """Wake :meth:`run`, so that it sees that it is to stop. Any thread."""
 
     def _wind_up(self) -> None:
         """Wait for the connections to end, then end the threads. In the thread that ran the service."""
         deadline = self._close_by
+        with self._lock:
+            opening = tuple(self._opening)
+        for stage in opening:
+            stage.abort()
         for stage in self._stages:
             stage.close()
         with self._changed:
-            self._changed.wait_for(lambda: not self._stages, max(0.0, deadline - time.monotonic()))
-        for stage in self._stages:
+            self._changed.wait_for(self._empty, max(0.0, deadline - time.monotonic()))
+            left = (*self._opening, *self._stages)
+        for stage in left:
             stage.abort()
         with self._changed:
-            if not self._changed.wait_for(lambda: not self._stages, 0.5):
-                _log.warning("%s closed while %d callback(s) have not returned", self.name, len(self._stages))
+            if not self._changed.wait_for(self._empty, 0.5):
+                _log.warning("%s closed while %d callback(s) have not returned", self.name, len(left))
             self._changed.wait_for(lambda: self._reporter is None, 0.5)
         self.flusher.stop(1.0)
 

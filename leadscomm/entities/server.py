@@ -50,7 +50,6 @@ class Server(Entity):
         self._key: bytes | None = None
         self._listener: ListenerBase | None = None
         self._pool: ReaderPool | None = None
-        self._opening: set[Stage] = set()
         self._origins: dict[Stage, str] = {}  # of those that max_per_address counts
         self._everybody = FanOut(self._framing.make(), self._outboxes)
 
@@ -195,26 +194,19 @@ class Server(Entity):
             why = f"there are {limits['max_per_address']} connections from {origin} already (max_per_address)"
         else:
             return False
-        connection.abort()
-        connection._close()
+        connection.disconnect()  # a LEADS client that is not told goodbye never notices
+        connection.shut_sending()
+        connection.finish()
         self.fail(CommError(f"{connection} was turned away: {why}; raise it, or close some"))
         return True
 
-    def joined(self, stage: Stage) -> None:
-        with self._lock:
-            self._opening.discard(stage)
-        super().joined(stage)
-
     def left(self, stage: Stage) -> None:
         with self._lock:
-            self._opening.discard(stage)
             self._origins.pop(stage, None)
         super().left(stage)
 
     def _wind_up(self) -> None:
-        for stage in list(self._opening):
-            stage.abort()
-        self._everybody.flush()
+        self._everybody.catch_up()
         super()._wind_up()
         pool, self._pool = self._pool, None
         if pool is not None:

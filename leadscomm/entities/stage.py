@@ -9,14 +9,14 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
-from leadscomm.connections.base import LINGER_S, ConnectionBase
+from leadscomm.connections.base import LINGER_S, ConnectionBase, Incomplete
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.writer import Flusher, Writer, here
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.readers import ReaderPool, Task
 from leadscomm.entities.service import Service
-from leadscomm.errors import CommTimeout, ConnectionLost, DeliveryError
+from leadscomm.errors import ConnectionLost, DeliveryError
 from leadscomm.protocol.framing import DatagramFraming
 
 _log = logging.getLogger("leadscomm")
@@ -126,10 +126,14 @@ class Stage(Task):
             while not self.ended:
                 self._step()
         except BaseException:  # Ctrl-C in the main thread
-            self.close()
-            while not self.ended:
-                self._step()
+            self.conclude()
             raise
+
+    def conclude(self) -> None:
+        """Close it and run it to its end, in the thread that ran it."""
+        self.close()
+        while not self.ended:
+            self._step()
 
     def ready(self, ending: bool) -> None:
         """What the pool calls when there is something to read."""
@@ -187,8 +191,8 @@ class Stage(Task):
     def _receive_foreign(self) -> list[bytes] | None:
         try:
             message = self.connection.receive()
-        except CommTimeout:
-            return []  # one of the helpers in LEADS's shape: no whole message yet
+        except Incomplete:
+            return []
         return None if message is None or message == self.connection.framing.farewell else [message]
 
     def dispatch(self, messages: list[bytes]) -> None:

@@ -26,19 +26,19 @@ def cobs_encode(body: bytes) -> bytes:
     if len(body) < _RUN:
         return b"".join([_CODE[len(run)] + run for run in runs])
     pieces: list[bytes] = []
-    add = pieces.append
+    put = pieces.append
     for run in runs:
         left = len(run)
         if left >= _RUN:
             at = 0
             while left >= _RUN:
-                add(b"\xff")
-                add(run[at : at + _RUN])
+                put(b"\xff")
+                put(run[at : at + _RUN])
                 at += _RUN
                 left -= _RUN
             run = run[at:]
-        add(_CODE[left])
-        add(run)
+        put(_CODE[left])
+        put(run)
     if not run and runs[-1]:  # a full run ends the body: nothing is left to code
         del pieces[-2:]
     return b"".join(pieces)
@@ -174,15 +174,16 @@ class CobsFraming(Framing):
         if len(frame) > self._longest_frame or (body is not None and len(body) - size > self.max_message):
             self._refuse_long(frame)
         elif body is None:
-            self._fault(f"a frame of {len(frame)} bytes is not COBS: {excerpt(frame)}")
+            self.add_fault(f"a frame of {len(frame)} bytes is not COBS: {excerpt(frame)}")
         elif len(body) < size:
-            self._fault(f"a frame of {len(body)} bytes is shorter than its {self.crc}: {excerpt(body)}")
+            self.add_fault(f"a frame of {len(body)} bytes is shorter than its {self.crc}: {excerpt(body)}")
         else:
             expected, received = self._wire(body[:-size]).hex(), body[-size:].hex()
-            self._fault(
+            self.add_fault(
                 f"a message of {len(body) - size} bytes came with {self.crc} {received} instead of {expected}: "
                 f"{excerpt(body)}"
             )
 
     def _refuse_long(self, frame: bytes) -> None:
-        self._fault(f"a frame holds more than {self.max_message} bytes (max_message), it begins with {excerpt(frame)}")
+        seen = excerpt(frame[: self._longest_frame + 1])
+        self.add_fault(f"a frame holds more than {self.max_message} bytes (max_message), it begins with {seen}")

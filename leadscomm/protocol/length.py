@@ -104,9 +104,10 @@ class LengthFraming(Framing):
         return messages
 
     def _refuse(self, size: int) -> None:
-        self._break(
+        self.add_fault(
             f"a frame begins with {excerpt(_LENGTH.pack(size))} and so announces {size} bytes, {self.max_message} are "
-            "allowed (max_message): does the peer use length framing?"
+            "allowed (max_message): does the peer use length framing?",
+            broken=True,
         )
 
 
@@ -151,6 +152,6 @@ class DatagramFraming(Framing):
 
     def feed(self, data: bytes) -> list[bytes]:
         if len(data) > self.max_message:
-            self._fault(f"a datagram of {len(data)} bytes, {self.max_message} are allowed (max_message)")
+            self.add_fault(f"a datagram of {len(data)} bytes, {self.max_message} are allowed (max_message)")
             return []
         return [bytes(data)] if data else []

@@ -9,6 +9,7 @@ from leadscomm.protocol.base import DEFAULT_MAX_MESSAGE, Framing, Pieces, excerp
 
 FAREWELL = b"disconnect"
 DEFAULT_SEPARATOR = b";"
+_LF, _CR = b"\n\r"
 
 
 class _MarkedFraming(Framing):
@@ -85,9 +86,11 @@ class _MarkedFraming(Framing):
         return messages[:first]
 
     def _refuse_long(self, seen: bytes) -> None:
-        self._break(
-            f"no {self._mark!r} within {self.max_message} bytes (max_message), the message begins with {excerpt(seen)}: "
-            f"does the peer use {self.name} framing, with the same {self._words}?"
+        begins = excerpt(seen[: self.max_message + 1])
+        self.add_fault(
+            f"no {self._mark!r} within {self.max_message} bytes (max_message), the message begins with {begins}: "
+            f"does the peer use {self.name} framing, with the same {self._words}?",
+            broken=True,
         )
 
 
@@ -158,8 +161,8 @@ class LineFraming(_MarkedFraming):
     def check(self, message: bytes) -> None:
         if type(message) is not bytes:
             message = plain(message)
-        if 10 in message or (13 in message and message.endswith(b"\r")):
-            where = "holds a line feed" if 10 in message else "ends with a carriage return"
+        if _LF in message or (_CR in message and message.endswith(b"\r")):
+            where = "holds a line feed" if _LF in message else "ends with a carriage return"
             raise LocalProtocolError(
                 f"the payload {where}, which the receiver would take for the end of the line: "
                 "use framing=cobs or framing=length, which carry any bytes"
@@ -168,6 +171,6 @@ class LineFraming(_MarkedFraming):
             raise self._too_long(message)
 
     def _split(self, data: bytes) -> list[bytes]:
-        if 13 in data:
+        if _CR in data:
             data = data.replace(b"\r\n", b"\n")
         return split(data, b"\n")

@@ -251,7 +251,7 @@ def test_too_many_connections_are_turned_away_and_told():
         with raw(server), raw(server):
             heard.wait("connect", 2)
             with raw(server) as third:
-                assert read_until_end(third) == b""
+                assert read_until_end(third) == b"disconnect;"
             assert "max_connections" in str(heard.wait("fail")[0])
         heard.wait("disconnect", 2)
         wait_until(lambda: server.num_connections() == 0)
@@ -268,7 +268,7 @@ def test_max_per_address_counts_other_hosts_only(monkeypatch):
         with raw(server):
             heard.wait("connect", 3)
             with raw(server) as second:
-                assert read_until_end(second) == b""
+                assert read_until_end(second) == b"disconnect;"
             assert "max_per_address" in str(heard.wait("fail")[0])
         heard.wait("disconnect", 3)
         with raw(server):

@@ -1,0 +1,79 @@
+"""A client whose server comes and goes."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from leadscomm import Client, ConnectionLost, create_client, create_server
+from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
+
+QUICK = {"reconnect": True, "reconnect_min": 0.001, "reconnect_max": 0.01}
+
+
+def echo(service, msg):
+    service.sender.send(msg)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_it_comes_back_and_says_so():
+    told = Recorder()
+    server = create_server(0, Recorder(echo)).start(parallel=True)
+    server = create_server(server.close() or server.port(), Recorder(echo)).start(parallel=True)
+    with create_client(server.port(), told, **QUICK) as client:
+        for i in range(3):
+            told.wait("connect", i + 1)
+            wait_until(lambda: client.connection is not None)
+            client.send(b"%d" % i)
+            told.wait("receive", i + 1)
+            server.close()
+            told.wait("disconnect", i + 1)
+            server.start(parallel=True)
+        told.wait("reconnect", 3)
+        server.close()
+    kinds = [kind for kind in told.kinds() if kind != "fail"]
+    once = ["connect", "receive", "disconnect"]
+    again = ["connect", "reconnect", "receive", "disconnect"]
+    assert kinds[:12] == ["initialize", *once, *again, *again]
+
+
+def test_it_waits_for_a_server_that_is_not_there_yet():
+    told = Recorder()
+    port = free_port()
+    client = create_client(port, told, **QUICK).start(parallel=True)
+    told.wait("fail", 2)
+    with pytest.raises(ConnectionLost, match="not connected"):
+        client.send(b"x")
+    with create_server(port):
+        told.wait("connect")
+        client.close()
+    assert told.of("reconnect") == []
+
+
+def test_without_reconnect_it_ends_with_its_connection():
+    told = Recorder()
+    server = create_server(0).start(parallel=True)
+    client = create_client(server.port(), told).start(parallel=True)
+    server.close()
+    assert client.join(PATIENCE_S)
+    assert told.kinds() == ["initialize", "connect", "disconnect"]
+
+
+def test_reconnecting_is_the_default_outside_the_leads_door():
+    assert Client("tcp://127.0.0.1:1")._reconnect
+    assert not Client("tcp://127.0.0.1:1?reconnect=0")._reconnect
+    assert not create_client("tcp://127.0.0.1:1")._reconnect
+    assert create_client("tcp://127.0.0.1:1?reconnect=1")._reconnect
+
+
+def test_the_delay_doubles_up_to_its_limit_and_is_spread():
+    client = create_client(1, reconnect=True, reconnect_min=0.1, reconnect_max=2)
+    for failures, longest in ((0, 0.1), (1, 0.2), (3, 0.8), (5, 2), (5000, 2)):
+        delays = [client._delay(failures) for _ in range(50)]
+        assert longest / 2 <= min(delays) < max(delays) <= longest

@@ -1,0 +1,251 @@
+"""Writes framing.json and crc.json: ``python tests/vectors/generate.py``.
+
+It uses nothing of leadscomm: the CRCs are computed bit by bit from crcmod's definitions, COBS byte by byte as its paper
+describes it, and what a receiver must make of bad streams is written down by hand. docs/wire-protocol.md describes the
+files.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import crcmod.predefined  # type: ignore[import-untyped]
+
+HERE = Path(__file__).parent
+MAX_MESSAGE = 1 << 20
+CATALOGUE: dict[str, tuple[int, bool, int, int, int]] = {
+    row[0]: tuple(row[2:]) for row in crcmod.predefined._crc_definitions_table
+}
+
+
+def crc_register(name: str, data: bytes) -> tuple[int, int]:
+    """The register after ``data``, before any final exclusive-or, and its width in bits."""
+    full, reflected, init, xor_out, _ = CATALOGUE[name]
+    width = full.bit_length() - 1
+    polynomial = full & ((1 << width) - 1)
+    register = init ^ xor_out
+    if reflected:
+        register = mirrored(register, width)
+    for byte in data:
+        for bit in range(8):
+            one = (byte >> bit if reflected else byte >> (7 - bit)) & 1
+            top = register >> (width - 1) & 1
+            register = register << 1 & ((1 << width) - 1)
+            if one ^ top:
+                register ^= polynomial
+    return (mirrored(register, width) if reflected else register), width
+
+
+def mirrored(value: int, width: int) -> int:
+    return int(f"{value:0{width}b}"[::-1], 2)
+
+
+def crc_value(name: str, data: bytes) -> int:
+    return crc_register(name, data)[0] ^ CATALOGUE[name][3]
+
+
+def crc_wire(name: str, data: bytes) -> bytes:
+    register, width = crc_register(name, data)
+    return (register ^ ((1 << width) - 1)).to_bytes(width // 8, "big")
+
+
+def cobs(body: bytes) -> bytes:
+    """COBS, byte by byte."""
+    out = bytearray([0])
+    code_at = 0
+    for i, byte in enumerate(body):
+        if byte:
+            out.append(byte)
+        if not byte or (len(out) - code_at == 255 and i + 1 < len(body)):
+            out[code_at] = len(out) - code_at
+            code_at = len(out)
+            out.append(0)
+    out[code_at] = len(out) - code_at
+    return bytes(out)
+
+
+def cobs_frame(message: bytes, crc: str = "crc-32") -> bytes:
+    return cobs(message + crc_wire(crc, message)) + b"\0"
+
+
+def length_frame(message: bytes) -> bytes:
+    return len(message).to_bytes(4, "big") + message
+
+
+def settings(**given: Any) -> dict[str, Any]:
+    return {key: value.hex() if isinstance(value, bytes) else value for key, value in given.items()}
+
+
+def stream(name: str, frames: list[tuple[bytes, bytes]], **given: Any) -> dict[str, Any]:
+    """Messages, and the bytes that a sender must make of them."""
+    messages, wire = [m.hex() for m, _ in frames], b"".join(f for _, f in frames)
+    return {"name": name, **settings(**given), "messages": messages, "stream": wire.hex()}
+
+
+def marked(name: str, mark: bytes, messages: list[bytes], **given: Any) -> dict[str, Any]:
+    return stream(name, [(m, m + mark) for m in messages], **given)
+
+
+def good_streams() -> list[dict[str, Any]]:
+    ramp, sep = bytes(range(256)), {"framing": "separator"}
+    texts = [b"hello", b"", b"wss_lf:12.00", ramp.replace(b";", b""), b"disconnected", b"disconnec"]
+    cases = [
+        marked("LEADS hello", b";", [b"hello"], **sep, separator=b";"),
+        marked("LEADS identity question", b";", [b"ic"], **sep, separator=b";"),
+        marked("LEADS identity answer", b";", [b"wsc"], **sep, separator=b";"),
+        marked("texts, an empty one, bytes", b";", texts, **sep, separator=b";"),
+        marked("separator of two bytes", b"\r\n", [b"a", b"\rb\n", b"", b"c\r"], **sep, separator=b"\r\n"),
+        marked("separator that overlaps itself", b"--", [b"x", b"a-b", b"-x", b""], **sep, separator=b"--"),
+        marked("lines", b"\n", [b"one", b"", b"t\rwo", b"a;b"], framing="line"),
+        stream("lengths", [(m, length_frame(m)) for m in (b"", b"a", b";\n\0", ramp * 2)], framing="length"),
+    ]
+    for size in (0, 1, 245, 249, 250, 251, 253, 254, 255, 504, 508):
+        body = bytes(1 + i % 255 for i in range(size))
+        cases.append(
+            stream(f"cobs, {size} bytes without zero", [(body, cobs_frame(body))], framing="cobs", crc="crc-32")
+        )
+    several = [
+        b"\0",
+        b"\0\0",
+        b"\x11\x22\0\x33",
+        b"\x11\0\0\0",
+        ramp,
+        bytes(300),
+        b"x" * 254 + b"\0",
+        b"\0" + b"x" * 254,
+    ]
+    for crc in ("crc-32", "crc-ccitt-false", "crc-8", "crc-24", "crc-64"):
+        frames = [(m, cobs_frame(m, crc)) for m in several]
+        cases.append(stream(f"cobs, zeros, {crc}", frames, framing="cobs", crc=crc))
+    return cases
+
+
+def receive(name: str, wire: bytes, messages: list[bytes], faults: int, **given: Any) -> dict[str, Any]:
+    """What a receiver must make of a stream."""
+    broken, rest = given.pop("broken", False), given.pop("remainder", b"")
+    return {
+        "name": name,
+        **settings(**given),
+        "stream": wire.hex(),
+        "messages": [m.hex() for m in messages],
+        "faults": faults,
+        "broken": broken,
+        "remainder": rest.hex(),
+    }
+
+
+def received_marked() -> list[dict[str, Any]]:
+    sep = {"framing": "separator", "separator": b";", "max_message": MAX_MESSAGE}
+    small, broken = {**sep, "max_message": 4}, {"broken": True}
+    crlf = {**sep, "separator": b"\r\n"}
+    line = {"framing": "line", "max_message": 4}
+    return [
+        receive("half a message is none", b"a;bc", [b"a"], 0, remainder=b"bc", **sep),
+        receive("half a farewell is none", b"x;disconnect", [b"x"], 0, remainder=b"disconnect", **sep),
+        receive("the farewell", b"x;disconnect;", [b"x", b"disconnect"], 0, **sep),
+        receive("only separators", b";;;", [b"", b"", b""], 0, **sep),
+        receive("separator of two bytes", b"a\r\nb\r\n", [b"a", b"b"], 0, **crlf),
+        receive("half a separator", b"a\r\nb\r", [b"a"], 0, remainder=b"b\r", **crlf),
+        receive("as long as allowed", b"1234;12", [b"1234"], 0, remainder=b"12", **small),
+        receive("too long", b"ok;12345;ok;", [b"ok"], 1, **broken, **small),
+        receive("too long, unfinished", b"ok;12345", [b"ok"], 1, **broken, **small),
+        receive("line ends of both kinds", b"a\nb\r\nc\r\r\nd\r", [b"a", b"b", b"c\r"], 0, remainder=b"d\r", **line),
+        receive("line as long as allowed", b"1234\r\n12", [b"1234"], 0, remainder=b"12", **line),
+        receive("line too long", b"ok\r\n1234\r\r\nok\n", [b"ok"], 1, **broken, **line),
+    ]
+
+
+def received_lengths() -> list[dict[str, Any]]:
+    given = {"framing": "length", "max_message": 8}
+    ok, broken = length_frame(b"ok"), {"broken": True}
+    return [
+        receive("half a length", ok + b"\0\0\0", [b"ok"], 0, remainder=b"\0\0\0", **given),
+        receive("half a message", ok + length_frame(b"abcd")[:6], [b"ok"], 0, remainder=b"\0\0\0\4ab", **given),
+        receive("as long as allowed", length_frame(b"12345678"), [b"12345678"], 0, **given),
+        receive("too long", ok + b"\0\0\0\x09", [b"ok"], 1, **broken, **given),
+        receive("a web browser", ok + b"GET / HTTP/1.1\r\n", [b"ok"], 1, **broken, **given),
+    ]
+
+
+def received_cobs() -> list[dict[str, Any]]:
+    given = {"framing": "cobs", "crc": "crc-32", "max_message": 8}
+    board = {"framing": "cobs", "crc": "crc-ccitt-false", "max_message": 8}
+    ok = cobs_frame(b"ok")
+    flipped = bytes([ok[0], ok[1] ^ 1]) + ok[2:]
+    long = cobs_frame(b"123456789")
+    wide, full_run = {**given, "max_message": 250}, cobs_frame(b"x" * 250)
+    short = b"ok" + crc_wire("crc-ccitt-false", b"ok")
+    plain = b"ok" + crc_value("crc-ccitt-false", b"ok").to_bytes(2, "big")
+    return [
+        receive("zeros between frames", b"\0\0" + ok + b"\0" + ok, [b"ok", b"ok"], 0, **given),
+        receive("half a frame", ok + ok[:3], [b"ok"], 0, remainder=ok[:3], **given),
+        receive("one bit flipped", ok + flipped + ok, [b"ok", b"ok"], 1, **given),
+        receive("a byte lost", ok + ok[:2] + ok[3:] + ok, [b"ok", b"ok"], 1, **given),
+        receive("frame shorter than its CRC", b"\x04abc\0" + ok, [b"ok"], 1, **given),
+        receive("shorter than its CRC, zeros", b"\x01\x01\0" + ok, [b"ok"], 1, **given),
+        receive("code byte beyond the end", b"\x09abcdef\0" + ok, [b"ok"], 1, **given),
+        receive("as long as allowed", cobs_frame(b"12345678"), [b"12345678"], 0, **given),
+        receive("too long", long + ok, [b"ok"], 1, **given),
+        receive("endless", b"\xffx" * 100 + b"\0" + ok, [b"ok"], 1, **given),
+        receive("too long, unfinished", ok + b"\xff" * 100, [b"ok"], 1, **given),
+        receive("frame joined with the next", ok[:-1] + ok + ok, [b"ok"], 1, **given),
+        receive("superfluous code at the end", full_run[:-1] + b"\1\0", [b"x" * 250], 0, **wide),
+        receive("crc-16, a zero more at the end", cobs(short + b"\0") + b"\0", [], 1, **board),
+        receive("crc-16, not complemented", cobs(plain) + b"\0", [], 1, **board),
+    ]
+
+
+def refused() -> list[dict[str, Any]]:
+    """What a sender must refuse."""
+
+    def refuse(name: str, message: bytes, **given: Any) -> dict[str, Any]:
+        return {"name": name, **settings(**given), "message": message.hex()}
+
+    return [
+        refuse("the separator", b"a;b", framing="separator", separator=b";", max_message=8),
+        refuse("the farewell", b"disconnect", framing="separator", separator=b";", max_message=16),
+        refuse("too long", b"123456789", framing="separator", separator=b";", max_message=8),
+        refuse("separator of two bytes", b"a\r\nb", framing="separator", separator=b"\r\n", max_message=8),
+        refuse("end that meets the separator", b"x-", framing="separator", separator=b"--", max_message=8),
+        refuse("line feed", b"a\nb", framing="line", max_message=8),
+        refuse("carriage return at the end", b"a\r", framing="line", max_message=8),
+        refuse("too long", b"123456789", framing="line", max_message=8),
+        refuse("too long", b"123456789", framing="length", max_message=8),
+        refuse("too long", b"123456789", framing="cobs", crc="crc-32", max_message=8),
+        refuse("too long", b"123456789", framing="datagram", max_message=8),
+        refuse("empty", b"", framing="datagram", max_message=8),
+    ]
+
+
+def crcs() -> list[dict[str, Any]]:
+    inputs = [b"", b"\0", b"\0\0", b"123456789", bytes(range(256))]
+    entries = []
+    for name, (full, reflected, init, xor_out, check) in CATALOGUE.items():
+        assert crc_value(name, b"123456789") == check, name
+        size = (full.bit_length() - 1) // 8
+        entries.append({
+            "name": name,
+            "width": 8 * size,
+            "polynomial": (full & ((1 << 8 * size) - 1)).to_bytes(size, "big").hex(),
+            "reflected": bool(reflected),
+            "init": (init ^ xor_out).to_bytes(size, "big").hex(),
+            "xor_out": xor_out.to_bytes(size, "big").hex(),
+            "check": check.to_bytes(size, "big").hex(),
+            "wire": [{"data": data.hex(), "crc": crc_wire(name, data).hex()} for data in inputs],
+        })  # fmt: skip
+    return entries
+
+
+def files() -> dict[str, str]:
+    """The text of each file."""
+    received = received_marked() + received_lengths() + received_cobs()
+    framing = {"streams": good_streams(), "receive": received, "refuse": refused()}
+    texts = {"framing.json": framing, "crc.json": {"crcs": crcs()}}
+    return {name: json.dumps(content, indent=1) + "\n" for name, content in texts.items()}
+
+
+if __name__ == "__main__":
+    for name, text in files().items():
+        (HERE / name).write_text(text, encoding="ascii")

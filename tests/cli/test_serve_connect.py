@@ -82,15 +82,14 @@ def test_lines_from_a_pipe_wait_for_the_first_connection_and_go_to_everybody():
 
 
 def test_quit_on_eof_delivers_everything_first():
-    with Program("serve", 0, "--quit-on-eof") as serve:
-        with Program("connect", listening(serve)) as client:
-            serve.write(b"".join(b"%d\n" % i for i in range(10_000)))
-            serve.end_input()
-            assert serve.wait() == 0
-            client.out.see("^9999$")
-            assert str(client.out).split() == [str(i) for i in range(10_000)]
-            assert client.wait() == 1
-            assert "ended the conversation" in str(client.err)
+    with Program("serve", 0, "--quit-on-eof") as serve, Program("connect", listening(serve)) as client:
+        serve.write(b"".join(b"%d\n" % i for i in range(10_000)))
+        serve.end_input()
+        assert serve.wait() == 0
+        client.out.see("^9999$")
+        assert str(client.out).split() == [str(i) for i in range(10_000)]
+        assert client.wait() == 1
+        assert "ended the conversation" in str(client.err)
 
 
 def test_a_line_that_the_framing_cannot_carry_is_refused_and_the_others_go():

@@ -126,23 +126,26 @@ def kernel_round_trip(connection: ConnectionBase) -> Findings:
 
 
 def echo(connection: ConnectionBase) -> Findings:
-    """Send probes to a peer that sends back what it gets, and measure."""
+    """Send probes to a peer that sends back what it gets, and measure.
+
+    A probe is as long as a key challenge, so that a server that waits for one notices at once that none comes.
+    """
     tag = secrets.token_hex(4).encode()
     times: list[float] = []
     others = 0
     try:
         for number in range(PROBES):
-            probe = b"leadscomm doctor %s %d" % (tag, number)
+            probe = b"leadscomm doctor, please echo this: %s %d" % (tag, number)
             start = time.perf_counter()
             connection.send(probe)
             while (answer := _answer(connection, start)) != probe:
                 if answer is None:
-                    yield _no_echo("the peer ended the conversation when it was sent a probe", others)
+                    yield _no_echo("the peer ended the conversation when it was sent a probe", others, _HUNG_UP)
                     return
                 others += 1
             times.append(time.perf_counter() - start)
     except CommTimeout:
-        yield _no_echo(f"no echo of probe {len(times) + 1} within {ECHO_TIMEOUT_S:g} s", others)
+        yield _no_echo(f"no echo of probe {len(times) + 1} within {ECHO_TIMEOUT_S:g} s", others, _SILENT)
     except (CommError, OSError) as error:
         yield failed("echo", error)
     else:
@@ -158,11 +161,10 @@ def _answer(connection: ConnectionBase, start: float) -> bytes | None:
     return connection.receive(left)
 
 
-def _no_echo(text: str, others: int) -> Finding:
+def _no_echo(text: str, others: int, mend: str) -> Finding:
     came = f"; {counted(others, 'other message')} came" if others else ""
-    return Finding(
-        FAIL,
-        "echo",
-        text + came,
-        "does the peer send back what it gets, as `leadscomm serve --echo` does, in this framing?",
-    )
+    return Finding(FAIL, "echo", text + came, mend)
+
+
+_HUNG_UP: Final = "does it want a key (key_file=), TLS (tls://), or another framing=?"
+_SILENT: Final = "does the peer send back what it gets, as `leadscomm serve --echo` does, in this framing?"

@@ -25,9 +25,8 @@ _CANDIDATES: Final = (
     ("framing=separator", FramingSpec("separator")),
 )
 _TEXTUAL: Final = ("separator", "line")
-_PRINTABLE: Final = frozenset(b"\t\n\r" + bytes(range(32, 127)))
-_MOSTLY: Final = 0.7
-"""Random bytes are printable to four tenths; text, also with some umlauts, to nine and more."""
+_MOSTLY: Final = 0.8
+"""Random bytes are printable to four tenths, text to more than nine."""
 _ENOUGH: Final = 16
 """Fewer bytes than these say nothing, unless they are a whole message."""
 _OPENINGS: Final = (
@@ -48,7 +47,7 @@ class Impression:
         ``protocol`` names; :data:`NOISE` none of these; :data:`LITTLE` too few bytes to say.
     :ivar messages: whole messages in the framing that was expected.
     :ivar faults: bad frames in it.
-    :ivar printable: the share of bytes that are ASCII text, 0 to 1.
+    :ivar printable: the share of bytes that are text in UTF-8, 0 to 1.
     :ivar options: of an endpoint, for :data:`OTHER`: ``framing=line``.
     :ivar protocol: for :data:`FOREIGN`; ``mend`` is then what to do.
     """
@@ -66,7 +65,7 @@ def look(data: bytes, expected: FramingSpec) -> Impression:
     """Say what ``data``, which is not empty and may begin inside a frame, looks like."""
     framing = expected.make()
     messages, faults = _read(data, framing)
-    printable = sum(byte in _PRINTABLE for byte in data) / len(data)
+    printable = _printable(data)
     for opening, protocol, mend in _OPENINGS:
         if data.startswith(opening):
             return Impression(FOREIGN, messages, faults, printable, protocol=protocol, mend=mend)
@@ -79,6 +78,12 @@ def look(data: bytes, expected: FramingSpec) -> Impression:
                 return Impression(OTHER, messages, faults, printable, options=options)
     unknown = TEXT if printable >= _MOSTLY else NOISE
     return Impression(unknown if len(data) >= _ENOUGH else LITTLE, messages, faults, printable)
+
+
+def _printable(data: bytes) -> float:
+    """The share of bytes that are text in UTF-8."""
+    text = data.decode("utf-8", "surrogateescape")
+    return sum(len(letter.encode()) for letter in text if letter.isprintable() or letter in "\t\r\n") / len(data)
 
 
 def _read(data: bytes, framing: Framing) -> tuple[int, int]:

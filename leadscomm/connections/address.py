@@ -21,6 +21,7 @@ class Address:
     :ivar path: a file, a device or a name, for the schemes that have one.
     :ivar options: every option of the scheme by name, with its default where it was not given.
     :ivar framing: makes the framing of each connection.
+    :ivar notes: what the transport remembers from one connection to the next; shared by copies of the address.
     """
 
     scheme: str
@@ -28,13 +29,17 @@ class Address:
     port: int
     path: str
     framing: FramingSpec
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    notes: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def key(self) -> bytes | None:
         """The pre-shared key: given in Python, or read from ``key_file`` or the environment variable ``key_env``.
 
         :raises EndpointError: it cannot be read, or is shorter than 16 bytes.
         """
+        given = [name for name in ("key", "key_file", "key_env") if self.options.get(name)]
+        if len(given) > 1:
+            raise EndpointError(f"{' and '.join(given)} are given, and one key is wanted: leave all but one out")
         key: bytes | None = self.options.get("key")
         where = "key"
         if path := self.options.get("key_file"):

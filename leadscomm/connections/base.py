@@ -15,7 +15,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from leadscomm.connections.keyed import authenticate
 from leadscomm.connections.outbox import Outbox
@@ -59,7 +59,10 @@ class ConnectionBase(Writer):
         "keeper",
         "key",
         "outbox",
+        "patience",
     )
+    pooled: ClassVar[bool] = True
+    """Whether its :meth:`fileno` tells a poll all that there is to read, so that an entity may read it in its pool."""
 
     def __init__(self, remainder: bytes = b"", separator: bytes = b";", *, framing: Framing | None = None) -> None:
         self.framing: Framing = SeparatorFraming(separator) if framing is None else framing
@@ -69,6 +72,8 @@ class ConnectionBase(Writer):
         """A key that the peer must hold too; asked for by :meth:`open`."""
         self.accepted = False
         """Whether a listener accepted it, and not we dialled it."""
+        self.patience: float | None = None
+        """Seconds that :meth:`receive` waits where it is not told."""
         self._separator = separator
         self._remainder = b""  # for the helpers in LEADS's shape: what was read and not used
         self._tail = b""  # and the part of a message that was put aside before it
@@ -103,7 +108,7 @@ class ConnectionBase(Writer):
         """Release the handle. Called once, by the thread that read last."""
 
     def set_blocking(self, blocking: bool) -> None:
-        """Whether ``_read`` waits. Only for transports with a :meth:`fileno`."""
+        """Whether ``_read`` waits; it does until it is told otherwise."""
 
     def abort(self) -> None:
         """End the conversation at once: what is queued is lost, and the thread in ``_read`` finds the end. Any
@@ -123,6 +128,11 @@ class ConnectionBase(Writer):
             unused = authenticate(self, self.key, server=self.accepted, deadline=deadline)
             if unused:
                 self._inbox = deque(self.framing.feed(unused))
+
+    def tick(self) -> float | None:
+        """Do what is due from time to time, such as a sign of life; return the seconds until the next call, or None.
+        For a connection that an entity runs the flusher calls it; must not block."""
+        return None
 
     @property
     def origin(self) -> str | None:
@@ -178,35 +188,41 @@ class ConnectionBase(Writer):
     def receive(self, timeout: float | None = None) -> bytes | None:
         """Receive one message. For connections that no entity runs.
 
-        :param timeout: seconds; None waits for ever.
+        :param timeout: seconds; None waits for :attr:`patience`, which is for ever unless set.
         :return: the message; None when the peer is gone.
         :raises CommTimeout: nothing came in time.
         :raises RemoteProtocolError: the peer sent what the framing does not allow. Messages before it were received.
         """
+        timeout = self.patience if timeout is None else timeout
         deadline = None if timeout is None else time.monotonic() + timeout
         if self._inbox is None:
             self._inbox = deque()
+            self.set_blocking(False)
         while not self._inbox:
             if self.framing.faults:
                 raise self.framing.faults.pop(0)
-            if (
-                deadline is not None
-                and not self.more()
-                and not self._wait_readable(max(0.0, deadline - time.monotonic()))
-            ):
-                raise CommTimeout(f"nothing came from {self} for {timeout:g} s")
-            try:
-                batch = self.read_batch()
-            except BlockingIOError:
-                self._more = False
-                continue
-            except OSError:
-                self._end()
-                batch = None
+            batch = self._awaited(deadline)
             if batch is None and not self.framing.faults:
                 return None
             self._inbox.extend(batch or ())
         return self._inbox.popleft()
+
+    def _awaited(self, deadline: float | None) -> list[bytes] | None:
+        """Read once, at ``deadline`` at the latest; None at the end."""
+        try:
+            if not self.more() and not self._wait_readable(
+                None if deadline is None else max(0.0, deadline - time.monotonic())
+            ):
+                raise CommTimeout(f"nothing came from {self} in time")
+            return self.read_batch()
+        except BlockingIOError:
+            self._more = False
+            return []
+        except CommTimeout:
+            raise
+        except OSError:
+            self._end()
+            return None
 
     # Sending and closing ---------------------------------------------------------------------------------------------
 
@@ -245,14 +261,19 @@ class ConnectionBase(Writer):
         self.shut_sending()
         self._discard(time.monotonic() + LINGER_S)
         self.outbox.abandon()
+        self.abort()  # another thread may still be in receive()
         self._close()
 
     def _discard(self, deadline: float) -> None:
         """Read until the peer has closed too: closing with bytes unread would reset what the peer has not read yet."""
         try:
+            self.set_blocking(False)  # another thread in receive() may be quicker
             while not self._ended and self._wait_readable(max(0.0, deadline - time.monotonic())):
-                if self.read_batch() is None:
-                    break
+                try:
+                    if self._read() is None:
+                        break
+                except BlockingIOError:
+                    pass
         except (OSError, ValueError):
             pass
 

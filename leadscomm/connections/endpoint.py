@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from leadscomm.connections import options as groups
 from leadscomm.connections.address import Address, is_loopback
@@ -37,7 +37,8 @@ class Scheme:
     :ivar framing: what cuts the stream into messages unless ``framing=`` says otherwise.
     :ivar options: beside those that every scheme has.
     :ivar place: ``"host"`` for host and port, ``"path"`` for everything between ``://`` and ``?``.
-    :ivar connection: the connection's class, for those who want to look: ``"module:name"``.
+    :ivar nests: the path may be a URL of somebody else's; then options that are not known here are its own, and the
+        transport finds them in ``address.options["nested"]``.
     """
 
     connect: Connect | str
@@ -45,6 +46,7 @@ class Scheme:
     framing: str = "separator"
     options: Mapping[str, Option] = field(default_factory=dict)
     place: str = "host"
+    nests: bool = False
 
 
 _ALL: Final = {**groups.DELIVERY, **groups.LIMITS, **groups.DIALLING}
@@ -54,14 +56,14 @@ SCHEMES: Final[dict[str, Scheme]] = {
         f"{_HERE}.tcp:connect_tcp", f"{_HERE}.tcp:listen_tcp", options={**groups.TCP, **groups.KEYS, **groups.SPIN}
     ),
     "tls": Scheme(
-        f"{_HERE}.tcp:connect_tcp",
-        f"{_HERE}.tcp:listen_tcp",
+        f"{_HERE}.tls:connect_tls",
+        f"{_HERE}.tls:listen_tls",
         options={**groups.TCP, **groups.TLS, **groups.KEYS, **groups.SPIN},
     ),
     "udp": Scheme(f"{_HERE}.udp:connect_udp", f"{_HERE}.udp:listen_udp", "datagram", groups.UDP),
     "unix": Scheme(
-        f"{_HERE}.tcp:connect_unix",
-        f"{_HERE}.tcp:listen_unix",
+        f"{_HERE}.unix:connect_unix",
+        f"{_HERE}.unix:listen_unix",
         options={**groups.UNIX, **groups.KEYS, **groups.SPIN},
         place="path",
     ),
@@ -70,8 +72,14 @@ SCHEMES: Final[dict[str, Scheme]] = {
         f"{_HERE}.serial:listen_serial",
         options={**groups.SERIAL, **groups.KEYS},
         place="path",
+        nests=True,
     ),
-    "loop": Scheme(f"{_HERE}.loop:connect_loop", f"{_HERE}.loop:listen_loop", options=groups.KEYS, place="path"),
+    "loop": Scheme(
+        f"{_HERE}.loop:connect_loop",
+        f"{_HERE}.loop:listen_loop",
+        options={**groups.KEYS, **groups.SPIN},
+        place="path",
+    ),
 }
 
 
@@ -102,7 +110,9 @@ class Endpoint(Address):
         """
         more = {name: value for name, value in options.items() if value is not None}
         if isinstance(text, Endpoint):
-            return cls._make(text.scheme, text.host, text.port, text.path, {**text._given(), **more})
+            host = more.pop("host", text.host) if SCHEMES[text.scheme].place == "host" else text.host
+            made = cls._make(text.scheme, host, text.port, text.path, {**text._given(), **more})
+            return replace(made, notes=text.notes)
         if isinstance(text, bool) or not isinstance(text, (int, str)):
             raise EndpointError(f"an endpoint is a URL or a port number, not {type(text).__name__}")
         if isinstance(text, int) or text.isdecimal():
@@ -117,7 +127,8 @@ class Endpoint(Address):
         place, _, query = rest.partition("?")
         given = _query(query, text)
         if SCHEMES[scheme].place == "path":
-            return cls._make(scheme, "", 0, place, {**given, **more})
+            path = place if "://" in place else unquote(place)
+            return cls._make(scheme, "", 0, path, {**given, **more})
         host, port = _host_and_port(scheme, place, text)
         host = more.pop("host", host)
         return cls._make(scheme, host, port, "", {**given, **more})
@@ -126,25 +137,28 @@ class Endpoint(Address):
     def _make(cls, scheme: str, host: str, port: int, path: str, given: dict[str, Any]) -> Endpoint:
         table = {**_ALL, **SCHEMES[scheme].options}
         framing, ours = _framing(scheme, given)
-        for name in given.keys() - ours:
-            if name not in table:
-                known = ", ".join(sorted({*table, "framing", *_FRAMING_OPTIONS} - {"key"}))
-                raise EndpointError(f"{scheme}:// has no option {name!r}; it has {known}")
+        theirs = given.keys() - ours - table.keys()
+        if theirs and not (SCHEMES[scheme].nests and "://" in path):
+            known = ", ".join(sorted({*table, "framing", *_FRAMING_OPTIONS} - {"key"}))
+            raise EndpointError(f"{scheme}:// has no option {min(theirs)!r}; it has {known}")
         values = {name: option.default for name, option in table.items()}
-        for name in given.keys() - ours:
+        for name in given.keys() & table.keys():
             try:
                 values[name] = table[name].read(given[name])
             except (ValueError, TypeError) as error:
                 raise EndpointError(f"{name}={given[name]!r} cannot be right ({table[name].help}): {error}") from error
         values.update((name, given[name]) for name in ours)
-        return cls(scheme, host, port, path, framing, values, tuple(given))
+        values["nested"] = {name: given[name] for name in given if name in theirs}
+        return cls(scheme, host, port, path, framing, values, given=tuple(given))
 
     def _given(self) -> dict[str, Any]:
-        return {name: self.options[name] for name in self.given}
+        known = {**self.options["nested"], **self.options}
+        return {name: known[name] for name in self.given}
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        place = self.path if SCHEMES[self.scheme].place == "path" else f"{host}:{self.port}"
+        path = self.path if "://" in self.path else quote(self.path, safe="/:@,~+ ")
+        place = path if SCHEMES[self.scheme].place == "path" else f"{host}:{self.port}"
         shown = ((name, _text(name, value)) for name, value in self._given().items() if name != "key")
         query = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in shown)
         return f"{self.scheme}://{place}" + (f"?{query}" if query else "")
@@ -229,8 +243,8 @@ def _host_and_port(scheme: str, place: str, text: str) -> tuple[str, int]:
         raise EndpointError(f"{text!r}: {error}; write {scheme}://host:port, an IPv6 address in brackets") from error
     if parts.username is not None or parts.password is not None:
         raise EndpointError(f"{scheme}:// takes no name or password: use key_file= or key_env=")
-    if parts.path not in ("", "/"):
-        raise EndpointError(f"{scheme}:// takes no path, and {text!r} has {parts.path!r}; options follow a ?")
+    if parts.path not in ("", "/") or "#" in place:
+        raise EndpointError(f"{scheme}:// takes host and port alone, and {text!r} has more; options follow a ?")
     return host, DEFAULT_PORT if port is None else port
 
 
@@ -246,14 +260,11 @@ def _framing(scheme: str, given: Mapping[str, Any]) -> tuple[FramingSpec, set[st
 
 
 def _text(name: str, value: Any) -> str:
+    """An option's value as a URL has it."""
     if isinstance(value, bool):
         return str(int(value))
+    if isinstance(value, bytes):  # a separator
+        return "".join(chr(byte) if 32 < byte < 127 and byte != 92 else f"\\x{byte:02x}" for byte in value)
     if name == "mode":
         return f"{value:o}"
-    return (
-        value.decode("latin-1")
-        if isinstance(value, bytes)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    return f"{value:g}" if isinstance(value, float) else str(value)

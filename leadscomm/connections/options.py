@@ -1,4 +1,7 @@
-"""The options of endpoints: their names, defaults and forms. The same in a URL and as keyword arguments."""
+"""The options of endpoints: their names, defaults and forms. The same in a URL and as keyword arguments.
+
+``docs/endpoints.md`` shows them; a test holds it to what stands here.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from leadscomm.connections.backlog import OUTBOX_BYTES, POLICIES, SEND_TIMEOUT_S
+from leadscomm.errors import EndpointError
+from leadscomm.protocol.framing import parse_size
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option: its default, how its text is read, and what it means."""
+    """One option: its default, how its text is read, and what it means.
+
+    ``read`` raises ``ValueError`` with a text that says what to write.
+    """
 
     default: Any
     read: Callable[[Any], Any]
@@ -20,21 +28,20 @@ class Option:
 
 def flag(value: Any) -> bool:
     """``1 0 true false yes no on off``."""
-    if isinstance(value, bool):
-        return value
     text = str(value).strip().lower()
     if text in ("1", "true", "yes", "on"):
         return True
-    if text in ("0", "false", "no", "off", ""):
+    if text in ("0", "false", "no", "off"):
         return False
     raise ValueError("write 1 or 0")
 
 
 def size(value: Any) -> int:
     """A number of bytes: ``65536``, ``64K``, ``8M``."""
-    text = str(value).strip().upper().removesuffix("IB").removesuffix("B")
-    factor = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:], 1)
-    number = int(text[:-1] if factor > 1 else text) * factor
+    try:
+        number = parse_size(value)
+    except EndpointError:
+        number = 0
     if number <= 0:
         raise ValueError("write a number of bytes above 0, such as 65536, 64K or 8M")
     return number
@@ -42,34 +49,48 @@ def size(value: Any) -> int:
 
 def count(value: Any) -> int:
     """A number above 0."""
-    number = int(value)
-    if number <= 0:
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = 0
+    if number <= 0 or number != float(value):
         raise ValueError("write a whole number above 0")
     return number
 
 
 def seconds(value: Any) -> float:
     """A time that is not negative."""
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
     if not 0 <= number < 1e9:
         raise ValueError("write seconds, 0 or more")
     return number
 
 
-def one_of(*names: str) -> Callable[[Any], str]:
-    """One of some words."""
+def one_of(*words: Any) -> Callable[[Any], Any]:
+    """One of some words or numbers."""
+    known = {str(word): word for word in words}
 
-    def read(value: Any) -> str:
-        if value not in names:
-            raise ValueError(f"write {' or '.join(names)}")
-        return str(value)
+    def read(value: Any) -> Any:
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        if text not in known:
+            raise ValueError(f"write {', '.join(list(known)[:-1])} or {list(known)[-1]}")
+        return known[text]
 
     return read
 
 
 def octal(value: Any) -> int:
     """File permissions: ``600``."""
-    return value if isinstance(value, int) else int(str(value), 8)
+    try:
+        mode = value if isinstance(value, int) else int(str(value), 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o777:
+        raise ValueError("write permissions in octal, such as 600 or 666 (0o600 in Python)")
+    return mode
 
 
 def secret(value: Any) -> bytes:
@@ -93,7 +114,7 @@ LIMITS: Final[Mapping[str, Option]] = {
 }
 DIALLING: Final[Mapping[str, Option]] = {
     "connect_timeout": Option(5.0, seconds, "seconds to open a connection"),
-    "reconnect": Option(None, flag, "whether a client connects again"),
+    "reconnect": Option(None, flag, "whether a client connects again; on for Client, off for create_client"),
     "reconnect_min": Option(0.1, seconds, "seconds before the first new attempt; doubles each time"),
     "reconnect_max": Option(10.0, seconds, "seconds between attempts at most"),
 }
@@ -121,29 +142,26 @@ TLS: Final[Mapping[str, Option]] = {
 }
 UNIX: Final[Mapping[str, Option]] = {"mode": Option(0o600, octal, "permissions of the socket file, octal")}
 UDP: Final[Mapping[str, Option]] = {
-    "silence": Option(30.0, seconds, "seconds after which a silent peer counts as gone"),
+    "silence": Option(30.0, seconds, "server: seconds after which a silent peer has left"),
     "hold": Option(
         None,
         seconds,
-        "client: seconds between empty datagrams that keep the server's memory of it; default silence / 3",
+        "client: seconds between the empty datagrams that keep the server's memory of it; 0: none; "
+        "default: a third of silence",
     ),
 }
 SERIAL: Final[Mapping[str, Option]] = {
     "baud": Option(9600, count, "bits a second"),
-    "bytesize": Option(8, int, "data bits: 5 to 8"),
-    "parity": Option("N", one_of("N", "E", "O", "M", "S"), "parity"),
-    "stopbits": Option(1.0, float, "stop bits: 1, 1.5 or 2"),
+    "bytesize": Option(8, one_of(5, 6, 7, 8), "data bits"),
+    "parity": Option("N", one_of("N", "E", "O", "M", "S"), "parity: none, even, odd, mark or space"),
+    "stopbits": Option(1, one_of(1, 1.5, 2), "stop bits"),
     "rtscts": Option(False, flag, "hardware flow control by RTS and CTS"),
     "dsrdtr": Option(False, flag, "hardware flow control by DSR and DTR"),
     "xonxoff": Option(False, flag, "software flow control"),
-    "dtr": Option(
-        "on",
-        one_of("on", "off", "keep"),
-        "DTR when the port is opened; off spares an Arduino its reset where the system can",
-    ),
-    "rts": Option("on", one_of("on", "off", "keep"), "RTS when the port is opened"),
-    "exclusive": Option(True, flag, "refuse a port that another program has open (and keep others out)"),
-    "rs485": Option(False, flag, "half duplex: RTS switches the transceiver"),
+    "dtr": Option("on", one_of("on", "off", "keep"), "DTR when the port is opened; see below"),
+    "rts": Option("on", one_of("on", "off", "keep"), "RTS when the port is opened; see below"),
+    "exclusive": Option(True, flag, "refuse a port that another program has open, and keep others out"),
+    "rs485": Option(False, flag, "half duplex: RTS switches the transceiver to sending"),
     "identity": Option(None, str, "the tag that the board answers to ic; with it the port may be auto"),
     "usb_serial": Option(None, str, "the USB serial number of the device, whatever its port is called"),
 }

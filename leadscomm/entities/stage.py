@@ -106,7 +106,7 @@ class Stage(Task):
     def run_in(self, pool: ReaderPool | None) -> None:
         """Run it in the pool, or in a thread of its own if it cannot be polled. Returns at once."""
         fd = None if self.foreign else self.connection.fileno()
-        if pool is not None and fd is not None:
+        if pool is not None and fd is not None and self.connection.pooled:
             self._pool = pool
             self.connection.set_blocking(False)
             pool.add(fd, self)
@@ -122,7 +122,8 @@ class Stage(Task):
     def run_open(self) -> None:
         """As :meth:`run_here`, for a connection that is open and announced already."""
         try:
-            self.dispatch(self.connection.unread())
+            self.connection.set_blocking(True)
+            self._begin()
             while not self.ended:
                 self._step()
         except BaseException:  # Ctrl-C in the main thread
@@ -143,7 +144,7 @@ class Stage(Task):
             self._opened = ending = True
             if not self._open():
                 return
-            self.dispatch(self.connection.unread())
+            self._begin()
         while self._step() and not self.ended:
             if not (ending or self.connection.more()):
                 break
@@ -166,6 +167,16 @@ class Stage(Task):
         self.call(self.entity.callback.on_connect, self.entity, self.connection)
         self.entity.joined(self)
         return True
+
+    def _begin(self) -> None:
+        """It is open and announced: hand on what came with the opening, and start its timer."""
+        self._tick()
+        self.dispatch(self.connection.unread())
+
+    def _tick(self) -> None:
+        delay = None if self.ended else self.connection.tick()
+        if delay is not None:
+            self.entity.flusher.call_later(delay, self._tick)
 
     def _step(self) -> bool:
         """Read once and hand on what came. False: there is nothing now."""

@@ -1,0 +1,246 @@
+"""Serial ports: which there are, how one is opened, and what to say when it cannot be."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from leadscomm.connections.address import Address
+from leadscomm.errors import ConnectFailed, EndpointError
+
+if TYPE_CHECKING:
+    from serial import Serial
+
+SLICE_S: Final = 0.2
+"""How long reading waits at a time where nothing can wake it (other than ports of a Unix system)."""
+_IN_USE: Final = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
+_NO_DEVICE: Final = (errno.EIO, errno.ENXIO, errno.ENODEV)
+
+
+@dataclass(frozen=True)
+class Port:
+    """A serial port of this machine.
+
+    :ivar device: what to open, such as ``/dev/ttyACM0`` or ``COM3``.
+    :ivar description: for people.
+    :ivar vid: USB vendor, and ``pid``, product; None where it is not on USB.
+    :ivar serial_number: the USB device's.
+    :ivar location: on which USB socket, and which interface of the device.
+    """
+
+    device: str
+    description: str = ""
+    vid: int | None = None
+    pid: int | None = None
+    serial_number: str | None = None
+    manufacturer: str | None = None
+    location: str | None = None
+
+    def __str__(self) -> str:
+        facts = [self.description] if self.description not in ("", "n/a") else []
+        if self.vid is not None and self.pid is not None:
+            facts.append(f"USB {self.vid:04x}:{self.pid:04x}")
+        if self.serial_number:
+            facts.append(f"serial number {self.serial_number}")
+        return self.device + (f" ({', '.join(facts)})" if facts else "")
+
+    def usb_identity(self) -> tuple[Any, ...] | None:
+        """What stays the same when it is plugged in again elsewhere; None if nothing does."""
+        if not self.serial_number:
+            return None
+        interface = (self.location or "").partition(":")[2]
+        return self.vid, self.pid, self.serial_number, interface
+
+
+def available_ports() -> list[Port]:
+    """The serial ports of this machine, at this moment."""
+    from serial.tools.list_ports import comports
+
+    return [
+        Port(
+            found.device,
+            found.description or "",
+            found.vid,
+            found.pid,
+            found.serial_number,
+            found.manufacturer,
+            found.location,
+        )
+        for found in sorted(comports())
+    ]
+
+
+def listed() -> str:
+    """The ports there are, for error texts."""
+    return ", ".join(map(str, available_ports())) or "none"
+
+
+# Which port is meant -------------------------------------------------------------------------------------------------
+
+
+def locate(address: Address) -> str:
+    """What the port of an endpoint is called at the moment.
+
+    A device that was open before and has come back under another name is found by its USB serial number.
+
+    :raises ConnectFailed: no device has the wanted ``usb_serial``.
+    """
+    wanted = address.options["usb_serial"]
+    if wanted:
+        found = [port.device for port in available_ports() if port.serial_number == wanted]
+        if not found:
+            raise ConnectFailed(f"no device has usb_serial={wanted}; is it plugged in? There are: {listed()}")
+        return address.path if address.path in found else found[0]
+    known = address.notes.get("usb")
+    if known is not None:
+        for port in available_ports():
+            if port.usb_identity() == known:
+                return port.device
+    return address.path
+
+
+def remember(address: Address, device: str) -> None:
+    """Note which device was opened, so that :func:`locate` finds it again."""
+    if "://" in device:
+        return
+    real = os.path.realpath(device)
+    for port in available_ports():
+        if port.device in (device, real):
+            address.notes["usb"] = port.usb_identity()
+
+
+# Opening -------------------------------------------------------------------------------------------------------------
+
+
+def open_port(path: str, options: Mapping[str, Any]) -> Serial:
+    """Open a port, or any URL of pyserial's handlers.
+
+    :param options: those of ``serial://``.
+    :raises EndpointError: the settings cannot be right.
+    :raises ConnectFailed: it cannot be opened; the text says why.
+    """
+    import serial
+
+    query = "&".join(f"{name}={value}" if value else name for name, value in options["nested"].items())
+    try:
+        port = serial.serial_for_url(
+            path + (f"?{query}" if query else ""),
+            do_not_open=True,
+            baudrate=options["baud"],
+            bytesize=options["bytesize"],
+            parity=options["parity"],
+            stopbits=options["stopbits"],
+            rtscts=options["rtscts"],
+            dsrdtr=options["dsrdtr"],
+            xonxoff=options["xonxoff"],
+            exclusive=True if options["exclusive"] else None,
+            timeout=SLICE_S,
+        )
+    except (ValueError, OSError) as error:
+        raise EndpointError(f"serial://{path} cannot be right: {error}") from error
+    port.dtr, port.rts = options["dtr"] != "off", options["rts"] != "off"
+    opened(port)
+    try:
+        _settle(port, options)
+    except BaseException:
+        port.close()
+        raise
+    return port
+
+
+def opened(port: Serial) -> Serial:
+    """Open a port that is set up.
+
+    :raises EndpointError: the settings cannot be right.
+    :raises ConnectFailed: it cannot be opened; the text says why.
+    """
+    try:
+        port.open()
+    except OSError as error:
+        raise ConnectFailed(_why_not(str(port.port), error)) from error
+    except (ValueError, NotImplementedError) as error:
+        raise EndpointError(f"{port.port} does not take these settings: {error}") from error
+    return port
+
+
+def _settle(port: Serial, options: Mapping[str, Any]) -> None:
+    """What is to be set once a port of a Unix system is open."""
+    if sys.platform == "win32":
+        return
+    import fcntl
+    import termios
+
+    try:
+        fd = port.fileno()
+        settings = termios.tcgetattr(fd)
+    except (OSError, ValueError, termios.error):
+        return  # a URL with no terminal behind it
+    with contextlib.suppress(OSError, termios.error):
+        if "keep" in (options["dtr"], options["rts"]):
+            settings[2] &= ~termios.HUPCL  # closing leaves the lines as they are
+            termios.tcsetattr(fd, termios.TCSANOW, settings)
+        if options["exclusive"] and not os.ttyname(fd).startswith("/dev/pts/"):
+            # Beside pyserial's lock, which only those see who ask for it. Not on a pseudo-terminal, which would
+            # remember it beyond our end.
+            fcntl.ioctl(fd, termios.TIOCEXCL)
+
+
+def set_half_duplex(port: Serial) -> bool:
+    """Let the driver switch an RS-485 transceiver by RTS; whether it can."""
+    from serial.rs485 import RS485Settings
+
+    try:
+        port.rs485_mode = RS485Settings()
+    except (AttributeError, OSError, ValueError, NotImplementedError):
+        with contextlib.suppress(AttributeError, OSError, ValueError, NotImplementedError):
+            port.rs485_mode = None
+        return False
+    return True
+
+
+def _why_not(path: str, error: OSError) -> str:
+    """What to say of a port that could not be opened."""
+    number = _errno(error)
+    if "://" in path:
+        return f"serial://{path} cannot be opened: {error}"
+    if number == errno.ENOENT or "FileNotFoundError" in str(error):
+        return f"there is no port {path}; is the device plugged in? There are: {listed()}"
+    if number in _IN_USE or "PermissionError" in str(error):  # what Windows says of a port that somebody has open
+        return (
+            f"{path} is in use by another program (on Linux `fuser -v {path}` names it); close it there, and try again"
+        )
+    if number in (errno.EACCES, errno.EPERM):
+        return _no_permission(path)
+    if number == errno.ENOTTY:
+        return f"{path} is no serial port; there are: {listed()}"
+    if number in _NO_DEVICE:
+        return f"{path} has no device behind it (unplugged, or never fitted); there are: {listed()}"
+    return f"{path} cannot be opened: {error}"
+
+
+def _errno(error: BaseException) -> int | None:
+    number = getattr(error, "errno", None)
+    if number is None and error.__context__ is not None and error.__context__.args:
+        number = error.__context__.args[0]  # pyserial wraps what termios says
+    return number if isinstance(number, int) else None
+
+
+def _no_permission(path: str) -> str:
+    group = "dialout"
+    if sys.platform != "win32":
+        import grp
+
+        with contextlib.suppress(OSError, KeyError):
+            found = os.stat(path)
+            if found.st_gid and found.st_mode & stat.S_IRGRP and found.st_mode & stat.S_IWGRP:
+                group = grp.getgrgid(found.st_gid).gr_name
+    return (
+        f"no permission to open {path}: it belongs to the group {group}. Run `sudo usermod -aG {group} $USER`, "
+        "then log out and in again"
+    )

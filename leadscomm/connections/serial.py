@@ -1,0 +1,303 @@
+"""Serial lines, by pyserial: ``serial:///dev/ttyACM0?baud=115200``, ``serial://auto?identity=WSC``, and in place of the
+device any URL of pyserial's handlers, such as ``serial://socket://host:port``.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from typing_extensions import Self
+
+from leadscomm.connections import ports
+from leadscomm.connections.address import Address
+from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.lines import Line, line_of
+from leadscomm.errors import CommTimeout, ConnectFailed, ConnectionLost, EndpointError, RemoteProtocolError
+from leadscomm.protocol.framing import Framing
+
+if TYPE_CHECKING:
+    from serial import Serial
+
+_log = logging.getLogger("leadscomm")
+ASK: Final = b"ic"
+"""What a board is asked; it answers with its tag."""
+ASK_EVERY_S: Final = 0.25
+"""A board that was reset by being opened is deaf at first."""
+_TURN_S: Final = 0.02
+LOOK_EVERY_S: Final = 0.25
+"""How often a listener looks whether its device is there."""
+SUSPECT_S: Final = 1.0
+
+
+class SerialConnection(ConnectionBase):
+    """A conversation over an open port of pyserial.
+
+    :param serial: open; the connection's own from now on.
+    :param remainder: bytes of the stream that were read already.
+    :param separator: what ends each message.
+    :param framing: any other framing, instead of ``separator``.
+    :param half_duplex: RTS is to be switched around each write.
+    :param on_close: called when the port was closed.
+    """
+
+    pooled: ClassVar[bool] = False  # nothing but the reading itself can be woken
+    __slots__ = ("_half_duplex", "_line", "_on_close", "_serial", "_waits")
+
+    def __init__(
+        self,
+        serial: Serial,
+        remainder: bytes = b"",
+        separator: bytes = b";",
+        *,
+        framing: Framing | None = None,
+        half_duplex: bool = False,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(remainder, separator, framing=framing)
+        self._serial = serial
+        self._half_duplex = half_duplex
+        self._on_close = on_close
+        self._waits = True
+        self._line: Line | None = None
+        if serial.is_open:
+            self._line = line_of(serial, half_duplex)
+
+    def __str__(self) -> str:
+        return str(self._serial.port)
+
+    def suspect(self, timeout: float = SUSPECT_S) -> Self:
+        """Until it is trusted, ``receive`` gives up after ``timeout`` seconds, with ``CommTimeout``."""
+        self.patience = timeout
+        return self
+
+    def trust(self) -> Self:
+        """From now on ``receive`` waits for as long as it takes."""
+        self.patience = None
+        return self
+
+    def closed(self) -> bool:
+        return super().closed() or not self._serial.is_open
+
+    def fileno(self) -> int | None:
+        return None if self._line is None else self._line.fd
+
+    def set_blocking(self, blocking: bool) -> None:
+        self._waits = blocking
+
+    def _opened(self) -> Line:
+        if self._line is None:
+            if not self._serial.is_open:
+                raise ConnectionLost(f"{self} is not open")
+            self._line = line_of(self._serial, self._half_duplex)
+        return self._line
+
+    def open(self, deadline: float) -> None:
+        if self.accepted and self.key is not None:
+            # On a cable nobody dials: the challenge begins when the other side says its first word.
+            patience = deadline - time.monotonic()
+            self._wait_readable(None)
+            deadline = time.monotonic() + patience
+        super().open(deadline)
+
+    def _read(self) -> bytes | None:
+        try:
+            return self._opened().read(self._waits)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def _write(self, data: bytes | memoryview) -> int:
+        try:
+            return self._opened().write(data)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: OSError) -> ConnectionLost:
+        if isinstance(error, ConnectionLost):
+            return ConnectionLost(f"{self}: {error}")
+        return ConnectionLost(f"{self}: it is gone, unplugged perhaps ({error.strerror or error})")
+
+    def _wait_readable(self, timeout: float | None) -> bool:
+        return self._opened().wait(timeout)
+
+    def _wait_writable(self, timeout: float) -> bool:
+        return self._opened().wait(timeout, writable=True)
+
+    def shut_sending(self) -> None:
+        if self._line is not None:
+            self._line.shut()
+
+    def abort(self) -> None:
+        if self._line is not None:
+            self._line.end()
+
+    def _close(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close()
+
+
+# Opening -------------------------------------------------------------------------------------------------------------
+
+
+def connect_serial(address: Address, deadline: float) -> ConnectionBase:
+    """Open ``serial://``; with ``identity`` the board is asked who it is, until ``deadline`` (as ``time.monotonic()``
+    counts)."""
+    return _dial(address, deadline)
+
+
+def _check(address: Address) -> None:
+    """:raises EndpointError: it cannot be right."""
+    options = address.options
+    if options["identity"] and any(options[name] for name in ("key", "key_file", "key_env")):
+        raise EndpointError("identity and a key do not go together: a board answers ic, or both sides hold a key")
+    if address.path == "auto" and not options["usb_serial"] and not options["identity"]:
+        raise EndpointError(f"serial://auto wants identity=TAG or usb_serial=NUMBER; there are: {ports.listed()}")
+    if not address.path:
+        raise EndpointError("serial:// wants a port, such as serial:///dev/ttyACM0 or serial://auto?identity=WSC")
+
+
+def _dial(address: Address, deadline: float, on_close: Callable[[], None] | None = None) -> SerialConnection:
+    _check(address)
+    tag = address.options["identity"]
+    if address.path == "auto" and not address.options["usb_serial"]:
+        places = [port.device for port in ports.available_ports()]
+    else:
+        places = [ports.locate(address)]
+    if tag:
+        connection = _ask(address, places, tag, deadline, on_close)
+    else:
+        connection = _open(address, places[0], on_close)
+    ports.remember(address, str(connection))
+    return connection
+
+
+def _open(address: Address, device: str, on_close: Callable[[], None] | None) -> SerialConnection:
+    port = ports.open_port(device, address.options)
+    half_duplex = address.options["rs485"] and not ports.set_half_duplex(port)
+    return SerialConnection(port, framing=address.framing.make(), half_duplex=half_duplex, on_close=on_close)
+
+
+def _ask(
+    address: Address, places: list[str], tag: str, deadline: float, on_close: Callable[[], None] | None
+) -> SerialConnection:
+    """Ask every port at once; the first that answers with ``tag`` is it, the others are closed again."""
+    refusals: dict[str, str] = {}
+    asked: dict[str, SerialConnection] = {}
+    try:
+        for device in places:
+            try:
+                asked[device] = _open(address, device, None)
+            except ConnectFailed as error:
+                refusals[device] = str(error)
+        chosen = _first_answer(asked, refusals, tag.lower().encode(), deadline)
+        found = asked.pop(chosen) if chosen else None
+    finally:
+        for connection in asked.values():  # without a goodbye: they were not our boards
+            connection.abort()
+            connection._close()
+    if found is None:
+        why = "; ".join(refusals.values()) or f"there is no free port; there are: {ports.listed()}"
+        raise ConnectFailed(f"no board answers ic with {tag}: {why}")
+    found._on_close = on_close
+    return found
+
+
+def _first_answer(
+    asked: dict[str, SerialConnection], refusals: dict[str, str], tag: bytes, deadline: float
+) -> str | None:
+    """The port whose board answers with ``tag``; why the others do not goes into ``refusals``."""
+    ask_at = 0.0
+    waiting = dict(asked)
+    refusals.update((device, f"{device} said nothing") for device in asked)
+    while waiting and time.monotonic() < deadline:
+        now = time.monotonic()
+        again = now >= ask_at
+        ask_at = now + ASK_EVERY_S if again else ask_at
+        for device, connection in list(waiting.items()):
+            try:
+                if again:
+                    connection.send(ASK)
+                message = connection.receive(_TURN_S if len(waiting) > 1 else max(_TURN_S, ask_at - now))
+            except (CommTimeout, RemoteProtocolError):
+                if not connection.framing.broken:
+                    continue
+                message = None
+            except OSError:
+                message = None
+            if message is None:
+                refusals[device] = f"{device} sends noise, or is gone; is its baud rate another?"
+                del waiting[device]
+            elif message.lower().startswith(tag):
+                return device
+            else:
+                refusals[device] = f"{device} said {message[:32]!r}"
+    return None
+
+
+# Listening -----------------------------------------------------------------------------------------------------------
+
+
+class SerialListener(ListenerBase):
+    """One conversation at a time, whenever the device is there. A trouble is told once, and outwaited."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._changed = threading.Condition()
+        self._taken = False
+        self._closed = False
+        self._trouble = ""
+        self._pause = 0.0
+        self._since = 0.0
+
+    def accept(self) -> ConnectionBase | None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or not self._taken)
+                self._changed.wait_for(lambda: self._closed, self._pause)
+                if self._closed:
+                    return None
+                self._pause = LOOK_EVERY_S
+            try:
+                connection = _dial(
+                    self._address, time.monotonic() + self._address.options["connect_timeout"], self._freed
+                )
+            except ConnectFailed as error:
+                if str(error) == self._trouble:
+                    continue
+                self._trouble = str(error)
+                raise ConnectFailed(f"{error}. It is waited for") from error
+            self._trouble = ""
+            with self._changed:
+                self._taken = True
+                self._since = time.monotonic()
+            _log.info("%s is open", connection)
+            return connection
+
+    def _freed(self) -> None:
+        with self._changed:
+            self._taken = False
+            # A conversation that ends as soon as it begins must not begin a thousand times a second.
+            self._pause = 0.0 if time.monotonic() - self._since > LOOK_EVERY_S else LOOK_EVERY_S
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def listen_serial(address: Address) -> ListenerBase:
+    """Be the server on ``serial://``: whoever is at the other end of the cable is its client."""
+    _check(address)
+    return SerialListener(address)

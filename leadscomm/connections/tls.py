@@ -1,0 +1,206 @@
+"""TLS 1.3 over TCP, from the standard library."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from leadscomm.connections.address import Address
+from leadscomm.connections.base import CHUNK_BYTES, ConnectionBase, ListenerBase
+from leadscomm.connections.sockets import SocketListener, dial
+from leadscomm.connections.tcp import TcpConnection, listening, tune
+from leadscomm.errors import AuthenticationFailed, CommTimeout, EndpointError
+from leadscomm.protocol.framing import Framing
+
+
+class TlsConnection(TcpConnection):
+    """A conversation over TLS.
+
+    OpenSSL allows one thread at a time, so reading never waits inside it: it waits for the socket, and reads under a
+    lock.
+    """
+
+    __slots__ = ("_lock", "_tls")
+
+    def __init__(self, socket: ssl.SSLSocket, address: tuple[Any, ...], *, framing: Framing | None = None) -> None:
+        super().__init__(socket, address, framing=framing)
+        socket.setblocking(False)
+        self._tls = socket
+        self._lock = threading.Lock()
+
+    def set_blocking(self, blocking: bool) -> None:
+        self._waits = blocking
+
+    def open(self, deadline: float) -> None:
+        while True:
+            try:
+                self._tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                ready = self._wait_readable(max(0.0, deadline - time.monotonic()))
+            except ssl.SSLWantWriteError:
+                ready = self._wait_writable(max(0.0, deadline - time.monotonic()))
+            except ssl.SSLError as error:
+                raise failed(str(self), error) from error
+            except OSError as error:
+                raise AuthenticationFailed(
+                    f"{self} ended the conversation in the middle of the TLS handshake ({error.strerror or error}); "
+                    "does it speak TLS, and does it trust this side's certificate?"
+                ) from error
+            if not ready:
+                raise CommTimeout(f"{self} did not finish the TLS handshake in time; does it speak TLS?")
+        super().open(deadline)
+
+    def _read(self) -> bytes | None:
+        until = time.perf_counter() + self.spin if self.spin else 0.0
+        while True:
+            try:
+                with self._lock:
+                    data = self._tls.recv(CHUNK_BYTES)
+                self._more = True  # a record may be half read; only SSLWantReadError tells
+                return data or None
+            except ssl.SSLWantReadError:
+                if until and time.perf_counter() < until:
+                    continue
+                self._more = False
+                if not self._waits:
+                    raise BlockingIOError from None
+                self._wait_readable(None)
+            except ssl.SSLError as error:
+                raise failed(str(self), error) from error
+
+    def _write(self, data: bytes | memoryview) -> int:
+        try:
+            with self._lock:
+                return self._tls.send(data)
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            raise BlockingIOError from None
+
+    def shut_sending(self) -> None:
+        with contextlib.suppress(OSError, ValueError), self._lock:
+            self._tls.unwrap()  # sends close_notify; the peer's is not waited for
+        super().shut_sending()
+
+
+def failed(peer: str, error: ssl.SSLError) -> AuthenticationFailed:
+    """What to say of a TLS conversation that came to nothing."""
+    reason = error.reason or ""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        mend = f"its certificate does not fit: {error.verify_message}; ca= names its authority, server_name= its name"
+    elif "PEER_DID_NOT_RETURN_A_CERTIFICATE" in reason:
+        mend = "it showed no certificate, and client_ca asks for one; it has to give cert= and cert_key="
+    elif "CERTIFICATE_REQUIRED" in reason:
+        mend = "it wants a certificate of this side; give one with cert= and cert_key="
+    elif "UNKNOWN_CA" in reason or "CERTIFICATE" in reason:
+        mend = f"it does not trust this side's certificate ({reason}); give one of an authority that it knows (its ca=)"
+    elif "WRONG_VERSION" in reason or "HTTP_REQUEST" in reason or "RECORD_LAYER" in reason:
+        mend = "it does not speak TLS; use tcp://, or start TLS there"
+    elif "PROTOCOL" in reason:
+        mend = "it speaks no TLS 1.3, which is the oldest that leadscomm speaks"
+    elif isinstance(error, ssl.SSLEOFError):
+        mend = "it ended the conversation in the middle of the handshake; does it speak TLS?"
+    else:
+        mend = reason or str(error)
+    return AuthenticationFailed(f"TLS with {peer} failed: {mend}")
+
+
+# Certificates --------------------------------------------------------------------------------------------------------
+
+
+def server_context(options: Mapping[str, Any]) -> ssl.SSLContext:
+    """TLS 1.3 for a server; with ``client_ca`` clients must show a certificate of that authority.
+
+    :raises EndpointError: a file cannot be used; the text says which and why.
+    """
+    if not options["cert"]:
+        raise EndpointError("a tls:// server needs its certificate: cert=FILE and, if it is apart, cert_key=FILE")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.num_tickets = 0  # nobody resumes sessions here, and a client that never reads would leave them unread
+    _load(context, options)
+    if options["client_ca"]:
+        context.verify_mode = ssl.CERT_REQUIRED
+        with _readable("client_ca", options["client_ca"]):
+            context.load_verify_locations(options["client_ca"])
+    return context
+
+
+def client_context(options: Mapping[str, Any]) -> ssl.SSLContext:
+    """TLS 1.3 for a client, which trusts ``ca`` or else the system's authorities.
+
+    :raises EndpointError: a file cannot be used; the text says which and why.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    if options["ca"]:
+        with _readable("ca", options["ca"]):
+            context.load_verify_locations(options["ca"])
+    else:
+        context.load_default_certs()
+    if options["cert"]:
+        _load(context, options)
+    return context
+
+
+def _load(context: ssl.SSLContext, options: Mapping[str, Any]) -> None:
+    with _readable("cert", options["cert"]):
+        context.load_cert_chain(options["cert"], options["cert_key"], password=_no_password)
+
+
+def _no_password() -> str:
+    """Asked for by OpenSSL where a private key is encrypted; without it, it would ask at the terminal, and wait."""
+    raise EndpointError(
+        "the private key is encrypted: leadscomm asks for no passwords. Take it off with `openssl pkey -in KEY -out "
+        "NEWKEY`, and let the file's permissions protect it"
+    )
+
+
+@contextlib.contextmanager
+def _readable(name: str, path: str) -> Iterator[None]:
+    try:
+        yield
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise EndpointError(f"{name}={path}: the certificate and the private key do not belong together") from error
+        raise EndpointError(f"{name}={path} cannot be used: {error.reason or error}; a PEM file is wanted") from error
+    except OSError as error:
+        raise EndpointError(f"{name}={path} cannot be read: {error.strerror}") from error
+
+
+# Opening -------------------------------------------------------------------------------------------------------------
+
+
+def connect_tls(address: Address, deadline: float) -> ConnectionBase:
+    """Open ``tls://``; the handshake is done by ``open``."""
+    context = client_context(address.options)
+    name = address.options["server_name"] or address.host
+    sock = dial(address.host, address.port, deadline)
+    try:
+        tune(sock, address.options)
+        peer = sock.getpeername()
+        wrapped = context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname=name)
+    except BaseException:
+        sock.close()
+        raise
+    return _dressed(wrapped, peer, address)
+
+
+def listen_tls(address: Address) -> ListenerBase:
+    """Listen on ``tls://``: on every address of the host, on one port. The handshakes are done by ``open``."""
+    context = server_context(address.options)
+
+    def dress(sock: Any, peer: tuple[Any, ...]) -> ConnectionBase:
+        tune(sock, address.options)
+        return _dressed(context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), peer, address)
+
+    return SocketListener(listening(address), dress)
+
+
+def _dressed(sock: ssl.SSLSocket, peer: tuple[Any, ...], address: Address) -> ConnectionBase:
+    connection = TlsConnection(sock, peer, framing=address.framing.make())
+    connection.spin = address.options["spin"]
+    return connection

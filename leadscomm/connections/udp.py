@@ -1,0 +1,166 @@
+"""UDP, the dialling side. The listening side is :mod:`leadscomm.connections.udp_server`.
+
+A datagram is a message; an empty one only says that its sender is there. Nobody says goodbye: a client that is closed
+has left once it has been silent for long enough, as one has whose host died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import sys
+import time
+from typing import Any, Final
+
+from leadscomm.connections.address import Address, is_loopback
+from leadscomm.connections.base import ConnectionBase, ListenerBase, wait_for
+from leadscomm.connections.sockets import bind_all, place, readable, resolve, why_not
+from leadscomm.connections.udp_server import RECEIVE_BYTES, UdpListener, enlarge
+from leadscomm.errors import ConnectFailed, ConnectionLost
+from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
+
+_NOWAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
+REFUSAL_S: Final = 0.05
+"""How long a host is given to say that nobody listens there; one on this machine says it at once."""
+
+
+class UdpConnection(ConnectionBase):
+    """A conversation with one UDP server, over a connected socket.
+
+    :param socket: connected; the connection's own from now on.
+    :param address: of the peer.
+    :param hold: seconds of own silence after which an empty datagram is sent; 0: none is.
+    """
+
+    __slots__ = ("_aborted", "_failure", "_hold", "_said", "_socket", "address")
+
+    def __init__(
+        self, socket: socket.socket, address: tuple[Any, ...], *, hold: float = 0.0, framing: Framing | None = None
+    ) -> None:
+        self._socket = socket
+        self.address = address
+        self._hold = hold
+        self._said = time.monotonic()
+        self._aborted = False
+        self._failure: ConnectionLost | None = None
+        socket.setblocking(True)
+        super().__init__(framing=framing)
+
+    def __str__(self) -> str:
+        return place(*self.address[:2])
+
+    def fileno(self) -> int | None:
+        return self._socket.fileno()
+
+    def set_blocking(self, blocking: bool) -> None:
+        self._socket.setblocking(blocking)
+
+    def tick(self) -> float | None:
+        if not self._hold or self._aborted:
+            return None
+        rest = self._said + self._hold - time.monotonic()
+        if rest > 0:
+            return rest
+        with contextlib.suppress(OSError):
+            self._write(b"")
+        return self._hold
+
+    def _wait_readable(self, timeout: float | None) -> bool:
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            rest = None if end is None else max(0.0, end - time.monotonic())
+            due = None if self.keeper is not None else self.tick()
+            if wait_for(self.fileno(), min((span for span in (rest, due) if span is not None), default=None)):
+                return True
+            if end is not None and time.monotonic() >= end:
+                return False
+
+    def _read(self) -> bytes | None:
+        try:
+            data = self._socket.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise self._failed(error) from error
+        if self._aborted:
+            if self._failure is not None:
+                raise self._failure
+            return None
+        self._more = True
+        return data
+
+    def _write(self, data: bytes | memoryview) -> int:
+        if self._failure is not None:
+            raise self._failure
+        self._said = time.monotonic()
+        data = data[:MAX_DATAGRAM]
+        try:
+            return self._socket.send(data, _NOWAIT)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if error.errno == errno.ENOBUFS:
+                return len(data)  # lost, as datagrams are
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> ConnectionLost:
+        """Whichever of reading and writing is told of a failure, the other learns of it too."""
+        if self._failure is None:
+            if isinstance(error, (ConnectionRefusedError, ConnectionResetError)):
+                why = "nobody listens there (any more); is the server started, and on this port?"
+            else:
+                why = error.strerror or str(error)
+            self._failure = ConnectionLost(f"{self}: {why}")
+            self.abort()
+        return self._failure
+
+    def abort(self) -> None:
+        self._aborted = True
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        if sys.platform == "win32":
+            self._socket.close()  # there nothing else ends a recv that waits
+
+    def _close(self) -> None:
+        self._socket.close()
+
+
+def connect_udp(address: Address, deadline: float) -> ConnectionBase:
+    """Open ``udp://``: nothing is awaited but a refusal, which takes a moment at most."""
+    hold = address.options["hold"]
+    hold = address.options["silence"] / 3 if hold is None else hold
+    last: OSError | None = None
+    for family, kind, proto, _, target in resolve(address.host, address.port, socket.SOCK_DGRAM):
+        try:
+            sock = socket.socket(family, kind, proto)
+        except OSError as error:
+            last = error
+            continue
+        try:
+            enlarge(sock)
+            sock.connect(target)
+            if hold:
+                _knock(sock, 0.0 if is_loopback(target[0]) else min(REFUSAL_S, deadline - time.monotonic()))
+            return UdpConnection(sock, target, hold=hold, framing=address.framing.make())
+        except OSError as error:
+            sock.close()
+            last = error
+    raise ConnectFailed(why_not(place(address.host, address.port), last)) from last
+
+
+def _knock(sock: socket.socket, patience: float) -> None:
+    """Show the server that we are there.
+
+    :raises ConnectionRefusedError: it is not.
+    """
+    sock.send(b"")
+    if readable([sock], patience):
+        refusal = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if refusal:
+            raise OSError(refusal, "refused")
+
+
+def listen_udp(address: Address) -> ListenerBase:
+    """Listen on ``udp://``: on every address of the host, on one port."""
+    return UdpListener(bind_all(address.host, address.port, socket.SOCK_DGRAM), address)

@@ -1,0 +1,419 @@
+"""UDP, the listening side: one socket for everybody, and a connection for each address that datagrams come from."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from leadscomm.connections.address import Address, is_loopback
+from leadscomm.connections.base import ConnectionBase, ListenerBase, wait_for
+from leadscomm.connections.sockets import Alarm, place, readable
+from leadscomm.errors import ConnectFailed, ConnectionLost, RemoteProtocolError
+from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
+
+RECEIVE_BYTES: Final = 1 << 16
+"""More than any datagram has, so that none is cut."""
+INBOX_BYTES: Final = 1 << 20
+"""What may wait for the callback of one peer; what comes on top is dropped, as it is where a datagram is lost."""
+_EACH_BYTES: Final = 128
+"""What a datagram occupies besides its bytes."""
+_BURST: Final = 64
+"""How many datagrams are received between two looks at everything else."""
+_REPORT_EVERY_S: Final = 10.0
+_SEND_S: Final = 1.0
+"""How long a datagram waits for room in the system's buffer before it is lost."""
+
+
+def enlarge(sock: socket.socket) -> None:
+    """Ask for a receive buffer that takes a burst; the system gives what it will."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+
+
+def _new_bell() -> int | None:
+    """A handle that a pool can poll, where there are pools."""
+    if sys.platform == "linux":
+        return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+    return None
+
+
+class UdpPeer(ConnectionBase):
+    """The conversation of a UDP server with one address. Made by :class:`UdpListener`.
+
+    :ivar dropped: how many datagrams were lost because the callback was too slow.
+    :ivar heard: when the last datagram came, as ``time.monotonic()`` counts. The listener's.
+    """
+
+    __slots__ = (
+        "_aborted",
+        "_bell",
+        "_failure",
+        "_gone",
+        "_listener",
+        "_mail",
+        "_put",
+        "_rung",
+        "_socket",
+        "_told",
+        "_told_at",
+        "_took",
+        "_waits",
+        "address",
+        "dropped",
+        "heard",
+        "label",
+        "turn",
+    )
+
+    def __init__(
+        self, listener: UdpListener, sock: socket.socket, address: tuple[Any, ...], *, framing: Framing
+    ) -> None:
+        super().__init__(framing=framing)
+        self._listener = listener
+        self._socket = sock
+        self.address = address
+        self.label = (sock, address)
+        self.heard = 0.0
+        self.dropped = 0
+        self.turn = threading.Condition(listener.lock)
+        self._mail: deque[bytes] = deque()
+        self._put = self._took = 0  # bytes that ever came in, and that were ever read
+        self._told = 0  # dropped datagrams that were reported
+        self._told_at = -_REPORT_EVERY_S
+        self._gone = False  # silent for too long
+        self._aborted = False
+        self._failure: ConnectionLost | None = None
+        self._waits = True
+        self._rung = False
+        self._bell = _new_bell()
+
+    def __str__(self) -> str:
+        return place(*self.address[:2])
+
+    @property
+    def origin(self) -> str | None:
+        host = str(self.address[0])
+        return None if is_loopback(host) else host
+
+    def fileno(self) -> int | None:
+        return self._bell
+
+    def set_blocking(self, blocking: bool) -> None:
+        self._waits = blocking
+
+    # What the listener does, under its lock --------------------------------------------------------------------------
+
+    def put(self, datagram: bytes) -> None:
+        """Take in what came."""
+        size = len(datagram) + _EACH_BYTES
+        if self._put - self._took + size > INBOX_BYTES:
+            self.dropped += 1
+            return
+        self._put += size
+        self._mail.append(datagram)
+        self.wake()
+
+    def leave(self) -> None:
+        """It was silent for too long: what came is still read, then the end."""
+        self._gone = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Whoever waits for this peer has to look."""
+        if self._bell is not None and not self._rung:
+            self._rung = True
+            if sys.platform == "linux":
+                os.eventfd_write(self._bell, 1)
+        self.turn.notify_all()
+
+    def close_bell(self) -> None:
+        """Release the handle."""
+        bell, self._bell = self._bell, None
+        if bell is not None:
+            os.close(bell)
+
+    # Reading and writing ---------------------------------------------------------------------------------------------
+
+    def ready(self) -> bool:
+        """Whether ``_read`` has an answer."""
+        return bool(self._mail) or self._gone or self._aborted
+
+    def _wait_readable(self, timeout: float | None) -> bool:
+        return self._listener.wait(self.ready, self.turn, timeout)
+
+    def _read(self) -> bytes | None:
+        while True:
+            if self._aborted:
+                if self._failure is not None:
+                    raise self._failure
+                return None
+            if self.dropped != self._told and self._report_drops():
+                return b""
+            if self._mail:
+                data = self._mail.popleft()
+                self._took += len(data) + _EACH_BYTES
+                self._more = True
+                return data
+            if self._gone:
+                return None
+            if self._waits:
+                self._wait_readable(None)
+            else:
+                self._unring()
+                if not self.ready():
+                    self._more = False
+                    raise BlockingIOError
+
+    def _unring(self) -> None:
+        """From now on the bell is rung anew; who rang it before has done so in time to be seen by the next look."""
+        self._rung = False
+        if sys.platform == "linux" and self._bell is not None:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._bell)
+
+    def _report_drops(self) -> bool:
+        now = time.monotonic()
+        if self._mail and now - self._told_at < _REPORT_EVERY_S:
+            return False
+        lost, self._told, self._told_at = self.dropped - self._told, self.dropped, now
+        self.framing.faults.append(
+            RemoteProtocolError(f"{lost} datagram(s) were dropped: they came faster than on_receive took them")
+        )
+        return True
+
+    def _write(self, data: bytes | memoryview) -> int:
+        data = data[:MAX_DATAGRAM]
+        end = time.monotonic() + _SEND_S
+        while not self._aborted:
+            try:
+                return self._socket.sendto(data, self.address)
+            except BlockingIOError:  # the one socket of all peers is full
+                if time.monotonic() > end or not wait_for(self._socket.fileno(), _SEND_S, writable=True):
+                    return len(data)
+            except OSError as error:
+                if error.errno == errno.ENOBUFS:
+                    return len(data)
+                self._failure = self._failure or ConnectionLost(f"{self}: {error.strerror or error}")
+                self.abort()
+        raise self._failure or ConnectionLost(f"the conversation with {self} is over")
+
+    def _wait_writable(self, timeout: float) -> bool:
+        return True
+
+    def abort(self) -> None:
+        self._aborted = True
+        self._listener.forget(self)
+
+    def _close(self) -> None:
+        self._aborted = True
+        self._listener.forget(self, for_good=True)
+
+
+class UdpListener(ListenerBase):
+    """Receives for all peers; whoever waits does it, the accepting thread or, where nobody accepts, a reading one.
+
+    :param sockets: bound to one port of one or more addresses; the listener's own from now on.
+    """
+
+    def __init__(self, sockets: list[socket.socket], address: Address) -> None:
+        self._sockets = sockets
+        self._address = address
+        self._port = int(sockets[0].getsockname()[1])
+        self._silence = address.options["silence"] or float("inf")
+        framing = address.framing.make()
+        self._farewell = None if framing.farewell is None else framing.encode_all([framing.farewell])
+        self.lock = threading.Lock()
+        self._turn = threading.Condition(self.lock)
+        self._followers: list[threading.Condition] = []  # of the threads that wait while another one receives
+        self._led = False  # a thread is receiving
+        self._alarm = Alarm()
+        self._peers: dict[Any, UdpPeer] = {}
+        self._origins: Counter[str] = Counter()
+        self._new: deque[UdpPeer] = deque()
+        self._refusal: OSError | None = None  # what accept() is to raise
+        self._refused = 0
+        self._refused_at = -_REPORT_EVERY_S
+        self._look_at = float("inf")  # when the next peer may have been silent for too long
+        self._closed = self._released = False
+        for sock in sockets:
+            sock.setblocking(False)
+            enlarge(sock)
+
+    def port(self) -> int:
+        return self._port
+
+    def accept(self) -> ConnectionBase | None:
+        self.wait(lambda: bool(self._new or self._closed or self._refusal), self._turn, None)
+        with self.lock:
+            refusal, self._refusal = self._refusal, None
+            if self._closed:
+                return None
+            if refusal is not None:
+                raise refusal
+            return self._new.popleft()
+
+    def close(self) -> None:
+        with self.lock:
+            self._closed = True
+            self._turn.notify_all()
+        self._alarm.ring()
+
+    def release(self) -> None:
+        with self.lock:
+            self._released = True
+            for peer in self._new:
+                self._drop(peer)
+                peer.close_bell()
+            self._new.clear()
+            self._close_if_done()
+
+    # Taking turns ----------------------------------------------------------------------------------------------------
+
+    def wait(self, ready: Callable[[], bool], turn: threading.Condition, timeout: float | None) -> bool:
+        """Wait until ``ready()``; whether it is. Receives meanwhile, unless another thread does.
+
+        :param turn: of this listener's lock; notified when ``ready()`` may have changed.
+        :param timeout: seconds; None waits for ever.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        with self.lock:
+            while not ready():
+                rest = None if end is None else max(0.0, end - time.monotonic())
+                if self._led:
+                    self._followers.append(turn)
+                    turn.wait(rest)
+                    self._followers.remove(turn)
+                else:
+                    self._lead(rest)
+                if rest == 0.0:
+                    break
+            if self._followers and not self._led:
+                self._followers[0].notify_all()  # somebody has to go on receiving
+            return ready()
+
+    def _lead(self, timeout: float | None) -> None:
+        """Receive once for everybody. Lets go of the lock meanwhile."""
+        self._led = True
+        self.lock.release()
+        try:
+            self._receive(timeout)
+        finally:
+            self.lock.acquire()
+            self._led = False
+
+    def _receive(self, timeout: float | None) -> None:
+        if self._look_at != float("inf"):
+            rest = max(0.0, self._look_at - time.monotonic())
+            timeout = rest if timeout is None else min(rest, timeout)
+        for sock in readable([*self._sockets, self._alarm.socket], timeout):
+            if sock is self._alarm.socket:
+                self._alarm.clear()
+            else:
+                self._drain(sock)
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._bid_farewell(now)
+
+    def _drain(self, sock: socket.socket) -> None:
+        burst: list[tuple[bytes, Any]] = []
+        for _ in range(_BURST):
+            try:
+                burst.append(sock.recvfrom(RECEIVE_BYTES))
+            except BlockingIOError:
+                break
+            except OSError:
+                pass  # Windows tells here that somebody we have sent to is not there
+        now = time.monotonic()
+        with self.lock:
+            for datagram, source in burst:
+                self._deliver(sock, source, datagram, now)
+
+    # Peers, under the lock -------------------------------------------------------------------------------------------
+
+    def _deliver(self, sock: socket.socket, source: Any, datagram: bytes, now: float) -> None:
+        peer = self._peers.get((sock, source))
+        if peer is None:
+            peer = self._admit(sock, source, datagram, now)
+            if peer is None:
+                return
+        peer.heard = now
+        if datagram:
+            peer.put(datagram)
+
+    def _admit(self, sock: socket.socket, source: Any, datagram: bytes, now: float) -> UdpPeer | None:
+        """A new peer, if there is room for one."""
+        if self._closed or datagram == self._farewell:  # the answer to our own goodbye begins nothing
+            return None
+        limits = self._address.options
+        host = str(source[0])
+        limit = ""
+        if len(self._peers) >= limits["max_connections"]:
+            limit = "max_connections"
+        elif self._origins[host] >= limits["max_per_address"] and not is_loopback(host):
+            limit = "max_per_address"
+        if limit:
+            self._refuse(f"{limit}={limits[limit]}", now)
+            return None
+        try:
+            peer = UdpPeer(self, sock, source, framing=self._address.framing.make())
+        except OSError as error:  # no descriptor is left
+            self._refusal = error
+            return None
+        self._peers[peer.label] = peer
+        self._origins[host] += 1
+        self._look_at = min(self._look_at, now + self._silence)
+        self._new.append(peer)
+        self._turn.notify_all()
+        return peer
+
+    def _refuse(self, limit: str, now: float) -> None:
+        """Turn a datagram away, and say so now and then: a flood of them must not become a flood of errors."""
+        self._refused += 1
+        if now - self._refused_at >= _REPORT_EVERY_S:
+            self._refusal = ConnectFailed(
+                f"{self._refused} datagram(s) of new addresses were turned away by {limit}; raise it, or close some"
+            )
+            self._refused, self._refused_at = 0, now
+            self._turn.notify_all()
+
+    def _bid_farewell(self, now: float) -> None:
+        """Let those go who were silent for too long."""
+        with self.lock:
+            for peer in list(self._peers.values()):
+                if now - peer.heard >= self._silence:
+                    self._drop(peer)
+                    peer.leave()
+            self._look_at = min((peer.heard for peer in self._peers.values()), default=float("inf")) + self._silence
+
+    def _drop(self, peer: UdpPeer) -> None:
+        if self._peers.get(peer.label) is peer:
+            del self._peers[peer.label]
+            host = str(peer.address[0])
+            self._origins[host] -= 1
+            if not self._origins[host]:
+                del self._origins[host]
+
+    def forget(self, peer: UdpPeer, for_good: bool = False) -> None:
+        """The server has done with a peer: its next datagram begins a new conversation. Any thread."""
+        with self.lock:
+            self._drop(peer)
+            peer.wake()
+            if for_good:
+                peer.close_bell()
+            self._close_if_done()
+        self._alarm.ring()  # the thread that receives may be the one that reads this peer
+
+    def _close_if_done(self) -> None:
+        """The socket outlives the listening, for those who still have something to send."""
+        if self._released and not self._peers:
+            for sock in self._sockets:
+                sock.close()
+            self._alarm.close()

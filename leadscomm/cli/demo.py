@@ -50,8 +50,9 @@ def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 
 def _introduction() -> list[str]:
     text = (
-        "One server in this process answers messages over several links. The client of each link is a process of its "
-        "own, which counts what it sends and checks every answer."
+        "A server in this process answers every message, over three links. The client of each link is a process of its "
+        "own: it sends a burst and then some single messages ten times a second, and checks every answer. "
+        "`leadscomm bench` measures how much is possible."
     )
     return [*wrapped(text), ""]
 

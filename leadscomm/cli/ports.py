@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final, TextIO
 
 from leadscomm.cli.wording import wrapped
-from leadscomm.connections.serial_ports import IN_USE, NO_PERMISSION, SerialPort, permission_mend, serial_ports
+from leadscomm.connections.holders import Holder
+from leadscomm.connections.port_state import IN_USE, NO_PERMISSION, is_fitted, permission_mend, state_of
+from leadscomm.connections.ports import Port, available_ports
 
 _NONE: Final = (
     "no serial port found; is the device plugged in, with a cable that carries data and not only power? "
@@ -23,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     """List the ports. Finding none is no failure."""
-    ports = serial_ports()
+    ports = [port for port in available_ports() if is_fitted(port.device)]
     if args.json:
-        print(json.dumps([_as_json(port) for port in ports], indent=2), file=out)
+        print(json.dumps([as_json(port) for port in ports], indent=2), file=out)
     elif ports:
         print("\n".join(line for port in ports for line in describe(port)), file=out)
     else:
@@ -33,23 +36,36 @@ def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     return 0
 
 
-def describe(port: SerialPort) -> list[str]:
+def describe(port: Port) -> list[str]:
     """A port in lines of at most 80 columns."""
-    name = " ".join(dict.fromkeys(filter(None, (port.manufacturer, port.product or port.description))))
-    facts = [name or "no description"]
-    if port.usb_id:
-        facts.append(f"USB {port.usb_id}")
+    state, users = state_of(port.device)
+    facts = [_name(port) or "no description"]
+    if port.vid is not None:
+        facts.append(f"USB {_usb_id(port)}")
     if port.serial_number:
         facts.append(f"serial number {port.serial_number}")
-    lines = wrapped(f"{port.device:<20} {_state(port)}", " " * 21) + wrapped(f"    {', '.join(facts)}", " " * 4)
-    if port.state == NO_PERMISSION:
+    lines = wrapped(f"{port.device:<20} {_state(state, users)}", " " * 21)
+    lines += wrapped(f"    {', '.join(facts)}", " " * 4)
+    if state == NO_PERMISSION:
         lines += wrapped(f"    {permission_mend(port.device)}", " " * 4)
     return lines
 
 
-def _state(port: SerialPort) -> str:
-    return f"{IN_USE} by {', '.join(map(str, port.users))}" if port.users else port.state
+def as_json(port: Port) -> dict[str, Any]:
+    """A port for programs."""
+    state, users = state_of(port.device)
+    return {**asdict(port), "usb_id": _usb_id(port), "state": state, "users": [asdict(user) for user in users]}
 
 
-def _as_json(port: SerialPort) -> dict[str, Any]:
-    return {**asdict(port), "usb_id": port.usb_id}
+def _name(port: Port) -> str:
+    description = "" if port.description == "n/a" else port.description
+    known = port.manufacturer if port.manufacturer and port.manufacturer not in description else ""
+    return " ".join(f"{known} {description}".split())
+
+
+def _usb_id(port: Port) -> str | None:
+    return None if port.vid is None else f"{port.vid:04x}:{port.pid or 0:04x}"
+
+
+def _state(state: str, users: Sequence[Holder]) -> str:
+    return f"{IN_USE} by {', '.join(map(str, users))}" if users else state

@@ -54,6 +54,7 @@ class Link(Callback):
         self.missing = ""
         self.sample = False
         self.rate = 0.0
+        self._stopping = False
         self._report = Report()
         self._listens = listens
         self._dials = dials
@@ -66,7 +67,8 @@ class Link(Callback):
     # What the server tells -------------------------------------------------------------------------------------------
 
     def on_connect(self, service: Service, connection: ConnectionBase) -> None:
-        self._tell(self.name, f"{connection} connected")
+        if not self._stopping:
+            self._tell(self.name, f"{connection} connected")
 
     def on_receive(self, service: Service, msg: bytes) -> None:
         self.arrived += 1
@@ -125,6 +127,7 @@ class Link(Callback):
 
     def stop(self) -> None:
         """Ask the client to end; at once."""
+        self._stopping = True
         if self._child is not None and self._child.stdin is not None:
             try:
                 self._child.stdin.close()

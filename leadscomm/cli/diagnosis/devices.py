@@ -9,15 +9,8 @@ from typing import Any
 from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, Finding, Opening, failed
 from leadscomm.cli.wording import duration
 from leadscomm.connections.endpoint import Endpoint, connect
-from leadscomm.connections.serial_ports import (
-    FREE,
-    IN_USE,
-    NO_PERMISSION,
-    SerialPort,
-    permission_mend,
-    serial_ports,
-    state_of,
-)
+from leadscomm.connections.port_state import FREE, IN_USE, NO_PERMISSION, is_fitted, permission_mend, state_of
+from leadscomm.connections.ports import available_ports
 from leadscomm.errors import CommError
 
 
@@ -39,7 +32,7 @@ def open_device(endpoint: Endpoint) -> Opening:
 def _usable(path: str) -> Any:
     """Whether trying to open the device makes sense."""
     if not os.path.exists(path):
-        yield Finding(FAIL, "device", f"there is no {path}", _others(serial_ports()))
+        yield Finding(FAIL, "device", f"there is no {path}", _others())
         return False
     yield Finding(OK, "device", _described(path))
     state, users = state_of(path)
@@ -55,13 +48,12 @@ def _usable(path: str) -> Any:
 
 
 def _described(path: str) -> str:
-    for port in serial_ports():
-        if port.device == os.path.realpath(path):
-            return ", ".join(filter(None, (port.device, port.product or port.description, port.usb_id)))
-    return path
+    real = os.path.realpath(path)
+    return next((str(port) for port in available_ports() if port.device == real), path)
 
 
-def _others(ports: list[SerialPort]) -> str:
-    if not ports:
+def _others() -> str:
+    devices = [port.device for port in available_ports() if is_fitted(port.device)]
+    if not devices:
         return "plug the device in; no serial port is there at the moment"
-    return f"plug the device in, or use one of {', '.join(port.device for port in ports)}"
+    return f"plug the device in, or use one of {', '.join(devices)}"

@@ -11,10 +11,10 @@ from typing import Final
 
 from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Findings
 from leadscomm.cli.wording import counted
-from leadscomm.connections.serial_ports import IN_USE, NO_PERMISSION, permission_mend, serial_ports
+from leadscomm.connections.port_state import IN_USE, NO_PERMISSION, is_fitted, permission_mend, state_of
+from leadscomm.connections.ports import available_ports
 from leadscomm.version import __version__
 
-OLDEST: Final = (3, 10)
 ENOUGH_DESCRIPTORS: Final = 512
 """A server's 256 connections, twice: what else a program has open."""
 
@@ -24,10 +24,7 @@ def installation() -> Findings:
     place = Path(__file__).resolve().parents[2]
     yield Finding(OK, "leadscomm", f"{__version__}, in {place}")
     version = platform.python_version()
-    if sys.version_info >= OLDEST:
-        yield Finding(OK, "Python", f"{version} ({platform.python_implementation()}, {sys.platform})")
-    else:
-        yield Finding(FAIL, "Python", f"{version} is too old", "use 3.10 or later")
+    yield Finding(OK, "Python", f"{version} ({platform.python_implementation()}, {sys.platform})")
     yield _crcmod()
     yield _pyserial()
     yield _tls()
@@ -74,19 +71,20 @@ def _tls() -> Finding:
 
 def _ports() -> Findings:
     try:
-        ports = serial_ports()
+        ports = [port.device for port in available_ports() if is_fitted(port.device)]
     except (ImportError, OSError) as error:
         yield Finding(WARN, "serial", f"the ports cannot be listed: {error}")
         return
-    locked = [port for port in ports if port.state == NO_PERMISSION]
-    used = sum(port.state == IN_USE for port in ports)
+    states = [state_of(device)[0] for device in ports]
+    locked = [device for device, state in zip(ports, states) if state == NO_PERMISSION]
+    used = states.count(IN_USE)
     if not ports:
         yield Finding(OPEN, "serial", "no serial port found")
     elif len(locked) < len(ports):
         text = counted(len(ports), "port") + (f", {used} in use" if used else "")
         yield Finding(OK, "serial", f"{text}; `leadscomm ports` lists them")
-    for port in locked:
-        yield Finding(WARN, "serial", f"{port.device}: no permission", permission_mend(port.device))
+    for device in locked:
+        yield Finding(WARN, "serial", f"{device}: no permission", permission_mend(device))
 
 
 def _descriptors() -> Finding:

@@ -13,7 +13,9 @@ from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Find
 from leadscomm.cli.wording import cause_and_mend, duration
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.tcp import TlsConnection, connect_tcp, resolve
+from leadscomm.connections.sockets import resolve
+from leadscomm.connections.tcp import connect_tcp
+from leadscomm.connections.tls import TlsConnection, connect_tls
 from leadscomm.errors import CommError, ConnectFailed
 
 _EXPIRES_SOON_DAYS = 14
@@ -54,11 +56,13 @@ def _connected(endpoint: Endpoint, hosts: list[str]) -> Opening:
     kept: ConnectionBase | None = None
     failures: list[tuple[str, str]] = []
     name = endpoint.options.get("server_name") or endpoint.host
-    named = Endpoint.parse(endpoint, server_name=name) if endpoint.scheme == "tls" else endpoint
+    secure = endpoint.scheme == "tls"
+    named = Endpoint.parse(endpoint, server_name=name) if secure else endpoint
+    dial = connect_tls if secure else connect_tcp
     for host in hosts:
         start = time.monotonic()
         try:
-            connection = connect_tcp(named.at(host=host), start + endpoint.options["connect_timeout"])
+            connection = dial(named.at(host=host), start + endpoint.options["connect_timeout"])
         except (CommError, OSError) as error:
             failures.append(cause_and_mend(error))
             continue

@@ -83,7 +83,13 @@ def _open_udp(endpoint: Endpoint) -> Opening:
     """``udp://``: there is no connecting, so only an answer tells that somebody is there."""
     if not (yield from resolved(endpoint)):
         return None
-    return (yield from _open_other(endpoint))
+    try:
+        connection = connect(endpoint)
+    except (CommError, OSError) as error:
+        yield failed("connect", error)
+        return None
+    yield Finding(OPEN, "connect", f"nobody refuses it at {connection}; UDP has no more to tell before an answer comes")
+    return connection
 
 
 def _open_loop(endpoint: Endpoint) -> Generator[Finding, None, ConnectionBase | None]:

@@ -26,8 +26,9 @@ def one_line(error: BaseException) -> str:
 
 def cause_and_mend(error: BaseException) -> tuple[str, str]:
     """An error of ours in two parts: what was seen, and what to do about it ("" if it does not say)."""
-    cause, _, mend = one_line(error).partition("; ")
-    return cause, mend
+    text = one_line(error)
+    cause, _, mend = text.partition("; ")
+    return (text, "") if mend.startswith("there are") else (cause, mend)
 
 
 def duration(seconds: float, micro: str = "us") -> str:

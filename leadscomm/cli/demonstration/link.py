@@ -124,6 +124,8 @@ class Link(Callback):
                 self._report = report
                 if report.error:
                     self.trouble = self.trouble or f"client: {report.error}"
+        if not self._report.last and not self.trouble:
+            self.trouble = f"the client ended without a last word{self._last_words()}"
 
     def stop(self) -> None:
         """Ask the client to end; at once."""
@@ -136,12 +138,12 @@ class Link(Callback):
 
     def finish(self) -> None:
         """Wait for the client's last word, and see to it that it has ended."""
-        child, reader = self._child, self._reader
-        if child is None or reader is None:
+        reader = self._reader
+        if reader is None:
             return
         reader.join(_ENDS_WITHIN_S)
-        if not self._report.last and not self.trouble:
-            self.trouble = f"the client said no last word{self._last_words()}"
+        if reader.is_alive():
+            self.trouble = self.trouble or f"the client did not end within {_ENDS_WITHIN_S:g} s"
 
     def _last_words(self) -> str:
         if self._words is None:

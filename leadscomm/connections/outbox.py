@@ -56,9 +56,9 @@ class Outbox(Backlog):
         "_on_drained",
         "_upstream",
         "_upstream_flush",
-        "_waiting",
         "_writing",
         "_written",
+        "waiting",
     )
 
     def __init__(self, writer: Writer, framing: Framing) -> None:
@@ -67,7 +67,8 @@ class Outbox(Backlog):
         self._flusher: Flusher | None = None
         self._upstream: Sequence[bytes] = ()
         self._upstream_flush: Callable[[], None] = _nothing
-        self._waiting = False  # the flusher knows of us
+        self.waiting = False
+        """What is queued is somebody's business already: the flusher's, or that of whoever finds the peer ready again."""
         self._blocked = False  # the peer takes nothing at the moment
         self._blocks: list[bytes | memoryview] = []  # encoded, not yet written, the next one last
         self._batch: Sequence[bytes] = ()  # the messages of _blocks
@@ -120,7 +121,7 @@ class Outbox(Backlog):
         if self._upstream:
             self._upstream_flush()
         size = len(message) + 1
-        if not self._waiting and not self._queue and size < BLOCK_BYTES and self._alone(message):
+        if not self.waiting and not self._queue and size < BLOCK_BYTES and self._alone(message, self._frame(message)):
             return
         pending = self._pending + size
         if pending > self._room:
@@ -129,7 +130,7 @@ class Outbox(Backlog):
                 return
         self._queue.append(message)
         self._pending = pending
-        if not self._waiting:
+        if not self.waiting:
             self._push()
 
     def put(self, messages: list[bytes], block: bytes | None, size: int) -> None:
@@ -162,11 +163,14 @@ class Outbox(Backlog):
         self._refuse(None)
         self._last = frame
         if not self._blocked:
-            self._waiting = False
+            self.waiting = False
             self.flush()
 
-    def _alone(self, message: bytes) -> bool:
-        """Write one message by itself, if it is due and nothing is before it; whether it was taken care of."""
+    def _alone(self, message: bytes, frame: bytes) -> bool:
+        """Write one message by itself, if it is due and nothing is before it; whether it was taken care of.
+
+        :param frame: the message as it goes out.
+        """
         now = perf_counter()
         after = self._next
         if after - now > PACE_S or not self._writing.acquire(blocking=False):
@@ -175,7 +179,6 @@ class Outbox(Backlog):
             if self._queue or self._blocks or self._blocked or self.closed:
                 return False
             self._next = (after if after > now else now) + PACE_S
-            frame = self._frame(message)
             try:
                 count = self._writer._write(frame)
             except OSError:
@@ -185,14 +188,15 @@ class Outbox(Backlog):
                 self._write_out(patient=True)
         finally:
             self._writing.release()
-        self._look_again()
+        if self._queue or self._last is not None or self._on_drained is not None:
+            self._look_again()
         if self._flusher is None and self._blocked:
             self._wait_until_written()
         return True
 
     def _look_again(self) -> None:
         """After letting go of ``_writing``: do what others left to its holder."""
-        if (self._queue and not self._waiting) or self._last is not None or self._on_drained is not None:
+        if (self._queue and not self.waiting) or self._last is not None or self._on_drained is not None:
             self.flush()
 
     def _frame(self, message: bytes) -> bytes:
@@ -209,7 +213,7 @@ class Outbox(Backlog):
         elif self._pending >= BLOCK_BYTES:
             self.flush(patient=True)
         else:
-            self._waiting = True
+            self.waiting = True
             self._flusher.wake(self)
 
     # Writing ---------------------------------------------------------------------------------------------------------
@@ -233,14 +237,14 @@ class Outbox(Backlog):
     def due(self) -> None:
         """The flusher's answer to ``wake``."""
         if not self._blocked:
-            self._waiting = False  # before the taking: who appends after it asks anew
+            self.waiting = False  # before the taking: who appends after it asks anew
             self.flush()
 
     def resume(self) -> None:
         """The flusher's answer to ``watch``: the peer takes bytes again."""
         if self.error is None:
             self._room = -1 if self.closed else BLOCK_BYTES
-            self._waiting = self._blocked = False
+            self.waiting = self._blocked = False
             self.flush()
 
     def _write_out(self, patient: bool = False) -> None:
@@ -268,7 +272,7 @@ class Outbox(Backlog):
 
     def _block(self) -> None:
         """The peer takes no more for now: leave the rest to the flusher."""
-        self._blocked = self._waiting = True
+        self._blocked = self.waiting = True
         if not self.closed:
             self._room = self.limit
         if self._flusher is not None:
@@ -329,10 +333,6 @@ class Outbox(Backlog):
             raise self._late()
 
     # The end ---------------------------------------------------------------------------------------------------------
-
-    def waiting(self) -> bool:
-        """Whether something waits for the flusher though the peer would take it."""
-        return self._waiting and not self._blocked
 
     def fileno(self) -> int | None:
         """What to poll until the peer takes bytes again."""

@@ -35,7 +35,7 @@ class LeadsOutbox(Outbox):
             self._framing.check(message)
         if self._upstream:
             self._upstream_flush()
-        if not self._waiting and not self._queue and size < BLOCK_BYTES and self._alone(message):
+        if not self.waiting and not self._queue and size < BLOCK_BYTES and self._alone(message, message + self._mark):
             return
         pending = self._pending + size + 1
         if pending > self._room:
@@ -44,7 +44,7 @@ class LeadsOutbox(Outbox):
                 return
         self._queue.append(message)
         self._pending = pending
-        if not self._waiting:
+        if not self.waiting:
             self._push()
 
     def _frame(self, message: bytes) -> bytes:

@@ -29,7 +29,7 @@ class FanOut(Outbox):
         peer."""
         return self._queue
 
-    def _alone(self, message: bytes) -> bool:
+    def _alone(self, message: bytes, frame: bytes) -> bool:
         return False
 
     def catch_up(self) -> None:

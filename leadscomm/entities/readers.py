@@ -105,14 +105,17 @@ class ReaderPool:
         thread.start()
 
     def _work(self) -> None:
+        poll, tasks = self._epoll.poll, self._tasks
         while True:
-            events = self._epoll.poll(IDLE_S, 1)
+            events = poll(IDLE_S, 1)
             if self._stopped or (not events and self._surplus()):
                 break
             for fd, mask in events:
-                task = self._tasks.get(fd)
+                task = tasks.get(fd)
                 if task is not None and self._claim(task):
-                    self._serve(task, bool(mask & _ENDING))
+                    task.ready(bool(mask & _ENDING))
+                    while self._unfinished(task):
+                        task.ready(True)  # which events came meanwhile is not known: read until there is nothing
         with self._lock:
             self._threads.discard(threading.current_thread())
             last = self._stopped and not self._threads
@@ -133,9 +136,26 @@ class ReaderPool:
             self._waiting -= 1
             if not self._waiting:
                 self._relieve()
+            return True
         finally:
             lock.release()
-        return True
+
+    def _unfinished(self, task: Task) -> bool:
+        """Whether events came for ``task`` while it was busy; if not, it is let go."""
+        lock = self._lock
+        lock.acquire()
+        try:
+            if task.again:
+                task.again = False
+                return True
+            task.busy = False
+            self._waiting += 1
+            if self._starved:
+                self._starved = False
+                self._freed.notify_all()
+            return False
+        finally:
+            lock.release()
 
     def _relieve(self) -> None:
         """Nobody waits for events any more. Under the lock."""
@@ -146,25 +166,6 @@ class ReaderPool:
             if self._freed.wait_for(lambda: self._waiting, GRACE_S):
                 return
         self._grow()
-
-    def _serve(self, task: Task, ending: bool) -> None:
-        while True:
-            task.ready(ending)
-            lock = self._lock
-            lock.acquire()
-            try:
-                if task.again:
-                    task.again = False
-                    ending = True  # which events came meanwhile is not known: read until there is nothing
-                    continue
-                task.busy = False
-                self._waiting += 1
-                if self._starved:
-                    self._starved = False
-                    self._freed.notify_all()
-                return
-            finally:
-                lock.release()
 
     def _surplus(self) -> bool:
         with self._lock:

@@ -74,6 +74,7 @@ class Stage(Task):
         "_opened",
         "_pool",
         "_receive",
+        "_shut",
         "batch",
         "connection",
         "ended",
@@ -90,14 +91,13 @@ class Stage(Task):
         self.batch = _NOTHING
         self._receive = self._receive_foreign if self.foreign else connection.read_batch
         self.ended = False
+        self._shut = False  # closed by this side: nothing more is delivered
         self._opened = False
         self._pool: ReaderPool | None = None
         self._flusher: FlusherThread | None = None
         self.outbox = Outbox(_Foreign(connection), _Whole()) if self.foreign else connection.outbox
         if self.foreign or connection.fileno() is None:
-            self._flusher = FlusherThread(
-                f"{entity.name}-{connection}"
-            )  # its writing may block, so it blocks nobody else
+            self._flusher = FlusherThread(f"{entity.name}-{connection}")  # its writing may wait: for nobody else
         entity.equip(self.outbox, self._flusher)
         connection.keeper = self
 
@@ -186,10 +186,10 @@ class Stage(Task):
         except BlockingIOError:
             return False
         except Exception as error:
+            messages = None
             if not connection.closed():
                 self.entity.fail(_lost(connection, error), self)
-            messages = None
-        if messages and not connection.closed():
+        if messages and not self._shut:
             self.dispatch(messages)
         if connection.framing.faults:
             for fault in connection.framing.take_faults():
@@ -225,7 +225,7 @@ class Stage(Task):
         finally:
             self.batch = _NOTHING
             here.inside = before
-            if self.outbox.waiting():
+            if self.outbox.waiting:
                 self.outbox.flush()  # the answers of a batch leave together
 
     def call(self, callback: Callable[..., None], *args: Any) -> None:
@@ -272,6 +272,7 @@ class Stage(Task):
 
     def closing(self) -> None:
         """The connection was closed here: send the rest and the goodbye, then wait a moment for the peer's."""
+        self._shut = True
         self.batch.clear()  # nothing of this batch is delivered any more
         connection = self.connection
         connection.disconnect()

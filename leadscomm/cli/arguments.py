@@ -24,6 +24,11 @@ def seconds(text: str) -> float:
     return value
 
 
+def short_time(text: str) -> float:
+    """At most a day."""
+    return min(seconds(text), 86_400.0)
+
+
 def add_endpoint(parser: argparse.ArgumentParser) -> None:
     """The argument ENDPOINT."""
     parser.add_argument(

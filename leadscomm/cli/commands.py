@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import logging
 import os
 import signal
@@ -93,12 +94,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: what follows the program's name; ``sys.argv`` unless given.
     :return: the exit code. A wrong command line raises ``SystemExit``, as ``argparse`` does.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     args = make_parser().parse_args(argv)
-    with _logging(args.verbose + args.verbose_too, sys.stderr), _terminable():
-        return execute(args.command, args, sys.stdout, sys.stderr)
+    with _streams() as (out, err), _logging(args.verbose + args.verbose_too, err), _terminable():
+        return execute(args.command, args, out, err)
+
+
+@contextlib.contextmanager
+def _streams() -> Iterator[tuple[TextIO, TextIO]]:
+    """Standard output and standard error, which write whatever they are given; nowhere, if they were closed."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        out, err = sys.stdout or nowhere, sys.stderr or nowhere
+        for stream in (out, err):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace", line_buffering=True)
+        yield out, err
 
 
 def execute(command: Command, args: argparse.Namespace, out: TextIO, err: TextIO) -> int:

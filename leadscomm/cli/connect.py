@@ -7,9 +7,10 @@ import threading
 from typing import Final, TextIO
 
 from leadscomm.cli import arguments
-from leadscomm.cli.lines import Lines, wait_until
+from leadscomm.cli.lines import Lines
 from leadscomm.cli.output import Output
 from leadscomm.cli.payload import as_hex, as_text, from_hex
+from leadscomm.cli.waiting import CLOSE_S, INTERRUPTED_S, wait_until
 from leadscomm.cli.wording import counted, one_line
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.entities.callback import Callback
@@ -19,7 +20,6 @@ from leadscomm.errors import ConnectionLost, DeliveryError, LocalProtocolError, 
 
 QUIET_S: Final = 2.0
 """After the end of a pipe: silence for so long means that no answer comes any more."""
-_CLOSE_S: Final = 5.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,14 +68,16 @@ class Conversation(Callback):
     def run(self) -> int:
         with Lines() as self._lines:
             self._mark = "< " if self._lines.interactive else ""
+            patience = INTERRUPTED_S
             try:
                 self.client.start(parallel=True)
                 wait_until(self._changed, lambda: self._connected or self._over)
                 if not self._over:
                     self._talk(self._lines)
+                patience = CLOSE_S
             finally:
-                self.client.close(_CLOSE_S)
-                self.client.join(_CLOSE_S)
+                self.client.close(patience)
+                self.client.join(patience)
         self._output.check()
         return 1 if self._failed else 0
 

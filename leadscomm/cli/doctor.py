@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--echo", action="store_true", help="send probes to a peer that echoes, and measure")
     parser.add_argument(
         "--listen",
-        type=arguments.seconds,
+        type=arguments.short_time,
         default=LISTEN_S,
         metavar="SECONDS",
         help=f"how long to listen to what comes by itself (default {LISTEN_S:g})",

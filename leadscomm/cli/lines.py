@@ -6,18 +6,17 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from queue import Empty, Full, Queue
 from types import TracebackType
 from typing import Final
 
 from typing_extensions import Self
 
+from leadscomm.cli.waiting import LOOK_S
 from leadscomm.errors import CommError
 
 _READ_BYTES: Final = 64 * 1024
-_LOOK_S: Final = 0.2
-"""Where the system cannot interrupt a wait, this often somebody looks."""
 MAX_LINE: Final = 64 << 20
 
 
@@ -92,7 +91,7 @@ class _PolledChunks:
                 self.ended = self._fd in ready and not self._interactive() and not os.read(self._fd, 1)
                 return
             if not self._ours():
-                select.select([self._woken], [], [], _LOOK_S)
+                select.select([self._woken], [], [], LOOK_S)
                 continue
             try:
                 data = os.read(self._fd, _READ_BYTES)
@@ -147,7 +146,7 @@ class _ThreadChunks:
                 data = b""
             while not self._stopped.is_set():
                 try:
-                    self._queue.put(data, timeout=_LOOK_S)
+                    self._queue.put(data, timeout=LOOK_S)
                     break
                 except Full:
                     continue
@@ -157,7 +156,7 @@ class _ThreadChunks:
     def __iter__(self) -> Iterator[bytes]:
         while not self._stopped.is_set():
             try:
-                data = self._queue.get(timeout=_LOOK_S)
+                data = self._queue.get(timeout=LOOK_S)
             except Empty:
                 continue
             if not data:
@@ -170,16 +169,3 @@ class _ThreadChunks:
 
     def close(self) -> None:
         self._stopped.set()
-
-
-def wait_until(condition: threading.Condition, done: Callable[[], bool], timeout: float | None = None) -> bool:
-    """``condition.wait_for``, which Ctrl-C ends on every system. Takes the condition's lock; whether ``done()``."""
-    with condition:
-        if sys.platform != "win32" and (timeout is None or timeout > threading.TIMEOUT_MAX):
-            return condition.wait_for(done, None)
-        if sys.platform != "win32":
-            return condition.wait_for(done, timeout)
-        left = float("inf") if timeout is None else timeout
-        while left > 0 and not condition.wait_for(done, min(_LOOK_S, left)):
-            left -= _LOOK_S
-        return done()

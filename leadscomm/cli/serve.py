@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import threading
-from typing import Final, TextIO
+from typing import TextIO
 
 from leadscomm.cli import arguments
-from leadscomm.cli.lines import Lines, wait_until
+from leadscomm.cli.lines import Lines
 from leadscomm.cli.output import Output
 from leadscomm.cli.payload import as_hex, as_text, from_hex
+from leadscomm.cli.waiting import CLOSE_S, INTERRUPTED_S, wait_until
 from leadscomm.cli.wording import counted, one_line
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
@@ -18,9 +19,6 @@ from leadscomm.entities.server import Server
 from leadscomm.entities.service import Service
 from leadscomm.entities.stage import Stage
 from leadscomm.errors import LocalProtocolError, OutboxFull
-
-_CLOSE_S: Final = 3.0
-"""How long its end waits for peers that do not take what was sent to them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,15 +74,17 @@ class Serving(Callback):
 
     def run(self) -> int:
         with Lines() as self._lines:
+            patience = INTERRUPTED_S
             try:
                 self.server.start(parallel=True)
                 wait_until(self._changed, lambda: self._listening or self._over)
                 if self._failure is not None:
                     raise self._failure
                 self._serve(self._lines)
+                patience = CLOSE_S
             finally:
-                self.server.close(_CLOSE_S)
-                self.server.join(_CLOSE_S)
+                self.server.close(patience)
+                self.server.join(patience)
         self._output.check()
         return 1 if self._refused else 0
 

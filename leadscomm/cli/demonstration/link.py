@@ -103,6 +103,7 @@ class Link(Callback):
             encoding="utf-8",
             env={**os.environ, "PYTHONPATH": paths},
             start_new_session=True,  # Ctrl-C is for the demo, which then ends its clients
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
         )
         self._reader = threading.Thread(target=self._read, name=f"leadscomm-demo-{self.name}", daemon=True)
         self._reader.start()

@@ -294,7 +294,7 @@ class ConnectionBase(Writer):
         self._remainder = self._tail = b""
 
     def use_remainder(self) -> bytes | None:
-        """Take the first message of the remainder; if no whole one is there, what ``receive`` returns after reading on."""
+        """Take the first message of the remainder; if no whole one is there, read on and return what comes."""
         message, found, rest = self._remainder.partition(self._separator)
         if found:
             self._remainder = rest
@@ -319,7 +319,7 @@ class ConnectionBase(Writer):
 
 
 class Incomplete(CommError):
-    """What has been read is no whole message yet. Entities read on; it is no ``OSError``, which would be a lost peer."""
+    """What has been read is no whole message yet: read on. It is no ``OSError``, which would be a lost peer."""
 
 
 class ListenerBase(ABC):

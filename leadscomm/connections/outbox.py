@@ -29,6 +29,8 @@ from leadscomm.protocol.framing import Framing, plain
 PACE_S: Final = 20e-6
 """A sender that is slower than this writes each message by itself; a faster one gains from batches. Two may follow
 each other."""
+BURST_S: Final = 200e-6
+"""For so long after a whole block no message is written by itself: more of the burst is coming."""
 GRACE_S: Final = 2e-3
 """How long a sender waits for a peer that takes no more before it leaves the rest to the flusher."""
 ABANDON_S: Final = 1.0
@@ -49,6 +51,7 @@ class Outbox(Backlog):
         "_batch",
         "_blocked",
         "_blocks",
+        "_claimed",
         "_flusher",
         "_framing",
         "_last",
@@ -68,8 +71,9 @@ class Outbox(Backlog):
         self._upstream: Sequence[bytes] = ()
         self._upstream_flush: Callable[[], None] = _nothing
         self.waiting = False
-        """What is queued is somebody's business already: the flusher's, or that of whoever finds the peer ready again."""
+        """What is queued is the flusher's business already."""
         self._blocked = False  # the peer takes nothing at the moment
+        self._claimed = False  # a sender waits to do the writing
         self._blocks: list[bytes | memoryview] = []  # encoded, not yet written, the next one last
         self._batch: Sequence[bytes] = ()  # the messages of _blocks
         self._written = 0  # bytes of _batch that have gone
@@ -224,15 +228,33 @@ class Outbox(Backlog):
         :param patient: wait up to GRACE_S for the peer (never inside a callback).
         """
         while (self._queue or self._blocks or self._last) and not self._blocked:
-            if not self._writing.acquire(blocking=False):
+            if not self._writing.acquire(blocking=False) and not (patient and self._claim()):
                 return  # its holder looks again after letting go
             try:
                 self._write_out(patient)
             finally:
                 self._writing.release()
+            if self._claimed:
+                return
         if self._on_drained is not None and self.drained():
             callback, self._on_drained = self._on_drained, None
             callback()
+
+    def _claim(self) -> bool:
+        """Take the writing over from whoever is at it, if he is done soon; whether it was taken.
+
+        In a burst the sender writes best by itself: a flusher would get the interpreter back for an instant every 5 ms.
+        """
+        self._claimed = True
+        try:
+            if self._writing.acquire(timeout=GRACE_S):
+                return True
+        finally:
+            self._claimed = False
+        if not self.waiting and self._flusher is not None:
+            self.waiting = True
+            self._flusher.wake(self)  # whoever was at it may have left the rest to us
+        return False
 
     def due(self) -> None:
         """The flusher's answer to ``wake``."""
@@ -308,6 +330,7 @@ class Outbox(Backlog):
             raise self._late()
         if not self._blocked:
             self.flush(patient=True)
+            self._next = perf_counter() + BURST_S
             if self._flusher is None:
                 self._wait_until_written()
         size = len(message) + 1

@@ -9,7 +9,7 @@ from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.writer import Writer
 from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming, plain
 
-_FAREWELL_SIZE: Final = len(FAREWELL)
+_FAREWELL_SIZE: Final = len(FAREWELL) + 1  # sizes are with the separator
 
 
 class LeadsOutbox(Outbox):
@@ -25,19 +25,19 @@ class LeadsOutbox(Outbox):
         super().__init__(writer, framing)
         self._mark = framing.separator
         self._separator = framing.separator[0]
-        self._limit = framing.max_message
+        self._limit = framing.max_message + 1
 
     def send(self, message: bytes) -> None:
         if type(message) is not bytes:
             message = plain(message)
-        size = len(message)
+        size = len(message) + 1
         if self._separator in message or size > self._limit or size == _FAREWELL_SIZE:
             self._framing.check(message)
         if self._upstream:
             self._upstream_flush()
         if not self.waiting and not self._queue and size < BLOCK_BYTES and self._alone(message, message + self._mark):
             return
-        pending = self._pending + size + 1
+        pending = self._pending + size
         if pending > self._room:
             pending = self._make_room(message)
             if not pending:

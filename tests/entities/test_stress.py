@@ -1,4 +1,4 @@
-"""Many threads send at once, to one and to all, while peers read in fits and starts: nothing is lost, doubled or swapped."""
+"""Many threads send at once, to one and to all, and peers read in fits: nothing is lost, doubled or swapped."""
 
 from __future__ import annotations
 
@@ -59,17 +59,15 @@ def check(got: list[bytes], senders: range) -> None:
 
 @pytest.mark.parametrize("framing", ["separator", "length", "cobs"])
 def test_many_threads_send_to_one_peer(framing):
-    listener = socket.create_server(("127.0.0.1", 0))
-    with listener:
-        with create_client(f"tcp://127.0.0.1:{listener.getsockname()[1]}?framing={framing}", Recorder()) as client:
-            peer, _ = listener.accept()
+    got: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with create_client(f"tcp://127.0.0.1:{port}?framing={framing}") as client, listener.accept()[0] as peer:
             peer.settimeout(PATIENCE_S)
-            got: list[bytes] = []
-            with peer:
-                in_threads(
-                    *[lambda sender=sender: send_all(sender, client.send) for sender in range(SENDERS)],
-                    lambda: got.extend(read_in_fits(peer, framing, SENDERS * COUNT, 7)),
-                )
+            in_threads(
+                *[lambda sender=sender: send_all(sender, client.send) for sender in range(SENDERS)],
+                lambda: got.extend(read_in_fits(peer, framing, SENDERS * COUNT, 7)),
+            )
     check(got, range(SENDERS))
 
 
@@ -104,10 +102,9 @@ def test_many_threads_broadcast_and_send_to_many_peers(framing):
 
 def test_a_lone_message_never_waits_for_another():
     """Each is sent after the last has come back, over and over, from inside and outside of callbacks."""
-    told = Recorder()
-    with create_server(0, Recorder(lambda service, msg: service.sender.send(msg))) as server:
-        with create_client(server.port(), told) as client:
-            for i in range(3000):
-                for _ in range(1 + i % 4):
-                    client.send(b"%d" % i)
-                told.wait("receive", sum(1 + k % 4 for k in range(i % 4 + 1)) + (i // 4) * 10)
+    heard, told = Recorder(lambda service, msg: service.sender.send(msg)), Recorder()
+    with create_server(0, heard) as server, create_client(server.port(), told) as client:
+        for i in range(3000):
+            for _ in range(1 + i % 4):
+                client.send(b"%d" % i)
+            told.wait("receive", sum(1 + k % 4 for k in range(i % 4 + 1)) + (i // 4) * 10)

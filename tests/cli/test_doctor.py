@@ -19,7 +19,7 @@ from leadscomm.cli.diagnosis.sockets import certificate_finding
 from tests.cli.peers import saying, silent, tcp_peer
 from tests.cli.program import ROOT, run
 
-CERTIFICATES = ROOT / "tests" / "certificates"
+CERTIFICATES = ROOT / "tests" / "data" / "tls"
 KEY = b"a key that both sides hold"
 
 
@@ -215,32 +215,35 @@ def test_a_server_that_wants_a_key():
 # TLS
 
 
+NAMES = "localhost, 127.0.0.1, 0:0:0:0:0:0:0:1"
+
+
 def tls_server(name: str):
-    return create_server("tls://127.0.0.1:0", Echo(), cert=str(CERTIFICATES / f"{name}.pem"))
+    files = {"cert": CERTIFICATES / f"{name}.pem", "cert_key": CERTIFICATES / f"{name}.key"}
+    return create_server("tls://127.0.0.1:0", Echo(), **{option: str(path) for option, path in files.items()})
 
 
 def test_tls():
-    with tls_server("localhost") as server:
+    with tls_server("server") as server:
         ca = CERTIFICATES / "ca.pem"
         report = Report(f"tls://127.0.0.1:{server.port()}?ca={ca}", "--echo", "--listen", 0.01)
     assert report.code == 0, report.text
     assert report["TLS"].startswith("ok TLSv1.3, TLS_")
-    names = "localhost, 127.0.0.1, 0:0:0:0:0:0:0:1"
-    assert report["certificate"] == f"ok for {names}, by leadscomm test authority, until 2120-01-01"
+    assert report["certificate"] == f"ok for {NAMES}, by leadscomm test authority, until 2100-01-01"
     assert report["echo"].startswith("ok")
 
 
 @pytest.mark.parametrize(
-    ("certificate", "told", "shown"),
+    ("certificate", "ca", "told", "shown"),
     [
-        ("elsewhere", "mismatch", "- for elsewhere.example, by leadscomm test authority, until 2120-01-01"),
-        ("self-signed", "self", "- for localhost, 127.0.0.1, by itself, until 2120-01-01"),
-        ("expired", "expired", ""),
+        ("elsewhere", "ca", "mismatch", "- for elsewhere.example, by leadscomm test authority, until 2100-01-01"),
+        ("expired", "ca", "expired", f"- for {NAMES}, by leadscomm test authority, until 2021-01-01"),
+        ("server", "other_ca", "issuer", f"- for {NAMES}, by leadscomm test authority, until 2100-01-01"),
     ],
 )
-def test_a_certificate_that_does_not_fit(certificate, told, shown):
+def test_a_certificate_that_does_not_fit(certificate, ca, told, shown):
     with tls_server(certificate) as server:
-        report = Report(f"tls://127.0.0.1:{server.port()}?ca={CERTIFICATES / 'ca.pem'}")
+        report = Report(f"tls://127.0.0.1:{server.port()}?ca={CERTIFICATES / ca}.pem")
     assert report.code == 1
     assert report["TLS"].startswith("FAIL TLS with 127.0.0.1:")
     assert told in report["TLS"]
@@ -256,7 +259,7 @@ def test_a_server_that_speaks_no_tls():
 
 
 def test_a_server_that_wants_tls():
-    with tls_server("localhost") as server:
+    with tls_server("server") as server:
         report = Report(f"tcp://127.0.0.1:{server.port()}", "--echo", "--listen", 0.01)
     assert report.code == 1
     assert report["echo"].startswith("FAIL ")
@@ -333,7 +336,8 @@ def test_a_key_on_another_transport(tmp_path, key_file):
 
 def test_a_certificate_that_expires_soon():
     end = datetime.now(timezone.utc) + timedelta(days=3, hours=1)
-    certificate = {"subject": ((("commonName", "arm"),),), "notAfter": f"{end:%b %d %H:%M:%S %Y} GMT"}
+    name = ((("commonName", "arm"),),)
+    certificate = {"subject": name, "issuer": name, "notAfter": f"{end:%b %d %H:%M:%S %Y} GMT"}
     found = certificate_finding(certificate)
     assert (found.mark, found.mend) == ("warn", "renew it")
     assert found.text == f"for arm, by itself, until {end:%Y-%m-%d}: 3 days are left"

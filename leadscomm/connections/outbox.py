@@ -29,8 +29,8 @@ from leadscomm.protocol.framing import Framing, plain
 PACE_S: Final = 20e-6
 """A sender that is slower than this writes each message by itself; a faster one gains from batches. Two may follow
 each other."""
-BURST_S: Final = 200e-6
-"""For so long after a whole block no message is written by itself: more of the burst is coming."""
+BURST_S: Final = 500e-6
+"""How often the flusher looks whether a burst, whose blocks its sender writes, is over."""
 GRACE_S: Final = 2e-3
 """How long a sender waits for a peer that takes no more before it leaves the rest to the flusher."""
 ABANDON_S: Final = 1.0
@@ -51,6 +51,7 @@ class Outbox(Backlog):
         "_batch",
         "_blocked",
         "_blocks",
+        "_burst",
         "_claimed",
         "_flusher",
         "_framing",
@@ -61,6 +62,7 @@ class Outbox(Backlog):
         "_upstream_flush",
         "_writing",
         "_written",
+        "heir",
         "waiting",
     )
 
@@ -72,7 +74,10 @@ class Outbox(Backlog):
         self._upstream_flush: Callable[[], None] = _nothing
         self.waiting = False
         """What is queued is the flusher's business already."""
+        self.heir: Callable[[bytes], None] | None = None
+        """Once closed: what takes the messages of those who still hold our ``send``."""
         self._blocked = False  # the peer takes nothing at the moment
+        self._burst = False  # a sender has written a block by itself, and more is coming
         self._claimed = False  # a sender waits to do the writing
         self._blocks: list[bytes | memoryview] = []  # encoded, not yet written, the next one last
         self._batch: Sequence[bytes] = ()  # the messages of _blocks
@@ -258,7 +263,10 @@ class Outbox(Backlog):
 
     def due(self) -> None:
         """The flusher's answer to ``wake``."""
-        if not self._blocked:
+        if self._burst and self._flusher is not None:
+            self._burst = False
+            self._flusher.call_later(BURST_S, self.due)
+        elif not self._blocked:
             self.waiting = False  # before the taking: who appends after it asks anew
             self.flush()
 
@@ -327,10 +335,13 @@ class Outbox(Backlog):
     def _make_room(self, message: bytes) -> int:
         """See to it that ``message`` may be queued; return what ``_pending`` then is, or 0 for "it was dropped"."""
         if self.closed:
-            raise self._late()
+            if self.heir is None:
+                raise self._late()
+            self.heir(message)
+            return 0
         if not self._blocked:
+            self._burst = True
             self.flush(patient=True)
-            self._next = perf_counter() + BURST_S
             if self._flusher is None:
                 self._wait_until_written()
         size = len(message) + 1

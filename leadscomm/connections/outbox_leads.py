@@ -9,7 +9,8 @@ from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.writer import Writer
 from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming, plain
 
-_FAREWELL_SIZE: Final = len(FAREWELL) + 1  # sizes are with the separator
+_SHORT: Final = len(FAREWELL)
+"""A message may be the farewell, or empty: looked at closely."""
 
 
 class LeadsOutbox(Outbox):
@@ -25,14 +26,15 @@ class LeadsOutbox(Outbox):
         super().__init__(writer, framing)
         self._mark = framing.separator
         self._separator = framing.separator[0]
-        self._limit = framing.max_message + 1
+        self._limit = framing.max_message
 
     def send(self, message: bytes) -> None:
         if type(message) is not bytes:
             message = plain(message)
-        size = len(message) + 1
-        if self._separator in message or size > self._limit or size == _FAREWELL_SIZE:
+        size = len(message)
+        if self._separator in message or not _SHORT < size <= self._limit:
             self._framing.check(message)
+            size += 1  # empty messages count as well
         if self._upstream:
             self._upstream_flush()
         if not self.waiting and not self._queue and size < BLOCK_BYTES and self._alone(message, message + self._mark):

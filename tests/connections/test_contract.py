@@ -199,7 +199,7 @@ def test_a_peer_that_does_not_read_is_felt(transport: Transport, side: str):
             while True:
                 connection.send(PIECE * 100)
 
-        with pytest.raises(OutboxFull, match="takes? nothing|took nothing"):
+        with pytest.raises(OutboxFull, match=r"takes? nothing|took nothing"):
             Later(fill).result()
         with pytest.raises((OutboxFull, ConnectionLost)):  # what was cut short cannot be continued
             connection.send(b"more")

@@ -73,9 +73,9 @@ def with_our_imports(example: str) -> str:
 
 @contextlib.contextmanager
 def leads_port() -> Iterator[None]:
-    """The examples use LEADS's own port, so only one of all test runs on this machine may be at it."""
+    """The examples use LEADS's own port, as our own pages do: only one of all test runs on this machine is at it."""
     fcntl = pytest.importorskip("fcntl")
-    with open(Path(tempfile.gettempdir()) / "leadscomm-tests-port-16900", "ab") as lock:
+    with open(Path(tempfile.gettempdir()) / "leadscomm-documented-ports.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         wait_until(port_is_free, f"port {LEADS_PORT} was not free: it")
         yield

@@ -29,6 +29,8 @@ from leadscomm.protocol.framing import Framing, plain
 PACE_S: Final = 20e-6
 """A sender that is slower than this writes each message by itself; a faster one gains from batches. Two may follow
 each other."""
+BURST_S: Final = 500e-6
+"""How often the flusher looks whether a burst, whose blocks its sender writes, is over."""
 GRACE_S: Final = 2e-3
 """How long a sender waits for a peer that takes no more before it leaves the rest to the flusher."""
 ABANDON_S: Final = 1.0
@@ -49,6 +51,8 @@ class Outbox(Backlog):
         "_batch",
         "_blocked",
         "_blocks",
+        "_burst",
+        "_claimed",
         "_flusher",
         "_framing",
         "_last",
@@ -58,6 +62,7 @@ class Outbox(Backlog):
         "_upstream_flush",
         "_writing",
         "_written",
+        "heir",
         "waiting",
     )
 
@@ -68,8 +73,12 @@ class Outbox(Backlog):
         self._upstream: Sequence[bytes] = ()
         self._upstream_flush: Callable[[], None] = _nothing
         self.waiting = False
-        """What is queued is somebody's business already: the flusher's, or that of whoever finds the peer ready again."""
+        """What is queued is the flusher's business already."""
+        self.heir: Callable[[bytes], None] | None = None
+        """Once closed: what takes the messages of those who still hold our ``send``."""
         self._blocked = False  # the peer takes nothing at the moment
+        self._burst = False  # a sender has written a block by itself, and more is coming
+        self._claimed = False  # a sender waits to do the writing
         self._blocks: list[bytes | memoryview] = []  # encoded, not yet written, the next one last
         self._batch: Sequence[bytes] = ()  # the messages of _blocks
         self._written = 0  # bytes of _batch that have gone
@@ -224,19 +233,40 @@ class Outbox(Backlog):
         :param patient: wait up to GRACE_S for the peer (never inside a callback).
         """
         while (self._queue or self._blocks or self._last) and not self._blocked:
-            if not self._writing.acquire(blocking=False):
+            if not self._writing.acquire(blocking=False) and not (patient and self._claim()):
                 return  # its holder looks again after letting go
             try:
                 self._write_out(patient)
             finally:
                 self._writing.release()
+            if self._claimed:
+                return
         if self._on_drained is not None and self.drained():
             callback, self._on_drained = self._on_drained, None
             callback()
 
+    def _claim(self) -> bool:
+        """Take the writing over from whoever is at it, if he is done soon; whether it was taken.
+
+        In a burst the sender writes best by itself: a flusher would get the interpreter back for an instant every 5 ms.
+        """
+        self._claimed = True
+        try:
+            if self._writing.acquire(timeout=GRACE_S):
+                return True
+        finally:
+            self._claimed = False
+        if not self.waiting and self._flusher is not None:
+            self.waiting = True
+            self._flusher.wake(self)  # whoever was at it may have left the rest to us
+        return False
+
     def due(self) -> None:
         """The flusher's answer to ``wake``."""
-        if not self._blocked:
+        if self._burst and self._flusher is not None:
+            self._burst = False
+            self._flusher.call_later(BURST_S, self.due)
+        elif not self._blocked:
             self.waiting = False  # before the taking: who appends after it asks anew
             self.flush()
 
@@ -305,8 +335,12 @@ class Outbox(Backlog):
     def _make_room(self, message: bytes) -> int:
         """See to it that ``message`` may be queued; return what ``_pending`` then is, or 0 for "it was dropped"."""
         if self.closed:
-            raise self._late()
+            if self.heir is None:
+                raise self._late()
+            self.heir(message)
+            return 0
         if not self._blocked:
+            self._burst = True
             self.flush(patient=True)
             if self._flusher is None:
                 self._wait_until_written()

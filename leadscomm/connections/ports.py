@@ -142,7 +142,7 @@ def open_port(path: str, options: Mapping[str, Any]) -> Serial:
             exclusive=True if options["exclusive"] else None,
             timeout=SLICE_S,
         )
-    except (ValueError, OSError) as error:
+    except Exception as error:
         raise EndpointError(f"serial://{path} cannot be right: {error}") from error
     port.dtr, port.rts = options["dtr"] != "off", options["rts"] != "off"
     opened(port)
@@ -164,8 +164,8 @@ def opened(port: Serial) -> Serial:
         port.open()
     except OSError as error:
         raise ConnectFailed(_why_not(str(port.port), error)) from error
-    except (ValueError, NotImplementedError) as error:
-        raise EndpointError(f"{port.port} does not take these settings: {error}") from error
+    except Exception as error:  # each of pyserial's handlers has its own; loop:// says KeyError
+        raise EndpointError(f"{port.port} does not take these settings or options: {error}") from error
     return port
 
 
@@ -208,13 +208,11 @@ def _why_not(path: str, error: OSError) -> str:
     """What to say of a port that could not be opened."""
     number = _errno(error)
     if "://" in path:
-        return f"serial://{path} cannot be opened: {error}"
+        return f"serial://{path} cannot be opened: " + _why_not_far(error)
     if number == errno.ENOENT or "FileNotFoundError" in str(error):
         return f"there is no port {path}; is the device plugged in? There are: {listed()}"
     if number in _IN_USE or "PermissionError" in str(error):  # what Windows says of a port that somebody has open
-        return (
-            f"{path} is in use by another program (on Linux `fuser -v {path}` names it); close it there, and try again"
-        )
+        return f"{path} is in use by another program, or by this one; close it there (`fuser -v {path}` names it)"
     if number in (errno.EACCES, errno.EPERM):
         return _no_permission(path)
     if number == errno.ENOTTY:
@@ -222,6 +220,15 @@ def _why_not(path: str, error: OSError) -> str:
     if number in _NO_DEVICE:
         return f"{path} has no device behind it (unplugged, or never fitted); there are: {listed()}"
     return f"{path} cannot be opened: {error}"
+
+
+def _why_not_far(error: OSError) -> str:
+    """The same, of a port behind a network."""
+    if isinstance(error.__context__, ConnectionRefusedError):
+        return "nobody listens there; is the far side started, and on this port?"
+    if isinstance(error.__context__, TimeoutError):
+        return "it did not answer in time; is it switched on and reachable, and its firewall open?"
+    return str(error)
 
 
 def _errno(error: BaseException) -> int | None:

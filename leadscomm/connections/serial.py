@@ -90,7 +90,7 @@ class SerialConnection(ConnectionBase):
 
     def _opened(self) -> Line:
         if self._line is None:
-            if not self._serial.is_open:
+            if self.closed():
                 raise ConnectionLost(f"{self} is not open")
             self._line = line_of(self._serial, self._half_duplex)
         return self._line
@@ -139,9 +139,8 @@ class SerialConnection(ConnectionBase):
             self._line.end()
 
     def _close(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            line.close()
+        if self._line is not None:
+            self._line.close()
         on_close, self._on_close = self._on_close, None
         if on_close is not None:
             on_close()

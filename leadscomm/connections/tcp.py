@@ -64,7 +64,8 @@ class TcpConnection(ConnectionBase):
     def set_blocking(self, blocking: bool) -> None:
         self._waits = blocking
         if _NOWAIT:
-            self._socket.setblocking(blocking)
+            with contextlib.suppress(OSError):  # closed meanwhile
+                self._socket.setblocking(blocking)
 
     def _read(self) -> bytes | None:
         if self.spin:

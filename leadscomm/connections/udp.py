@@ -54,7 +54,8 @@ class UdpConnection(ConnectionBase):
         return self._socket.fileno()
 
     def set_blocking(self, blocking: bool) -> None:
-        self._socket.setblocking(blocking)
+        with contextlib.suppress(OSError):  # closed meanwhile
+            self._socket.setblocking(blocking)
 
     def tick(self) -> float | None:
         if not self._hold or self._aborted:
@@ -80,15 +81,17 @@ class UdpConnection(ConnectionBase):
         try:
             data = self._socket.recv(RECEIVE_BYTES)
         except BlockingIOError:
-            raise
+            if not self._aborted:
+                raise
         except OSError as error:
-            raise self._failed(error) from error
-        if self._aborted:
-            if self._failure is not None:
-                raise self._failure
-            return None
-        self._more = True
-        return data
+            if not self._aborted:
+                raise self._failed(error) from error
+        if not self._aborted:
+            self._more = True
+            return data
+        if self._failure is not None:
+            raise self._failure
+        return None
 
     def _write(self, data: bytes | memoryview) -> int:
         if self._failure is not None:

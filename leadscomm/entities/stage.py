@@ -17,7 +17,7 @@ from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.readers import ReaderPool, Task
 from leadscomm.entities.service import Service
 from leadscomm.errors import ConnectionLost, DeliveryError
-from leadscomm.protocol.framing import DatagramFraming
+from leadscomm.protocol.framing import DatagramFraming, plain
 
 _log = logging.getLogger("leadscomm")
 _NOTHING: Final[list[bytes]] = []
@@ -70,6 +70,7 @@ class Stage(Task):
     """
 
     __slots__ = (
+        "_closing",
         "_flusher",
         "_opened",
         "_pool",
@@ -91,6 +92,7 @@ class Stage(Task):
         self.batch = _NOTHING
         self._receive = self._receive_foreign if self.foreign else connection.read_batch
         self.ended = False
+        self._closing = threading.Lock()  # taken by who closes a foreign connection
         self._shut = False  # closed by this side: nothing more is delivered
         self._opened = False
         self._pool: ReaderPool | None = None
@@ -256,8 +258,7 @@ class Stage(Task):
             self._pool.remove(fd)
         if self.foreign:
             left = self.outbox.abandon()
-            if not connection.closed():
-                self.call(connection.close)
+            self._close_foreign()
         else:
             left = connection.finish()
         if self._flusher is not None:
@@ -284,13 +285,24 @@ class Stage(Task):
         self.entity.flusher.call_later(LINGER_S, self.abort)
 
     def close(self) -> None:
-        """Close the connection, in its own way."""
-        self.connection.close()
+        """Close the connection, in its own way, once what was sent to it is written. Does not wait."""
+        if self.foreign:
+            self.outbox.send_last(b"")
+            self.outbox.when_drained(self._close_foreign)
+        else:
+            self.connection.close()
 
     def abort(self) -> None:
         """End it at once."""
-        if not self.ended:
+        if self.foreign:
+            self._close_foreign()
+        elif not self.ended:
             self.connection.abort()
+
+    def _close_foreign(self) -> None:
+        """Once, whoever is first: in LEADS's shape each close says goodbye."""
+        if self._closing.acquire(blocking=False) and not self.connection.closed():
+            self.call(self.connection.close)
 
 
 class _Foreign(Writer):
@@ -321,6 +333,9 @@ class _Whole(DatagramFraming):
     def __init__(self) -> None:
         super().__init__()
         self.max_message = 1 << 62
+
+    def check(self, message: bytes) -> None:
+        plain(message)
 
 
 def _lost(connection: ConnectionBase, error: Exception) -> Exception:

@@ -1,0 +1,127 @@
+"""A serial cable between two pseudo-terminals, and a board that is one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+import tty
+
+CHUNK = 4096
+
+
+class Cable:
+    """What is written to ``a`` can be read from ``b``, and the reverse. With its plug pulled both ends are dead.
+
+    The ends are held open here too, so that a side may close its own and open it again, as on a real cable.
+    """
+
+    def __init__(self) -> None:
+        self._masters: list[int] = []
+        self._slaves: list[int] = []
+        for _ in range(2):
+            master, slave = os.openpty()
+            tty.setraw(slave)
+            os.set_blocking(master, False)
+            self._masters.append(master)
+            self._slaves.append(slave)
+        self.a, self.b = map(os.ttyname, self._slaves)
+        self._woken, self._wake = os.pipe()
+        self._pump = threading.Thread(target=self._run, name="cable")
+        self._pump.start()
+
+    def __enter__(self) -> Cable:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pull()
+
+    def pull(self) -> None:
+        """Pull the plug. Any number of times."""
+        if not self._masters:
+            return
+        os.write(self._wake, b"\0")
+        self._pump.join()
+        for fd in (*self._masters, *self._slaves, self._woken, self._wake):
+            os.close(fd)
+        self._masters.clear()
+
+    def noise(self, data: bytes) -> None:
+        """Something that ``a`` reads and nobody sent."""
+        os.write(self._masters[0], data)
+
+    def _run(self) -> None:
+        """Read from one end only what the other takes, so that a reader who sleeps is felt by the writer."""
+        first, second = self._masters
+        held = {first: b"", second: b""}  # read from the other, not yet written to this one
+        while True:
+            poller = select.poll()
+            poller.register(self._woken, select.POLLIN)
+            for fd, other in ((first, second), (second, first)):
+                poller.register(fd, (0 if held[other] else select.POLLIN) | (select.POLLOUT if held[fd] else 0))
+            for fd, events in poller.poll():
+                if fd == self._woken:
+                    return
+                other = second if fd == first else first
+                with contextlib.suppress(BlockingIOError):
+                    if events & select.POLLIN:
+                        held[other] = os.read(fd, CHUNK)
+                    if events & select.POLLOUT:
+                        held[fd] = held[fd][os.write(fd, held[fd]) :]
+
+
+class Board:
+    """Answers on a pseudo-terminal as a LEADS board does: to each message what ``answer`` makes of it, or nothing.
+
+    :ivar device: where it is plugged in.
+    :ivar heard: every message that came.
+    """
+
+    def __init__(self, tag: bytes = b"wsc", *, deaf_to: int = 0) -> None:
+        self.tag = tag
+        self.heard: list[bytes] = []
+        self._deaf_to = deaf_to
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self.device = os.ttyname(self._slave)
+        self._woken, self._wake = os.pipe()
+        self._thread = threading.Thread(target=self._run, name="board")
+        self._thread.start()
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.unplug()
+
+    def say(self, data: bytes) -> None:
+        """Send bytes."""
+        os.write(self._master, data)
+
+    def unplug(self) -> None:
+        """The cable is pulled. Any number of times."""
+        if self._wake < 0:
+            return
+        os.write(self._wake, b"\0")
+        self._thread.join()
+        for fd in (self._master, self._slave, self._woken, self._wake):
+            os.close(fd)
+        self._wake = -1
+
+    def _run(self) -> None:
+        rest = b""
+        while True:
+            poller = select.poll()
+            poller.register(self._woken, select.POLLIN)
+            poller.register(self._master, select.POLLIN)
+            if any(fd == self._woken for fd, _ in poller.poll()):
+                return
+            *messages, rest = (rest + os.read(self._master, CHUNK)).split(b";")
+            for message in messages:
+                self.heard.append(message)
+                if message == b"ic":
+                    if self._deaf_to:
+                        self._deaf_to -= 1
+                    else:
+                        os.write(self._master, self.tag + b";")

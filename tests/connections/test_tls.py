@@ -132,7 +132,7 @@ def test_files_that_cannot_be_used(tmp_path):
         "the private key is encrypted: leadscomm asks for no passwords. Take it off with `openssl pkey",
     )
     fails(server_url("server", f"&client_ca={tmp_path}/junk"), "client_ca=.*/junk cannot be used")
-    with pytest.raises(EndpointError, match="ca=/nowhere.pem cannot be read"):
+    with pytest.raises(EndpointError, match=r"ca=/nowhere.pem cannot be read"):
         connect(client_url(1, "ca=/nowhere.pem"))
 
 
@@ -167,13 +167,13 @@ def test_a_peer_that_speaks_no_tls():
             sock.sendall(b"\x16\x03\x01")
         assert "in the middle of the" in str(heard.wait("fail", 2)[1])
     with create_server(0, Recorder(lambda service, message: None)) as plain:
-        with pytest.raises(AuthenticationFailed, match="does not speak TLS|in the middle of the"):
+        with pytest.raises(AuthenticationFailed, match=r"does not speak TLS|in the middle of the"):
             connect(client_url(plain.port(), CA + "&connect_timeout=0.2")).close()
 
 
 def test_a_server_that_says_nothing():
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        with pytest.raises(CommTimeout, match="did not finish the TLS handshake in time; does it speak TLS?"):
+        with pytest.raises(CommTimeout, match=r"did not finish the TLS handshake in time; does it speak TLS?"):
             connect(client_url(silent.getsockname()[1], CA + "&connect_timeout=0.1"))
 
 

@@ -232,6 +232,16 @@ def test_a_leads_program_that_dies_is_noticed(leads: LeadsPeer) -> None:
         wait_until(lambda: server.num_connections() == 0)
 
 
+def test_their_client_is_told_that_it_is_turned_away(leads: LeadsPeer) -> None:
+    """It would never notice an end without a goodbye, and read from it for ever."""
+    heard = Recorder()
+    with create_server(0, heard, max_connections=1) as server, create_client(server.port()):
+        heard.wait("connect")
+        leads.dial(server.port())
+        leads.wait("disconnect")
+    assert "max_connections" in str(heard.of("fail")[0])
+
+
 def test_they_can_come_again(leads: LeadsPeer) -> None:
     heard = Recorder()
     with create_server(0, heard) as server:

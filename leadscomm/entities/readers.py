@@ -10,12 +10,20 @@ from __future__ import annotations
 
 import os
 import select
-import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from typing import Final
+from typing import Any, Final
 
+
+def can_pool() -> bool:
+    """Whether this system has epoll."""
+    return hasattr(select, "epoll")
+
+
+_select: Final[Any] = select  # elsewhere than on Linux it has no epoll; can_pool() then says so
+_ENDING: Final[int] = can_pool() and _select.EPOLLRDHUP | _select.EPOLLHUP | _select.EPOLLERR
+_EVENTS: Final[int] = can_pool() and _select.EPOLLIN | _select.EPOLLRDHUP | _select.EPOLLET
 MIN_THREADS: Final = 2
 FREE_THREADS: Final = 8
 """Up to here the pool grows as soon as every thread is busy; beyond, only when they stay busy."""
@@ -42,11 +50,6 @@ class Task(ABC):
         """
 
 
-def can_pool() -> bool:
-    """Whether this system has epoll."""
-    return hasattr(select, "epoll")
-
-
 class ReaderPool:
     """Threads that share one epoll.
 
@@ -55,10 +58,9 @@ class ReaderPool:
     """
 
     def __init__(self, name: str, limit: int) -> None:
-        assert sys.platform == "linux"
         self._name = name
         self._limit = limit
-        self._epoll = select.epoll()
+        self._epoll = _select.epoll()
         self._tasks: dict[int, Task] = {}
         self._lock = threading.Lock()
         self._freed = threading.Condition(self._lock)
@@ -67,14 +69,14 @@ class ReaderPool:
         self._threads: set[threading.Thread] = set()
         self._stopped = False
         self._woken, self._wake = os.pipe()
-        self._epoll.register(self._woken, select.EPOLLIN)
+        self._epoll.register(self._woken, _select.EPOLLIN)
         for _ in range(MIN_THREADS):
             self._grow()
 
     def add(self, fd: int, task: Task) -> None:
         """Call ``task.ready`` at once, and from then on whenever ``fd`` has something to read."""
         self._tasks[fd] = task
-        self._epoll.register(fd, _EVENTS | select.EPOLLOUT)  # writable at once: the first call
+        self._epoll.register(fd, _select.EPOLLOUT | _EVENTS)  # writable at once: the first call
 
     def rearm(self, fd: int) -> None:
         """Look anew whether ``fd`` has something to read."""
@@ -173,8 +175,3 @@ class ReaderPool:
                 return False
             self._waiting -= 1
             return True
-
-
-if sys.platform == "linux":
-    _ENDING: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-    _EVENTS: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET

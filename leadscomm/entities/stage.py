@@ -16,7 +16,7 @@ from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.readers import ReaderPool, Task
 from leadscomm.entities.service import Service
-from leadscomm.errors import ConnectionLost, DeliveryError
+from leadscomm.errors import CommError, ConnectionLost, DeliveryError
 from leadscomm.protocol.framing import DatagramFraming, plain
 
 _log = logging.getLogger("leadscomm")
@@ -339,7 +339,7 @@ class _Whole(DatagramFraming):
 
 
 def _lost(connection: ConnectionBase, error: Exception) -> Exception:
-    if isinstance(error, ConnectionLost) or not isinstance(error, OSError):
+    if isinstance(error, CommError) or not isinstance(error, OSError):
         return error
     if isinstance(error, ConnectionResetError):
         why = "it ended the conversation abruptly (reset)"

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -212,3 +213,19 @@ def test_letters_that_the_output_cannot_write_are_left_out():
     assert out.isascii()
     assert "->  ok #" in out
     assert "\\" not in out
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_what_goes_wrong_at_the_start_is_said(number):
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        if number:
+            link = Link("tcp", f"tcp://127.0.0.1:{port}", 1, lambda name, text: None)
+        else:
+            busy.close()
+            link = Link("tcp", "tcp://127.0.0.1:0", 1, lambda name, text: None, dials=f"tcp://127.0.0.1:{port}")
+        with link:
+            link.start()
+            link.finish()
+    assert link.begun()
+    assert re.match(["client: nobody listens on", "server: .* is in use"][number], link.fault())

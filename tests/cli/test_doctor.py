@@ -6,17 +6,20 @@ import io
 import os
 import random
 import socket
+import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from leadscomm import Callback, create_server
+from leadscomm import Callback, Endpoint, create_server
 from leadscomm.cli.commands import COMMANDS, execute, make_parser
+from leadscomm.cli.diagnosis.sockets import certificate_finding
 from tests.cli.peers import saying, silent, tcp_peer
 from tests.cli.program import ROOT, run
 
-CERTIFICATES = ROOT / "tests" / "certificates"
+CERTIFICATES = ROOT / "tests" / "data" / "tls"
 KEY = b"a key that both sides hold"
 
 
@@ -212,32 +215,35 @@ def test_a_server_that_wants_a_key():
 # TLS
 
 
+NAMES = "localhost, 127.0.0.1, 0:0:0:0:0:0:0:1"
+
+
 def tls_server(name: str):
-    return create_server("tls://127.0.0.1:0", Echo(), cert=str(CERTIFICATES / f"{name}.pem"))
+    files = {"cert": CERTIFICATES / f"{name}.pem", "cert_key": CERTIFICATES / f"{name}.key"}
+    return create_server("tls://127.0.0.1:0", Echo(), **{option: str(path) for option, path in files.items()})
 
 
 def test_tls():
-    with tls_server("localhost") as server:
+    with tls_server("server") as server:
         ca = CERTIFICATES / "ca.pem"
         report = Report(f"tls://127.0.0.1:{server.port()}?ca={ca}", "--echo", "--listen", 0.01)
     assert report.code == 0, report.text
     assert report["TLS"].startswith("ok TLSv1.3, TLS_")
-    names = "localhost, 127.0.0.1, 0:0:0:0:0:0:0:1"
-    assert report["certificate"] == f"ok for {names}, by leadscomm test authority, until 2120-01-01"
+    assert report["certificate"] == f"ok for {NAMES}, by leadscomm test authority, until 2100-01-01"
     assert report["echo"].startswith("ok")
 
 
 @pytest.mark.parametrize(
-    ("certificate", "told", "shown"),
+    ("certificate", "ca", "told", "shown"),
     [
-        ("elsewhere", "mismatch", "- for elsewhere.example, by leadscomm test authority, until 2120-01-01"),
-        ("self-signed", "self", "- for localhost, 127.0.0.1, by itself, until 2120-01-01"),
-        ("expired", "expired", ""),
+        ("elsewhere", "ca", "mismatch", "- for elsewhere.example, by leadscomm test authority, until 2100-01-01"),
+        ("expired", "ca", "expired", f"- for {NAMES}, by leadscomm test authority, until 2021-01-01"),
+        ("server", "other_ca", "issuer", f"- for {NAMES}, by leadscomm test authority, until 2100-01-01"),
     ],
 )
-def test_a_certificate_that_does_not_fit(certificate, told, shown):
+def test_a_certificate_that_does_not_fit(certificate, ca, told, shown):
     with tls_server(certificate) as server:
-        report = Report(f"tls://127.0.0.1:{server.port()}?ca={CERTIFICATES / 'ca.pem'}")
+        report = Report(f"tls://127.0.0.1:{server.port()}?ca={CERTIFICATES / ca}.pem")
     assert report.code == 1
     assert report["TLS"].startswith("FAIL TLS with 127.0.0.1:")
     assert told in report["TLS"]
@@ -253,7 +259,7 @@ def test_a_server_that_speaks_no_tls():
 
 
 def test_a_server_that_wants_tls():
-    with tls_server("localhost") as server:
+    with tls_server("server") as server:
         report = Report(f"tcp://127.0.0.1:{server.port()}", "--echo", "--listen", 0.01)
     assert report.code == 1
     assert report["echo"].startswith("FAIL ")
@@ -294,7 +300,55 @@ def test_too_few_descriptors():
     if os.name == "nt":
         pytest.skip("Windows has no ulimit")
     command = f"ulimit -n 100; exec {sys.executable} -m leadscomm doctor"
-    import subprocess
-
     done = subprocess.run(["bash", "-c", command], capture_output=True, cwd=ROOT, text=True, timeout=60)
     assert "warn  ulimit -n   only 100 files" in done.stdout
+
+
+def test_udp():
+    with create_server("udp://127.0.0.1:0", Echo()) as server:
+        report = Report(server.endpoint, "--echo", "--listen", 0.01)
+        assert report.code == 0, report.text
+        assert report["connect"].startswith("- nobody refuses it at 127.0.0.1:")
+        assert report["echo"].startswith("ok")
+        endpoint = server.endpoint
+    report = Report(endpoint)
+    assert report.code == 1
+    assert report["connect"].startswith("FAIL nobody listens on 127.0.0.1:")
+    assert "no host" in Report("udp://no-such-host.invalid:1")["resolve"]
+
+
+def test_a_udp_server_that_greets():
+    class Greeting(Callback):
+        def on_connect(self, service, connection):
+            connection.send(b"welcome")
+
+    with create_server("udp://127.0.0.1:0", Greeting()) as server:
+        report = Report(server.endpoint, "--listen", 0.2)
+    assert report["framing"] == "ok 1 datagram came"
+
+
+def test_a_key_on_another_transport(tmp_path, key_file):
+    endpoint = f"unix://{tmp_path}/s?key_file={key_file}"
+    with create_server(endpoint, Echo()):
+        report = Report(endpoint, "--listen", 0.01)
+    assert report["key"] == "ok both sides hold the same"
+
+
+def test_a_certificate_that_expires_soon():
+    end = datetime.now(timezone.utc) + timedelta(days=3, hours=1)
+    name = ((("commonName", "arm"),),)
+    certificate = {"subject": name, "issuer": name, "notAfter": f"{end:%b %d %H:%M:%S %Y} GMT"}
+    found = certificate_finding(certificate)
+    assert (found.mark, found.mend) == ("warn", "renew it")
+    assert found.text == f"for arm, by itself, until {end:%Y-%m-%d}: 3 days are left"
+    assert certificate_finding({}).text == "for nobody, by itself"
+    named = {**certificate, "issuer": ((("organizationName", "Example"),),), "notAfter": None}
+    assert certificate_finding(named).text == "for arm, by Example"
+    assert certificate_finding({**named, "issuer": ()}).text == "for arm, by somebody without a name"
+
+
+def test_a_port_that_everybody_may_reach_without_a_key(monkeypatch):
+    monkeypatch.setattr(Endpoint, "exposed", lambda self: True)
+    with tcp_peer(silent) as port:
+        report = Report(port, "--listen", 0.01)
+    assert report["key"] == "- none is used: whoever reaches the port may talk, and listen on the way"

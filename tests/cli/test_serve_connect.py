@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -256,6 +258,34 @@ def test_verbose_logs_to_standard_error():
         serve.err.see("INFO .*listens")
         serve.interrupt()
         assert serve.wait() == 130
+
+
+def flood(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            sock.sendall(b"x" * 65000 + b";")
+
+
+def test_an_echo_to_a_peer_that_does_not_read_ends_the_conversation():
+    with Program("serve", "tcp://127.0.0.1:0?outbox=64K", "--echo") as serve:
+        port = int(listening(serve).partition("?")[0].rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as deaf:
+            threading.Thread(target=flood, args=(deaf,), daemon=True).start()
+            serve.err.see(r"^! .*; it is disconnected$")
+        serve.interrupt()
+        assert serve.wait() == 130
+
+
+def test_what_goes_wrong_with_one_peer_is_told(tmp_path):
+    (tmp_path / "key").write_bytes(b"a key of enough bytes")
+    with Program("serve", f"tcp://127.0.0.1:0?key_file={tmp_path}/key") as serve:
+        port = int(listening(serve).partition("?")[0].rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as stranger:
+            stranger.sendall(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
+            serve.err.see(r"^! .*instead of the key challenge")
+        code, out, err = run("connect", f"tcp://127.0.0.1:{port}?key_file={tmp_path}/none")
+        assert (code, out) == (1, "")
+        assert "cannot be read" in err
 
 
 def test_unix_endpoints_work_too(tmp_path):

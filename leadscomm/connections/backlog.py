@@ -13,6 +13,8 @@ OUTBOX_BYTES: Final = 8 * 1024 * 1024
 SEND_TIMEOUT_S: Final = 5.0
 BLOCK_BYTES: Final = 64 * 1024
 """From here on a sender writes by itself instead of gathering more."""
+MESSAGE_BYTES: Final = 41
+"""What the interpreter needs for a message besides its bytes; it counts, or a million small ones would be free."""
 TAKE_BYTES: Final = 4 * BLOCK_BYTES
 """How much of a long queue is encoded at a time."""
 POLICIES: Final = ("block", "drop_oldest", "drop_newest", "disconnect")
@@ -65,21 +67,27 @@ class Backlog:
                 count = max(1, count * TAKE_BYTES // self._pending)
             batch = queue[:count]
             del queue[:count]
-            self._pending = max(0, self._pending - _size(batch)) if queue else 0
+            self._pending = max(0, self._pending - sum(map(len, batch))) if queue else 0
         return batch
+
+    def _held(self) -> int:
+        """How many bytes wait, with what the interpreter needs for each message."""
+        return self._pending + MESSAGE_BYTES * len(self._queue)
+
+    def _fits(self, size: int) -> bool:
+        """Whether ``size`` bytes more may wait; a message always may if nothing else does."""
+        return not self._queue or self._held() + size <= self.limit
 
     def _wait_for_room(self, size: int) -> None:
         inside = here.inside is not None
-        if not self._wait(
-            lambda: self._pending + size <= self.limit or not self._pending, 0 if inside else self.timeout
-        ):
+        if not self._wait(lambda: self._fits(size), 0 if inside else self.timeout):
             waited = "inside a callback send does not wait" if inside else f"{self.timeout:g} s (send_timeout) went by"
             raise OutboxFull(
-                f"{self._writer} takes nothing: {self._pending} bytes wait and outbox={self.limit}; {waited}; "
+                f"{self._writer} takes nothing: {self._held()} bytes wait and outbox={self.limit}; {waited}; "
                 "send less, raise outbox, or choose overflow=drop_oldest"
             )
         if self.closed:
-            raise self._late()
+            raise self.late()
 
     def _overflow(self, messages: list[bytes], size: int) -> bool:
         """Apply a policy that loses something. Whether ``messages`` may be queued."""
@@ -89,7 +97,7 @@ class Backlog:
             )
             return False
         if self.policy == "drop_oldest":
-            dropped = self._drop(self._pending + size - self.limit)
+            dropped = self._drop(self._held() + size - self.limit)
             self._tell(DeliveryError(f"{self._writer} is slow: dropped the oldest {_count(dropped)}", dropped))
             return True
         error = OutboxFull(
@@ -107,11 +115,11 @@ class Backlog:
         with self._front:
             count = 0
             while count < len(queue) and excess > 0:
-                excess -= len(queue[count]) + 1
+                excess -= len(queue[count]) + MESSAGE_BYTES
                 count += 1
             dropped = queue[:count]
             del queue[:count]
-            self._pending = max(0, self._pending - _size(dropped))
+            self._pending = max(0, self._pending - sum(map(len, dropped)))
         return dropped
 
     def _tell(self, error: Exception) -> None:
@@ -131,6 +139,12 @@ class Backlog:
             with self._changed:
                 self._changed.notify_all()
 
+    def _look_at(self, pending: int) -> None:
+        """Have ``send`` look after things once ``pending`` bytes wait."""
+        self._room = pending
+        if self.closed:  # perhaps only since a moment ago
+            self._room = -1
+
     def _refuse(self, error: Exception | None) -> None:
         """Accept nothing more."""
         if not self.closed:
@@ -139,7 +153,8 @@ class Backlog:
         if error is not None and self.error is None:
             self.error = error
 
-    def _late(self) -> Exception:
+    def late(self) -> Exception:
+        """What is raised to whoever sends after the end."""
         if isinstance(self.error, OutboxFull):
             return self.error
         lost = ConnectionLost(
@@ -147,10 +162,6 @@ class Backlog:
         )
         lost.__cause__ = self.error
         return lost
-
-
-def _size(messages: list[bytes]) -> int:
-    return sum(map(len, messages)) + len(messages)
 
 
 def _count(messages: list[bytes]) -> str:

@@ -235,6 +235,8 @@ class ConnectionBase(Writer):
         :raises ConnectionLost: the conversation is over.
         :raises OutboxFull: the peer does not take it (see ``send_timeout`` and ``outbox``).
         """
+        if self.outbox.closed:
+            raise self.outbox.late()
         self.outbox.send(message)
 
     def disconnect(self) -> None:

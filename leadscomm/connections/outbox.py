@@ -6,7 +6,8 @@ a list, and the list is turned into one block and written
 * by the sender itself, once a block's worth has gathered;
 * by the flusher thread of the service otherwise, as soon as it gets to run.
 
-Nothing waits for a timer, so a burst costs one system call a block, and a lone message no delay.
+A burst costs one system call a block, and a lone message no delay; only the tail of a burst waits a moment
+(``BURST_S``), because a flusher that is woken in the middle of one takes the interpreter from the sender.
 
 The list is appended to without a lock (``list.append`` and ``del list[:n]`` are atomic in CPython); only the writing
 itself is under ``_writing``, which is never waited for: who finds it taken leaves his message to its holder, and the
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from typing import Final
 
-from leadscomm.connections.backlog import BLOCK_BYTES, Backlog
+from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES, Backlog
 from leadscomm.connections.writer import Flusher, Writer, here
 from leadscomm.errors import OutboxFull
 from leadscomm.protocol.framing import Framing, plain
@@ -159,7 +160,7 @@ class Outbox(Backlog):
         if messages:
             if self.closed:
                 return
-            if self._pending and self._pending + size > self.limit and not self._overflow(messages, size):
+            if not self._fits(size) and not self._overflow(messages, size):
                 return
             self._queue.extend(messages)
             self._pending += size
@@ -215,7 +216,7 @@ class Outbox(Backlog):
     def _push(self) -> None:
         """Write now, or have it written."""
         if self.closed:
-            raise self._late()
+            raise self.late()
         if self._flusher is None:
             self.flush()
             self._wait_until_written()
@@ -273,7 +274,7 @@ class Outbox(Backlog):
     def resume(self) -> None:
         """The flusher's answer to ``watch``: the peer takes bytes again."""
         if self.error is None:
-            self._room = -1 if self.closed else BLOCK_BYTES
+            self._look_at(BLOCK_BYTES)
             self.waiting = self._blocked = False
             self.flush()
 
@@ -303,8 +304,6 @@ class Outbox(Backlog):
     def _block(self) -> None:
         """The peer takes no more for now: leave the rest to the flusher."""
         self._blocked = self.waiting = True
-        if not self.closed:
-            self._room = self.limit
         if self._flusher is not None:
             self._flusher.watch(self)
 
@@ -314,6 +313,7 @@ class Outbox(Backlog):
         framing = self._framing
         if self._queue:
             batch = self._taken()
+            self._look_at(BLOCK_BYTES)
             if not framing.joins:
                 self._load(batch, map(framing.encode, batch))
             elif len(batch) == 1 and len(batch[0]) >= BLOCK_BYTES:
@@ -336,7 +336,7 @@ class Outbox(Backlog):
         """See to it that ``message`` may be queued; return what ``_pending`` then is, or 0 for "it was dropped"."""
         if self.closed:
             if self.heir is None:
-                raise self._late()
+                raise self.late()
             self.heir(message)
             return 0
         if not self._blocked:
@@ -344,15 +344,17 @@ class Outbox(Backlog):
             self.flush(patient=True)
             if self._flusher is None:
                 self._wait_until_written()
-        size = len(message) + 1
-        if self._pending and self._pending + size > self.limit:
+        size = len(message) + MESSAGE_BYTES
+        if not self._fits(size):
             if self.policy == "block":
                 self._wait_for_room(size)
             elif not self._overflow([message], size):
                 if self.closed:
-                    raise self._late()
+                    raise self.late()
                 return 0
-        return self._pending + size
+        if self._blocked:
+            self._look_at(self._pending + BLOCK_BYTES)
+        return self._pending + len(message) + 1
 
     def _wait_until_written(self) -> None:
         """Without a flusher: the sender itself waits for its peer."""
@@ -364,7 +366,7 @@ class Outbox(Backlog):
                 self._refuse(OutboxFull(f"{self._writer} took nothing for {self.timeout:g} s (send_timeout)"))
                 self._writer.abort()
         if self.error is not None:
-            raise self._late()
+            raise self.late()
 
     # The end ---------------------------------------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ class FanOut(Outbox):
         while count := len(self._queue):
             batch = self._queue[:count]
             block = framing.encode_all(batch) if framing.joins else None
-            size = sum(map(len, batch)) + count
+            size = sum(map(len, batch))
             for outbox, in_blocks in self._peers():
                 outbox.put(batch, block if in_blocks else None, size)
             del self._queue[:count]  # not before: as long as it is not empty, senders to one peer know to catch up

@@ -123,7 +123,7 @@ def execute(command: Command, args: argparse.Namespace, out: TextIO, err: TextIO
     except BrokenPipeError:
         _let_go(out)  # whoever read the output has had enough
         return 1
-    except (CommError, OSError) as error:
+    except (CommError, OSError, ImportError) as error:
         print(f"leadscomm: {one_line(error)}", file=err, flush=True)
         return 1
 

@@ -71,7 +71,12 @@ class Program:
     ) -> None:
         self._command = [sys.executable, "-m", "leadscomm", *map(str, arguments)]
         self._fds: list[int] = []
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", **environment}
+        env = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+            "PYTHONIOENCODING": "utf-8",
+            **environment,
+        }
         if terminal:
             self._start_in_terminal(env, _BACKGROUND if background else _FOREGROUND)
             return

@@ -120,7 +120,7 @@ def test_files_that_cannot_be_used(tmp_path):
             listen(url)
 
     fails("tls://127.0.0.1:0", "needs its certificate: cert=FILE and, if it is apart, cert_key=FILE")
-    fails("tls://127.0.0.1:0?cert=/nowhere.pem", "cert=/nowhere.pem cannot be read: No such file")
+    fails("tls://127.0.0.1:0?cert=/nowhere.pem", r"cert=/nowhere\.pem cannot be read: No such file")
     (tmp_path / "junk").write_text("junk")
     fails(f"tls://127.0.0.1:0?cert={tmp_path}/junk", "cannot be used: .*a PEM file is wanted")
     fails(
@@ -132,7 +132,7 @@ def test_files_that_cannot_be_used(tmp_path):
         "the private key is encrypted: leadscomm asks for no passwords. Take it off with `openssl pkey",
     )
     fails(server_url("server", f"&client_ca={tmp_path}/junk"), "client_ca=.*/junk cannot be used")
-    with pytest.raises(EndpointError, match=r"ca=/nowhere.pem cannot be read"):
+    with pytest.raises(EndpointError, match=r"ca=/nowhere\.pem cannot be read"):
         connect(client_url(1, "ca=/nowhere.pem"))
 
 
@@ -166,15 +166,37 @@ def test_a_peer_that_speaks_no_tls():
         with socket.create_connection(("127.0.0.1", server.port())) as sock:
             sock.sendall(b"\x16\x03\x01")
         assert "in the middle of the" in str(heard.wait("fail", 2)[1])
-    with create_server(0, Recorder(lambda service, message: None)) as plain:
-        with pytest.raises(AuthenticationFailed, match=r"does not speak TLS|in the middle of the"):
-            connect(client_url(plain.port(), CA + "&connect_timeout=0.2")).close()
+
+
+def test_a_server_that_answers_in_plain_text():
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+
+        def answer() -> None:
+            with plain.accept()[0] as sock:
+                sock.recv(100)
+                sock.sendall(b"220 welcome\r\n")
+                sock.recv(100)
+
+        answering = Later(answer)
+        with pytest.raises(AuthenticationFailed, match=r"does not speak TLS; use tcp://, or start TLS there"):
+            connect(client_url(plain.getsockname()[1]))
+        answering.result()
+
+
+def test_a_server_that_hangs_up():
+    with socket.create_server(("127.0.0.1", 0)) as rude:
+        hanging_up = Later(lambda: rude.accept()[0].close())
+        with pytest.raises(AuthenticationFailed, match=r"in the middle of the .*; does it speak TLS"):
+            connect(client_url(rude.getsockname()[1]))
+        hanging_up.result()
 
 
 def test_a_server_that_says_nothing():
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        with pytest.raises(CommTimeout, match=r"did not finish the TLS handshake in time; does it speak TLS?"):
-            connect(client_url(silent.getsockname()[1], CA + "&connect_timeout=0.1"))
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(CommTimeout, match=r"did not finish the TLS handshake in time; does it speak TLS\?"),
+    ):
+        connect(client_url(silent.getsockname()[1], CA + "&connect_timeout=0.1"))
 
 
 def test_one_byte_a_time_is_no_handshake_and_disturbs_nobody():

@@ -77,7 +77,7 @@ def test_a_server_that_is_busy_is_left_alone(tmp_path):
             filler.connect_ex(path)
         with pytest.raises(ConnectFailed, match="in use by another program"):
             listen(f"unix://{path}")
-        with pytest.raises(ConnectFailed, match=r"accepts nobody at the moment; is it stopped, or busy?"):
+        with pytest.raises(ConnectFailed, match=r"accepts nobody at the moment; is it stopped, or busy\?"):
             connect(f"unix://{path}", timeout=0.1)
         for filler in fillers:
             filler.close()
@@ -142,7 +142,7 @@ def test_what_the_system_does_not_allow(tmp_path, monkeypatch, error, mend):
 
     with listening(f"unix://{tmp_path}/socket"):
         monkeypatch.setattr(socket.socket, "connect", refuse, raising=False)
-        with pytest.raises(ConnectFailed if mend else KeyboardInterrupt, match=mend):
+        with pytest.raises(ConnectFailed if mend else KeyboardInterrupt, match=mend or None):
             connect(f"unix://{tmp_path}/socket")
         if isinstance(error, PermissionError):
             with pytest.raises(ConnectFailed, match="no permission to look into its folder"):

@@ -151,7 +151,10 @@ def test_several_clients_of_both_kinds_at_their_server(leads: LeadsPeer, another
     told = [Recorder(), Recorder()]
     port = leads.serve()
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(create_client(port, one)) for one in told]
+        clients = []
+        for count, one in enumerate(told, 1):
+            clients.append(stack.enter_context(create_client(port, one)))
+            leads.wait_listed(count)  # its queue of those who knock holds one, others have to knock again
         another.dial(port)
         leads.wait_listed(3)
         leads.command("broadcast", b"to all", b"", b"of you")

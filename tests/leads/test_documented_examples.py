@@ -15,13 +15,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import require
 from tests.entities.recorder import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,8 +108,8 @@ def run(example: str) -> tuple[list[str], dict[str, Any]]:
 
 
 @pytest.mark.parametrize("number", range(EXAMPLES))
-def test_example(number: int) -> None:
-    require("LEADS's documentation", "put it beside the project, in ../shared/seeds", found=PAGE.exists())
+def test_example(number: int, require_tool: Callable[..., None]) -> None:
+    require_tool("LEADS's documentation", "put it beside the project, in ../shared/seeds", found=PAGE.exists())
     found = examples(PAGE.read_text(encoding="utf-8"))
     assert len(found) == EXAMPLES
     example = found[number]

@@ -47,8 +47,8 @@ class AnnouncingServer(Server):
         super().__init__(endpoint, watcher)
         self._watcher = watcher
 
-    def joined(self, stage: Stage) -> None:
-        super().joined(stage)
+    def _joined(self, stage: Stage) -> None:
+        super()._joined(stage)
         self._watcher.somebody_came()
 
 

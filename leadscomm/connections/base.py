@@ -126,6 +126,7 @@ class ConnectionBase(Writer):
         :raises CommTimeout: the peer did not finish in time.
         """
         if self.key is not None:
+            self.set_blocking(False)  # so that nothing but the deadline is waited for
             unused = authenticate(self, self.key, server=self.accepted, deadline=deadline)
             if unused:
                 self._inbox = deque(self.framing.feed(unused))

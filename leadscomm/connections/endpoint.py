@@ -182,6 +182,7 @@ def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **opti
     :param timeout: seconds; the option ``connect_timeout`` unless given.
     :raises EndpointError: the endpoint or an option is wrong.
     :raises ConnectFailed: it could not be opened; the text says why and what to do.
+    :raises CommTimeout: it was opened, and then the peer did not finish TLS or the key challenge in time.
     """
     parsed = Endpoint.parse(endpoint, **options)
     deadline = time.monotonic() + (parsed.options["connect_timeout"] if timeout is None else timeout)

@@ -144,7 +144,7 @@ class UdpPeer(ConnectionBase):
 
     def ready(self) -> bool:
         """Whether ``_read`` has an answer."""
-        return bool(self._mail) or self._gone or self._aborted
+        return bool(self._mail) or self._gone or self._aborted or self.dropped != self._told
 
     def _wait_readable(self, timeout: float | None) -> bool:
         return self._listener.wait(self.ready, self.turn, timeout)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,7 @@ from leadscomm import (
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 from tests.leads.staging import raw, read_until_end
 
+ROOT = Path(__file__).resolve().parents[2]
 NOTHING = inspect.Parameter.empty
 
 
@@ -353,7 +355,7 @@ def test_ctrl_c_of_a_blocking_client_ends_it_properly():
     with (
         create_server(0, heard) as server,
         subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(server.port())], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", PROGRAM, str(server.port())], stdout=subprocess.PIPE, text=True, cwd=ROOT
         ) as program,
     ):
         assert program.stdout.readline() == "connected\n"

@@ -49,6 +49,7 @@ def test_a_short_write_cuts_the_message():
         server.broadcast(b"end")
         heard.of("connect")[0].close()
         assert read_until_end(peer) == long + b";end;disconnect;"
+        peer.close()
         heard.wait("disconnect")
     assert heard.of("fail") == []
 

@@ -174,3 +174,22 @@ def test_a_callback_that_is_installed_twice_calls_itself_for_ever():
         server.set_callback(callback)
     server.callback.on_receive(server, b"directly")
     assert calls == ["one", "two"]
+
+
+def test_a_callback_that_does_not_call_the_init_of_its_base_has_no_chain():
+    """In LEADS 0.9.7 super() then raises AttributeError; in 0.6.1 there was no such init."""
+
+    class Bare(Callback):
+        def __init__(self, calls):
+            self.calls = calls
+
+        def on_receive(self, service, msg):
+            self.calls.append(msg)
+            self.super(service=service, msg=msg)
+
+    calls = []
+    server = create_server(0, Bare(calls))
+    server.callback.on_receive(server, b"one")
+    server.set_callback(Bare(calls))
+    server.callback.on_receive(server, b"two")
+    assert calls == [b"one", b"two", b"two"]

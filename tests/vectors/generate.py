@@ -1,12 +1,13 @@
-"""Writes framing.json and crc.json: ``python tests/vectors/generate.py``.
+"""Writes framing.json, crc.json and challenge.json: ``python tests/vectors/generate.py``.
 
 It uses nothing of leadscomm: the CRCs are computed bit by bit from crcmod's definitions, COBS byte by byte as its paper
-describes it, and what a receiver must make of bad streams is written down by hand. docs/wire-protocol.md describes the
-files.
+describes it, HMAC from SHA-256 as RFC 2104 does, and what a receiver must make of bad streams is written down by hand.
+docs/wire-protocol.md describes the files.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -238,11 +239,42 @@ def crcs() -> list[dict[str, Any]]:
     return entries
 
 
+def hmac_sha256(key: bytes, message: bytes) -> bytes:
+    """RFC 2104, with SHA-256, whose blocks have 64 bytes."""
+    if len(key) > 64:
+        key = hashlib.sha256(key).digest()
+    block = key.ljust(64, b"\0")
+    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block) + message).digest()
+    return hashlib.sha256(bytes(byte ^ 0x5C for byte in block) + inner).digest()
+
+
+def challenges() -> list[dict[str, str]]:
+    """Key challenges from the first byte to the last."""
+    some, others = bytes(range(32)), bytes(range(255, 223, -1))
+    entries = []
+    for name, key, client, server in (
+        ("the shortest key", b"0123456789abcdef", some, others),
+        ("a key of 32 bytes", bytes(range(100, 132)), others, some),
+        ("a key longer than a block of SHA-256", b"long " * 20, bytes(32), bytes([255] * 32)),
+    ):
+        entries.append({
+            "name": name,
+            "key": key.hex(),
+            "client_nonce": client.hex(),
+            "server_nonce": server.hex(),
+            "client_greeting": (b"LCK1" + client).hex(),
+            "server_answer": (b"LCK1" + server + hmac_sha256(key, b"LCK1 server" + client + server)).hex(),
+            "client_proof": hmac_sha256(key, b"LCK1 client" + server + client).hex(),
+            "server_consent": "06",
+        })  # fmt: skip
+    return entries
+
+
 def files() -> dict[str, str]:
     """The text of each file."""
     received = received_marked() + received_lengths() + received_cobs()
     framing = {"streams": good_streams(), "receive": received, "refuse": refused()}
-    texts = {"framing.json": framing, "crc.json": {"crcs": crcs()}}
+    texts = {"framing.json": framing, "crc.json": {"crcs": crcs()}, "challenge.json": {"challenges": challenges()}}
     return {name: json.dumps(content, indent=1) + "\n" for name, content in texts.items()}
 
 

@@ -1,0 +1,249 @@
+"""Endpoints: URLs read and written, the table of schemes, connect and listen."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from leadscomm import (
+    CommTimeout,
+    ConnectionBase,
+    Endpoint,
+    EndpointError,
+    RemoteProtocolError,
+    Scheme,
+    connect,
+    listen,
+    register_scheme,
+)
+from leadscomm.connections import endpoint as module
+from leadscomm.connections.options import Option, count
+from tests.connections.transports import Later, accepted, listening
+from tests.entities.recorder import PATIENCE_S
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        (16900, "tcp://127.0.0.1:16900"),
+        ("16900", "tcp://127.0.0.1:16900"),
+        ("tcp://example.org", "tcp://example.org:16900"),
+        ("tcp://:5000", "tcp://127.0.0.1:5000"),
+        ("tcp://[::1]:5000/", "tcp://[::1]:5000"),
+        ("tls://host:1?ca=/etc/ca.pem", "tls://host:1?ca=/etc/ca.pem"),
+        ("udp://0.0.0.0:0?silence=2.5&hold=1", "udp://0.0.0.0:0?silence=2.5&hold=1"),
+        ("unix:///run/arm.sock?mode=666", "unix:///run/arm.sock?mode=666"),
+        ("unix:///a%20b%3Fc%25", "unix:///a b%3Fc%25"),
+        ("serial:///dev/ttyACM0?baud=115200", "serial:///dev/ttyACM0?baud=115200"),
+        ("serial://COM3", "serial://COM3"),
+        ("serial://auto?identity=WSC", "serial://auto?identity=WSC"),
+        ("serial://socket://host:7000?logging=debug", "serial://socket://host:7000?logging=debug"),
+        ("loop://arm?spin=0.001", "loop://arm?spin=0.001"),
+        ("tcp://h:1?framing=cobs&crc=crc-ccitt-false", "tcp://h:1?framing=cobs&crc=crc-ccitt-false"),
+        ("tcp://h:1?reconnect=true&nodelay=off", "tcp://h:1?reconnect=1&nodelay=0"),
+        ("tcp://h:1?outbox=8M&max_message=64K", "tcp://h:1?outbox=8388608&max_message=64K"),
+        ("tcp://h:1?separator=%0D%0A", "tcp://h:1?separator=%0D%0A"),
+    ],
+)
+def test_a_url_is_read_and_written_and_read_again(text, written):
+    parsed = Endpoint.parse(text)
+    assert str(parsed) == repr(parsed) == written
+    assert Endpoint.parse(written) == parsed
+    assert Endpoint.parse(parsed) == parsed
+    assert hash(Endpoint.parse(written)) == hash(parsed)
+
+
+@pytest.mark.parametrize("separator", [b"\r\n", b"\\", b"\xff\x00", b"%&=+ ", b";"])
+def test_a_separator_of_any_bytes_survives_being_written(separator):
+    parsed = Endpoint.parse(1, separator=separator)
+    again = Endpoint.parse(str(parsed))
+    assert again.framing == parsed.framing
+    assert again.framing.make().separator == separator  # type: ignore[attr-defined]
+
+
+def test_options_have_their_defaults():
+    parsed = Endpoint.parse("tcp://host")
+    assert parsed.options["max_connections"] == 256
+    assert parsed.options["max_per_address"] == 32
+    assert parsed.options["outbox"] == 8 << 20
+    assert parsed.options["send_timeout"] == parsed.options["connect_timeout"] == 5
+    assert parsed.framing.name == "separator"
+    assert Endpoint.parse("udp://host").framing.name == "datagram"
+
+
+def test_keywords_come_before_the_url_and_none_is_not_given():
+    parsed = Endpoint.parse("tcp://host:1?spin=1&send_timeout=2", spin=3, host="other", max_connections=None)
+    assert (parsed.host, parsed.options["spin"], parsed.options["send_timeout"]) == ("other", 3, 2)
+    assert Endpoint.parse(parsed, spin=4).options["spin"] == 4
+    assert Endpoint.parse(parsed, host="third").host == "third"
+
+
+def test_udp_takes_a_separator_only_where_it_is_asked_for():
+    assert Endpoint.parse("udp://host?framing=separator").framing.name == "separator"
+    assert Endpoint.parse("udp://host", separator=b"|").framing.name == "separator"
+
+
+def test_another_host_or_port():
+    parsed = Endpoint.parse("tcp://host:1?spin=1")
+    assert str(parsed.at(port=2)) == "tcp://host:2?spin=1"
+    assert str(parsed.at(host="::1")) == "tcp://[::1]:1?spin=1"
+    assert parsed.at(port=2).notes is parsed.notes is Endpoint.parse(parsed).notes
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "mend"),
+    [
+        ("host:16900", {}, "write a URL such as tcp://127.0.0.1:16900"),
+        ("http://host", {}, "there are loop://, serial://, tcp://, tls://, udp://, unix://"),
+        (None, {}, "a URL or a port number, not NoneType"),
+        (True, {}, "not bool"),
+        (1.5, {}, "not float"),
+        (70000, {}, "write tcp://host:port"),
+        ("tcp://host:port", {}, "write tcp://host:port"),
+        ("tcp://[::1:5", {}, "an IPv6 address in brackets"),
+        ("tcp://user:word@host", {}, "no name or password: use key_file= or key_env="),
+        ("tcp://host/path", {}, "host and port alone"),
+        ("tcp://host#part", {}, "host and port alone"),
+        ("tcp://host?baud=9600", {}, "tcp:// has no option 'baud'; it has .*keepalive.*user_timeout"),
+        ("serial:///dev/x?buad=9600", {}, "no option 'buad'; it has .*baud"),
+        ("udp://host?key_file=x", {}, "no option 'key_file'"),
+        ("tcp://host?spin=1&spin=2", {}, "gives spin twice"),
+        ("tcp://host?key=secret", {}, "does not belong in a URL.*key_file= or key_env="),
+        ("tcp://host?spin=fast", {}, r"spin='fast' cannot be right \(seconds to poll.*: write seconds"),
+        ("tcp://host?overflow=explode", {}, "write block, drop_oldest, drop_newest or disconnect"),
+        ("tcp://host?framing=morse", {}, "no framing is called 'morse'; the known ones are"),
+        ("tcp://host?crc=crc-8", {}, "has no option 'crc'"),
+        ("tcp://host?framing=cobs&separator=x", {}, "has no option 'separator'"),
+        ("tcp://host", {"key": "text"}, "write bytes"),
+        ("serial:///dev/x?bytesize=9", {}, "write 5, 6, 7 or 8"),
+    ],
+)
+def test_what_cannot_be_an_endpoint_says_what_can(text, options, mend):
+    with pytest.raises(EndpointError, match=mend):
+        Endpoint.parse(text, **options)
+
+
+def test_a_key_is_never_shown():
+    parsed = Endpoint.parse("tcp://host:1", key=b"0123456789abcdef")
+    assert str(parsed) == repr(parsed) == "tcp://host:1"
+    assert parsed.key() == b"0123456789abcdef"
+
+
+def test_whether_others_can_reach_it():
+    assert Endpoint.parse("tcp://0.0.0.0:1").exposed()
+    assert Endpoint.parse("udp://[::]:1").exposed()
+    assert Endpoint.parse("tcp://example.org").exposed()
+    assert not Endpoint.parse("tcp://0.0.0.0:1?key_env=KEY").exposed()
+    assert not Endpoint.parse("tls://0.0.0.0:1").exposed()
+    assert not Endpoint.parse("unix:///x").exposed()
+    for host in ("127.0.0.1", "127.3.2.1", "localhost", "[::1]", "[::ffff:127.0.0.1]"):
+        assert not Endpoint.parse(f"tcp://{host}:1").exposed(), host
+
+
+# Keys ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
+    (tmp_path / "key").write_text("0123456789abcdef\n")
+    monkeypatch.setenv("LEADSCOMM_TEST_KEY", "fedcba9876543210")
+    assert Endpoint.parse(f"tcp://h?key_file={tmp_path}/key").key() == b"0123456789abcdef"
+    assert Endpoint.parse("tcp://h?key_env=LEADSCOMM_TEST_KEY").key() == b"fedcba9876543210"
+    assert Endpoint.parse("tcp://h").key() is None
+
+
+@pytest.mark.parametrize(
+    ("options", "mend"),
+    [
+        ({"key": b"short"}, "a key of 5 bytes is too short; use 16 or more, such as `openssl rand -hex 32`"),
+        ({"key_file": "/nowhere/key"}, "cannot be read from key_file=/nowhere/key: No such file"),
+        ({"key_env": "LEADSCOMM_NO_KEY"}, "there is no environment variable LEADSCOMM_NO_KEY"),
+        ({"key": b"x" * 16, "key_env": "A"}, "key and key_env are given, and one key is wanted"),
+    ],
+)
+def test_a_key_that_cannot_be_used(options, mend):
+    with pytest.raises(EndpointError, match=mend):
+        Endpoint.parse(1, **options).key()
+
+
+# Schemes of one's own ------------------------------------------------------------------------------------------------
+
+
+class Pipe(ConnectionBase):
+    """A transport of a user's: one half of a socket pair."""
+
+    def __init__(self, sock: socket.socket, address: Endpoint) -> None:
+        super().__init__(framing=address.framing.make())
+        self.sock = sock
+
+    def fileno(self) -> int:
+        return self.sock.fileno()
+
+    def _read(self) -> bytes | None:
+        return self.sock.recv(100) or None
+
+    def _write(self, data: bytes | memoryview) -> int:
+        return self.sock.send(data)
+
+    def _close(self) -> None:
+        self.sock.close()
+
+
+@pytest.fixture
+def own_scheme(monkeypatch):
+    monkeypatch.setattr(module, "SCHEMES", dict(module.SCHEMES))
+    halves = socket.socketpair()
+    options = {"speed": Option(1, count, "how fast")}
+    register_scheme(
+        "pipe", Scheme(lambda address, deadline: Pipe(halves[0], address), None, "line", options, place="path")
+    )
+    yield halves[1]
+    for half in halves:
+        half.close()
+
+
+def test_a_scheme_of_ones_own(own_scheme):
+    connection = connect("pipe://anything?speed=3")
+    connection.send(b"hello")
+    assert own_scheme.recv(100) == b"hello\n"
+    own_scheme.sendall(b"one\ntwo\n")
+    assert [connection.receive(), connection.receive()] == [b"one", b"two"]
+    own_scheme.close()
+    assert connection.receive() is None
+    connection.close()
+
+
+def test_a_scheme_that_can_only_be_dialled(own_scheme):
+    with pytest.raises(EndpointError, match="pipe:// can only be dialled; start a client on it"):
+        listen("pipe://anything")
+
+
+@pytest.mark.parametrize("name", ["Pipe", "a-b", ""])
+def test_a_scheme_needs_a_plain_name(name):
+    with pytest.raises(EndpointError, match="use lower-case letters"):
+        register_scheme(name, Scheme(connect="nowhere:at_all"))
+
+
+# connect -------------------------------------------------------------------------------------------------------------
+
+
+def test_options_of_connect_reach_the_connection():
+    with listening("tcp://127.0.0.1:0") as listener:
+        waiting = Later(accepted, listener)
+        client = connect(listener.port(), send_timeout=1.5)
+        assert client.outbox.timeout == 1.5
+        server = waiting.result()
+        client.abort()
+        client.close()
+        server.close()
+
+
+def test_what_fails_after_the_connecting_is_closed():
+    with listening("tcp://127.0.0.1:0") as listener:
+        waiting = Later(accepted, listener)
+        with pytest.raises(CommTimeout, match="did not send the key challenge in time; give both sides the same key"):
+            connect(listener.port(), key=b"0123456789abcdef", connect_timeout=0.1)
+        server = waiting.result()
+        with pytest.raises(RemoteProtocolError, match="ended inside a message, after 36 bytes"):
+            server.receive(PATIENCE_S)
+        server.close()

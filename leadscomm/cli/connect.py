@@ -91,7 +91,7 @@ class Conversation(Callback):
             return
         if lines.ended:
             self._await_answers()
-        else:
+        elif self._over:
             self._fail("the conversation ended before standard input did; not everything was sent")
 
     def _send(self, line: bytes) -> bool:

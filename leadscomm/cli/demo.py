@@ -16,7 +16,6 @@ from leadscomm.cli.wording import wrapped
 
 SECONDS: Final = 6.0
 _STARTS_WITHIN_S: Final = 20.0
-_STARTING_LOOK_S: Final = 0.05
 _SAMPLE_S: Final = 0.7
 
 
@@ -95,8 +94,9 @@ def _show(links: Sequence[Link], display: Display) -> None:
         if not link.missing:
             link.start()
     deadline = time.monotonic() + _STARTS_WITHIN_S
-    while not all(link.begun() for link in links) and time.monotonic() < deadline:
-        time.sleep(_STARTING_LOOK_S)
+    for link in links:
+        if not link.missing:
+            link.begun.wait(max(0.0, deadline - time.monotonic()))
     display.begin()
     sampled = shown = 0.0
     while display.elapsed() < display.seconds and not all(link.missing or link.trouble for link in links):

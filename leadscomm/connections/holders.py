@@ -1,4 +1,4 @@
-"""Which programs have a device open, without opening it: opening a serial port resets many boards."""
+"""Which programs have a device open, or listen on a port; seen from outside, without opening anything."""
 
 from __future__ import annotations
 
@@ -42,6 +42,28 @@ def holders(path: str) -> list[Holder]:
         return []
     pids = dict.fromkeys([*_having_open(found), *_locking(found)])
     return [Holder(pid, _name(pid)) for pid in pids if pid != os.getpid()]
+
+
+def listeners(port: int) -> list[Holder]:
+    """The programs of this machine that listen on a TCP port; found and left out as by :func:`holders`."""
+    inodes = set(_listening(port))
+    return [Holder(pid, _name(pid)) for pid in _numbers("/proc") if inodes and not inodes.isdisjoint(_sockets(pid))]
+
+
+def _listening(port: int) -> Iterator[str]:
+    """The sockets that listen, of lines such as ``0: 0100007F:4204 00000000:0000 0A ... inode``."""
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError), open(f"/proc/net/{table}", encoding="ascii", errors="replace") as rows:
+            for row in rows:
+                words = row.split()
+                if len(words) > 9 and words[3] == "0A" and words[1].endswith(f":{port:04X}"):
+                    yield f"socket:[{words[9]}]"
+
+
+def _sockets(pid: int) -> Iterator[str]:
+    for fd in _numbers(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            yield os.readlink(f"/proc/{pid}/fd/{fd}")
 
 
 def _having_open(device: os.stat_result) -> Iterator[int]:

@@ -59,6 +59,8 @@ def test_an_echoing_server():
     assert report["endpoint"] == f"ok tcp://127.0.0.1:{server.port()}, framing=separator"
     assert report["resolve"] == "ok 127.0.0.1 is an address"
     assert report["connect"].startswith("ok 127.0.0.1:")
+    if sys.platform == "linux":
+        assert report["program"].endswith(f"(process {os.getpid()}) listens there")
     assert report["key"] == "- none is used"
     assert report["framing"].startswith("- nothing came within 0.01 s")
     assert report["echo"].startswith("ok 10 probes came back in ")

@@ -182,6 +182,23 @@ def test_connect_reconnects_to_a_server_that_comes_late():
                 assert str(client.out) == "ARE YOU THERE\n"
 
 
+def test_connect_to_a_peer_that_takes_nothing_gives_up():
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        endpoint = f"tcp://127.0.0.1:{deaf.getsockname()[1]}?outbox=64K&send_timeout=0.2"
+        with Program("connect", endpoint) as client:
+            flooding = threading.Thread(target=flood_pipe, args=(client,), daemon=True)
+            flooding.start()
+            assert client.wait() == 1
+            flooding.join(PATIENCE_S)
+            assert "send_timeout" in str(client.err)
+
+
+def flood_pipe(program: Program) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            program.write(b"x" * 65000 + b"\n")
+
+
 def test_ctrl_c_ends_a_conversation(server: Server):
     with Program("connect", server.port()) as client:
         client.write(b"hello\n")

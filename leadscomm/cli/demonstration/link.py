@@ -38,6 +38,7 @@ class Link(Callback):
     :ivar arrived: messages that the server received.
     :ivar trouble: what went wrong; "" if nothing did.
     :ivar missing: why this machine cannot show it; "" if it can.
+    :ivar begun: set once the first figures have come, or something went wrong.
     :ivar sample: set it, and the next message is told.
 
     :param listens: the server's endpoint.
@@ -52,6 +53,7 @@ class Link(Callback):
         self.arrived = 0
         self.trouble = ""
         self.missing = ""
+        self.begun = threading.Event()
         self.sample = False
         self.rate = 0.0
         self._stopping = False
@@ -81,7 +83,12 @@ class Link(Callback):
             self._tell(self.name, f"{as_text(msg)}  ->  {as_text(answer)}")
 
     def on_fail(self, service: Service, error: Exception) -> None:
-        self.trouble = self.trouble or f"server: {one_line(error)}"
+        self._fail(f"server: {one_line(error)}")
+
+    def _fail(self, text: str) -> None:
+        """Note what went wrong, if it is the first that does."""
+        self.trouble = self.trouble or text
+        self.begun.set()
 
     # Its life --------------------------------------------------------------------------------------------------------
 
@@ -91,7 +98,7 @@ class Link(Callback):
         self._server.start(parallel=True)
         if not self._server.running():
             self._server.join()
-            self.trouble = self.trouble or "the server ended at once"
+            self._fail("the server ended at once")
             return
         words = self._words = tempfile.TemporaryFile()
         paths = os.pathsep.join(filter(None, (str(_PACKAGE), os.environ.get("PYTHONPATH"))))
@@ -117,16 +124,17 @@ class Link(Callback):
                 try:
                     report = Report.read(line)
                 except ValueError as error:
-                    self.trouble = self.trouble or str(error)
+                    self._fail(str(error))
                     continue
                 before = self._report
                 if report.at > before.at and not report.last:
                     self.rate = (report.sent - before.sent) / (report.at - before.at)
                 self._report = report
+                self.begun.set()
                 if report.error:
-                    self.trouble = self.trouble or f"client: {report.error}"
-        if not self._report.last and not self.trouble:
-            self.trouble = f"the client ended without a last word{self._last_words()}"
+                    self._fail(f"client: {report.error}")
+        if not self._report.last:
+            self._fail(f"the client ended without a last word{self._last_words()}")
 
     def stop(self) -> None:
         """Ask the client to end; at once."""
@@ -144,7 +152,7 @@ class Link(Callback):
             return
         reader.join(_ENDS_WITHIN_S)
         if reader.is_alive():
-            self.trouble = self.trouble or f"the client did not end within {_ENDS_WITHIN_S:g} s"
+            self._fail(f"the client did not end within {_ENDS_WITHIN_S:g} s")
 
     def _last_words(self) -> str:
         if self._words is None:
@@ -190,10 +198,6 @@ class Link(Callback):
     def report(self) -> Report:
         """The client's latest figures."""
         return self._report
-
-    def begun(self) -> bool:
-        """Whether the first figures have come, or never will."""
-        return bool(self.missing or self.trouble or self._report.sent)
 
     def lost(self) -> int:
         """How many messages were not answered; exact once the client has had its last word."""

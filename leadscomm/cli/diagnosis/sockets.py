@@ -13,6 +13,7 @@ from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Find
 from leadscomm.cli.wording import cause_and_mend, duration
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
+from leadscomm.connections.holders import listeners
 from leadscomm.connections.sockets import resolve
 from leadscomm.connections.tcp import connect_tcp
 from leadscomm.connections.tls import TlsConnection, connect_tls
@@ -29,6 +30,8 @@ def open_socket(endpoint: Endpoint) -> Opening:
     connection = yield from _connected(endpoint, hosts)
     if connection is None:
         return None
+    if connection.origin is None and (programs := listeners(endpoint.port)):
+        yield Finding(OK, "program", f"{', '.join(map(str, programs))} listens there")
     if endpoint.scheme == "tls" and not (yield from _secured(endpoint, connection)):
         return None
     if not (yield from keyed(endpoint, connection)):

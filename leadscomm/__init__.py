@@ -6,6 +6,8 @@
 from leadscomm.api import create_client, create_server, start_client, start_server
 from leadscomm.connections.base import ConnectionBase, ListenerBase
 from leadscomm.connections.endpoint import Endpoint, Scheme, connect, listen, register_scheme
+from leadscomm.connections.identity import AutoIdentity
+from leadscomm.connections.serial import SerialConnection
 from leadscomm.connections.tcp import TcpConnection as Connection
 from leadscomm.entities.callback import Callback, CallbackChain
 from leadscomm.entities.client import Client
@@ -33,6 +35,7 @@ from leadscomm.version import __version__
 
 __all__ = [
     "AuthenticationFailed",
+    "AutoIdentity",
     "Callback",
     "CallbackChain",
     "Client",
@@ -56,6 +59,7 @@ __all__ = [
     "ProtocolError",
     "RemoteProtocolError",
     "Scheme",
+    "SerialConnection",
     "Server",
     "Service",
     "ServiceError",

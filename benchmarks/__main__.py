@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         print(report.markdown(), flush=True)
     except BrokenPipeError:  # a pager that was left early
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
     return 1 if results.failures else 0
 
 

@@ -5,27 +5,30 @@ What is new is optional: ``port`` may be any endpoint, and the options of endpoi
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.client import Client
 from leadscomm.entities.server import Server
 
+SEPARATOR: Final = b";"
+"""LEADS's."""
+
 
 def create_server(
-    port: int | str | Endpoint = 16900, callback: Callback | None = None, separator: bytes | None = None, **options: Any
+    port: int | str | Endpoint = 16900, callback: Callback | None = None, separator: bytes = SEPARATOR, **options: Any
 ) -> Server:
     """Create a server; :func:`start_server` starts it.
 
     :param port: a port on this machine, which then only its own programs reach; or an endpoint such as
         ``tcp://0.0.0.0:16900``.
     :param callback: what is told.
-    :param separator: what ends each message; ``b";"`` unless the endpoint names another framing.
+    :param separator: what ends each message. LEADS's ``b";"`` also stands for "whatever the endpoint says".
     :param options: options of the endpoint, by the names that they have in its URL, such as ``max_connections=10``.
     :raises EndpointError: the endpoint or an option is wrong; the text names the right ones.
     """
-    return Server(port, callback, separator, **options)
+    return Server(port, callback, _chosen(separator), **options)
 
 
 def start_server(target: Server | None = None, parallel: bool = False) -> Server:
@@ -38,14 +41,14 @@ def start_server(target: Server | None = None, parallel: bool = False) -> Server
 
 
 def create_client(
-    port: int | str | Endpoint = 16900, callback: Callback | None = None, separator: bytes | None = None, **options: Any
+    port: int | str | Endpoint = 16900, callback: Callback | None = None, separator: bytes = SEPARATOR, **options: Any
 ) -> Client:
     """Create a client; :func:`start_client` starts it.
 
     :param port: the port to connect to; or an endpoint such as ``serial:///dev/ttyACM0?baud=115200``, which names the
         host too.
     :param callback: what is told.
-    :param separator: what ends each message; ``b";"`` unless the endpoint names another framing.
+    :param separator: what ends each message. LEADS's ``b";"`` also stands for "whatever the endpoint says".
     :param options: options of the endpoint, by the names that they have in its URL. As in LEADS the client ends with
         its connection; ``reconnect=True`` has it connect again.
     :raises EndpointError: the endpoint or an option is wrong; the text names the right ones.
@@ -53,7 +56,7 @@ def create_client(
     endpoint = Endpoint.parse(port, **options)
     if endpoint.options["reconnect"] is None:
         options["reconnect"] = False
-    return Client(port, callback, separator, **options)
+    return Client(port, callback, _chosen(separator), **options)
 
 
 def start_client(server_address: str | None = None, target: Client | None = None, parallel: bool = False) -> Client:
@@ -66,3 +69,8 @@ def start_client(server_address: str | None = None, target: Client | None = None
     :return: the client.
     """
     return (create_client() if target is None else target).start(parallel, server_address=server_address)
+
+
+def _chosen(separator: bytes) -> bytes | None:
+    """The separator if the caller chose one; the endpoint's framing, and so its separator, otherwise."""
+    return None if separator == SEPARATOR else separator

@@ -10,6 +10,7 @@ A connection owns one handle of the operating system and no thread.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import sys
 import time
@@ -22,7 +23,7 @@ from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_leads import outbox_for
 from leadscomm.connections.writer import Writer
 from leadscomm.errors import CommError, CommTimeout
-from leadscomm.protocol.framing import Framing, SeparatorFraming
+from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming
 
 CHUNK_BYTES: Final = 64 * 1024
 """How much is read at a time. ``recv`` of more than 128 KiB is several times slower."""
@@ -238,6 +239,12 @@ class ConnectionBase(Writer):
 
     def disconnect(self) -> None:
         """Say goodbye, where the framing has a word for it; the peer then closes. Nothing can be sent after it."""
+        if type(self).send is not ConnectionBase.send:  # in LEADS's shape
+            with contextlib.suppress(OSError):
+                self.send(FAREWELL)
+            return
+        if self.outbox.closed:
+            return  # said already
         farewell = self.framing.farewell
         self.outbox.send_last(b"" if farewell is None else self.framing.encode_all([farewell]))
 
@@ -295,7 +302,7 @@ class ConnectionBase(Writer):
         self._remainder = self._tail = b""
 
     def use_remainder(self) -> bytes | None:
-        """Take the first message of the remainder; if no whole one is there, what ``receive`` returns after reading on."""
+        """Take the first message of the remainder; if no whole one is there, read on and return what comes."""
         message, found, rest = self._remainder.partition(self._separator)
         if found:
             self._remainder = rest
@@ -320,7 +327,7 @@ class ConnectionBase(Writer):
 
 
 class Incomplete(CommError):
-    """What has been read is no whole message yet. Entities read on; it is no ``OSError``, which would be a lost peer."""
+    """What has been read is no whole message yet: read on. It is no ``OSError``, which would be a lost peer."""
 
 
 class ListenerBase(ABC):

@@ -29,6 +29,8 @@ from leadscomm.protocol.framing import Framing, plain
 PACE_S: Final = 20e-6
 """A sender that is slower than this writes each message by itself; a faster one gains from batches. Two may follow
 each other."""
+BURST_S: Final = 500e-6
+"""How often the flusher looks whether a burst, whose blocks its sender writes, is over."""
 GRACE_S: Final = 2e-3
 """How long a sender waits for a peer that takes no more before it leaves the rest to the flusher."""
 ABANDON_S: Final = 1.0
@@ -49,6 +51,8 @@ class Outbox(Backlog):
         "_batch",
         "_blocked",
         "_blocks",
+        "_burst",
+        "_claimed",
         "_flusher",
         "_framing",
         "_last",
@@ -56,9 +60,10 @@ class Outbox(Backlog):
         "_on_drained",
         "_upstream",
         "_upstream_flush",
-        "_waiting",
         "_writing",
         "_written",
+        "heir",
+        "waiting",
     )
 
     def __init__(self, writer: Writer, framing: Framing) -> None:
@@ -67,8 +72,13 @@ class Outbox(Backlog):
         self._flusher: Flusher | None = None
         self._upstream: Sequence[bytes] = ()
         self._upstream_flush: Callable[[], None] = _nothing
-        self._waiting = False  # the flusher knows of us
+        self.waiting = False
+        """What is queued is the flusher's business already."""
+        self.heir: Callable[[bytes], None] | None = None
+        """Once closed: what takes the messages of those who still hold our ``send``."""
         self._blocked = False  # the peer takes nothing at the moment
+        self._burst = False  # a sender has written a block by itself, and more is coming
+        self._claimed = False  # a sender waits to do the writing
         self._blocks: list[bytes | memoryview] = []  # encoded, not yet written, the next one last
         self._batch: Sequence[bytes] = ()  # the messages of _blocks
         self._written = 0  # bytes of _batch that have gone
@@ -120,7 +130,7 @@ class Outbox(Backlog):
         if self._upstream:
             self._upstream_flush()
         size = len(message) + 1
-        if not self._waiting and not self._queue and size < BLOCK_BYTES and self._alone(message):
+        if not self.waiting and not self._queue and size < BLOCK_BYTES and self._alone(message, self._frame(message)):
             return
         pending = self._pending + size
         if pending > self._room:
@@ -129,7 +139,7 @@ class Outbox(Backlog):
                 return
         self._queue.append(message)
         self._pending = pending
-        if not self._waiting:
+        if not self.waiting:
             self._push()
 
     def put(self, messages: list[bytes], block: bytes | None, size: int) -> None:
@@ -162,11 +172,14 @@ class Outbox(Backlog):
         self._refuse(None)
         self._last = frame
         if not self._blocked:
-            self._waiting = False
+            self.waiting = False
             self.flush()
 
-    def _alone(self, message: bytes) -> bool:
-        """Write one message by itself, if it is due and nothing is before it; whether it was taken care of."""
+    def _alone(self, message: bytes, frame: bytes) -> bool:
+        """Write one message by itself, if it is due and nothing is before it; whether it was taken care of.
+
+        :param frame: the message as it goes out.
+        """
         now = perf_counter()
         after = self._next
         if after - now > PACE_S or not self._writing.acquire(blocking=False):
@@ -175,7 +188,6 @@ class Outbox(Backlog):
             if self._queue or self._blocks or self._blocked or self.closed:
                 return False
             self._next = (after if after > now else now) + PACE_S
-            frame = self._frame(message)
             try:
                 count = self._writer._write(frame)
             except OSError:
@@ -185,14 +197,15 @@ class Outbox(Backlog):
                 self._write_out(patient=True)
         finally:
             self._writing.release()
-        self._look_again()
+        if self._queue or self._last is not None or self._on_drained is not None:
+            self._look_again()
         if self._flusher is None and self._blocked:
             self._wait_until_written()
         return True
 
     def _look_again(self) -> None:
         """After letting go of ``_writing``: do what others left to its holder."""
-        if (self._queue and not self._waiting) or self._last is not None or self._on_drained is not None:
+        if (self._queue and not self.waiting) or self._last is not None or self._on_drained is not None:
             self.flush()
 
     def _frame(self, message: bytes) -> bytes:
@@ -209,7 +222,7 @@ class Outbox(Backlog):
         elif self._pending >= BLOCK_BYTES:
             self.flush(patient=True)
         else:
-            self._waiting = True
+            self.waiting = True
             self._flusher.wake(self)
 
     # Writing ---------------------------------------------------------------------------------------------------------
@@ -220,27 +233,48 @@ class Outbox(Backlog):
         :param patient: wait up to GRACE_S for the peer (never inside a callback).
         """
         while (self._queue or self._blocks or self._last) and not self._blocked:
-            if not self._writing.acquire(blocking=False):
+            if not self._writing.acquire(blocking=False) and not (patient and self._claim()):
                 return  # its holder looks again after letting go
             try:
                 self._write_out(patient)
             finally:
                 self._writing.release()
+            if self._claimed:
+                return
         if self._on_drained is not None and self.drained():
             callback, self._on_drained = self._on_drained, None
             callback()
 
+    def _claim(self) -> bool:
+        """Take the writing over from whoever is at it, if he is done soon; whether it was taken.
+
+        In a burst the sender writes best by itself: a flusher would get the interpreter back for an instant every 5 ms.
+        """
+        self._claimed = True
+        try:
+            if self._writing.acquire(timeout=GRACE_S):
+                return True
+        finally:
+            self._claimed = False
+        if not self.waiting and self._flusher is not None:
+            self.waiting = True
+            self._flusher.wake(self)  # whoever was at it may have left the rest to us
+        return False
+
     def due(self) -> None:
         """The flusher's answer to ``wake``."""
-        if not self._blocked:
-            self._waiting = False  # before the taking: who appends after it asks anew
+        if self._burst and self._flusher is not None:
+            self._burst = False
+            self._flusher.call_later(BURST_S, self.due)
+        elif not self._blocked:
+            self.waiting = False  # before the taking: who appends after it asks anew
             self.flush()
 
     def resume(self) -> None:
         """The flusher's answer to ``watch``: the peer takes bytes again."""
         if self.error is None:
             self._room = -1 if self.closed else BLOCK_BYTES
-            self._waiting = self._blocked = False
+            self.waiting = self._blocked = False
             self.flush()
 
     def _write_out(self, patient: bool = False) -> None:
@@ -268,7 +302,7 @@ class Outbox(Backlog):
 
     def _block(self) -> None:
         """The peer takes no more for now: leave the rest to the flusher."""
-        self._blocked = self._waiting = True
+        self._blocked = self.waiting = True
         if not self.closed:
             self._room = self.limit
         if self._flusher is not None:
@@ -301,8 +335,12 @@ class Outbox(Backlog):
     def _make_room(self, message: bytes) -> int:
         """See to it that ``message`` may be queued; return what ``_pending`` then is, or 0 for "it was dropped"."""
         if self.closed:
-            raise self._late()
+            if self.heir is None:
+                raise self._late()
+            self.heir(message)
+            return 0
         if not self._blocked:
+            self._burst = True
             self.flush(patient=True)
             if self._flusher is None:
                 self._wait_until_written()
@@ -329,10 +367,6 @@ class Outbox(Backlog):
             raise self._late()
 
     # The end ---------------------------------------------------------------------------------------------------------
-
-    def waiting(self) -> bool:
-        """Whether something waits for the flusher though the peer would take it."""
-        return self._waiting and not self._blocked
 
     def fileno(self) -> int | None:
         """What to poll until the peer takes bytes again."""

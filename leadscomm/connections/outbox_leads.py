@@ -9,7 +9,8 @@ from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.writer import Writer
 from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming, plain
 
-_FAREWELL_SIZE: Final = len(FAREWELL)
+_SHORT: Final = len(FAREWELL)
+"""A message may be the farewell, or empty: looked at closely."""
 
 
 class LeadsOutbox(Outbox):
@@ -31,20 +32,21 @@ class LeadsOutbox(Outbox):
         if type(message) is not bytes:
             message = plain(message)
         size = len(message)
-        if self._separator in message or size > self._limit or size == _FAREWELL_SIZE:
+        if self._separator in message or not _SHORT < size <= self._limit:
             self._framing.check(message)
+            size += 1  # empty messages count as well
         if self._upstream:
             self._upstream_flush()
-        if not self._waiting and not self._queue and size < BLOCK_BYTES and self._alone(message):
+        if not self.waiting and not self._queue and size < BLOCK_BYTES and self._alone(message, message + self._mark):
             return
-        pending = self._pending + size + 1
+        pending = self._pending + size
         if pending > self._room:
             pending = self._make_room(message)
             if not pending:
                 return
         self._queue.append(message)
         self._pending = pending
-        if not self._waiting:
+        if not self.waiting:
             self._push()
 
     def _frame(self, message: bytes) -> bytes:

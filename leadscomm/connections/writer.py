@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Final, Protocol
 
 
@@ -58,6 +59,10 @@ class Flusher(ABC):
     @abstractmethod
     def wake(self, outbox: Waiting) -> None:
         """Call ``outbox.due()`` soon. Any thread; must not block."""
+
+    @abstractmethod
+    def call_later(self, delay: float, call: Callable[[], None]) -> None:
+        """Call ``call`` in ``delay`` seconds; it must not block. Any thread; must not block."""
 
     @abstractmethod
     def watch(self, outbox: Waiting) -> None:

@@ -21,8 +21,9 @@ class CallbackChain:
     :param chain: the link before this one.
     """
 
+    _chain: CallbackChain | None = None  # here too, for subclasses whose __init__ does not call this one
+
     def __init__(self, chain: CallbackChain | None = None) -> None:
-        self._chain: CallbackChain | None = None
         self.bind_chain(chain)
 
     def bind_chain(self, chain: CallbackChain | None) -> None:

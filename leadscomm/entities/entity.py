@@ -16,6 +16,7 @@ from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.writer import Flusher, here
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
+from leadscomm.entities.foreign import staged
 from leadscomm.entities.service import CLOSE_TIMEOUT_S
 from leadscomm.entities.stage import Owner, Stage
 from leadscomm.errors import CommError
@@ -39,7 +40,7 @@ class Entity(Owner):
         super().__init__(port)
         self.callback = Callback() if callback is None else callback
         """What is told: the newest link of the chain."""
-        self.flusher = FlusherThread(self.name)
+        self._flusher = FlusherThread(self._name)
         self._stages: tuple[Stage, ...] = ()  # replaced, never changed, so that it can be walked without a lock
         self._opening: set[Stage] = set()  # not announced yet
         self._changed = threading.Condition(self._lock)
@@ -49,7 +50,7 @@ class Entity(Owner):
         self._close_by = 0.0  # as time.monotonic() counts
 
     @property
-    def name(self) -> str:
+    def _name(self) -> str:
         """What its threads are called."""
         return f"leadscomm-{type(self).__name__}"
 
@@ -75,21 +76,21 @@ class Entity(Owner):
             callback.bind_chain(self.callback)
             self.callback = callback
 
-    def call(self, callback: Callable[..., None], *args: Any, stage: Stage | None = None) -> None:
+    def _call(self, callback: Callable[..., None], *args: Any, stage: Stage | None = None) -> None:
         """Call one callback in this thread; what it raises reaches ``on_fail``."""
         before = here.inside
         here.inside = self if stage is None else stage
         try:
             callback(*args)
         except BaseException as error:
-            self.raised(error, stage)
+            self._raised(error, stage)
         finally:
             here.inside = before
 
-    def raised(self, error: BaseException, stage: Stage | None) -> None:
+    def _raised(self, error: BaseException, stage: Stage | None) -> None:
         """A callback raised. Ctrl-C in the main thread is no error of the callback's, and ends the program."""
         if isinstance(error, Exception):
-            self.fail(error, stage)
+            self._fail(error, stage)
         elif threading.current_thread() is threading.main_thread():
             raise error
         else:
@@ -97,9 +98,9 @@ class Entity(Owner):
                 f"a callback raised {error!r}, which ends only the main thread: call service.close() instead"
             )
             failure.__cause__ = error
-            self.fail(failure, stage)
+            self._fail(failure, stage)
 
-    def fail(self, error: Exception, stage: Stage | None = None) -> None:
+    def _fail(self, error: Exception, stage: Stage | None = None) -> None:
         """Tell ``on_fail`` in this thread. If nobody wrote one, the log is told."""
         on_fail = self.callback.on_fail
         if getattr(on_fail, "__func__", None) is Callback.on_fail:
@@ -114,15 +115,15 @@ class Entity(Owner):
         finally:
             here.inside = before
 
-    def report(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         """Tell ``on_fail`` from a thread of its own: for whoever holds a lock or must not wait for a callback."""
         with self._lock:
             self._reports.append(error)
             if self._reporter is None:
-                self._reporter = threading.Thread(target=self._report, name=f"{self.name}-reporter", daemon=True)
+                self._reporter = threading.Thread(target=self._tell_reports, name=f"{self._name}-reporter", daemon=True)
                 self._reporter.start()
 
-    def _report(self) -> None:
+    def _tell_reports(self) -> None:
         while True:
             with self._lock:
                 if not self._reports:
@@ -130,15 +131,15 @@ class Entity(Owner):
                     self._changed.notify_all()
                     return
                 error = self._reports.popleft()
-            self.fail(error)
+            self._fail(error)
 
     # Connections -----------------------------------------------------------------------------------------------------
 
-    def equip(self, outbox: Outbox, flusher: Flusher | None) -> None:
+    def _equip(self, outbox: Outbox, flusher: Flusher | None) -> None:
         """Set up the outbox of a connection that is to be run."""
-        outbox.configure(flusher=flusher or self.flusher, report=self.report, **self._delivery)
+        outbox.configure(flusher=flusher or self._flusher, report=self._report, **self._delivery)
 
-    def joined(self, stage: Stage) -> None:
+    def _joined(self, stage: Stage) -> None:
         """A connection was announced to the callbacks."""
         with self._lock:
             self._opening.discard(stage)
@@ -147,7 +148,7 @@ class Entity(Owner):
         if self._stopping.is_set():
             stage.close()
 
-    def left(self, stage: Stage) -> None:
+    def _left(self, stage: Stage) -> None:
         """A connection has ended."""
         with self._lock:
             self._opening.discard(stage)
@@ -157,35 +158,38 @@ class Entity(Owner):
     def _stage(self, connection: ConnectionBase) -> None:
         """Run a connection in this thread until it ends. ``on_connect`` is the caller's; ``on_disconnect`` is called
         here."""
-        stage = Stage(self, connection)
-        self.joined(stage)
+        stage = staged(self, connection)
+        self._joined(stage)
         self._ready.set()
         stage.run_open()
 
     def _run(self, *args: Any, **kwargs: Any) -> None:
         """Run; whatever is raised reaches ``on_fail``."""
-        self.flusher = FlusherThread(self.name)
+        self._flusher = FlusherThread(self._name)
         try:
             super()._run(*args, **kwargs)
         except Exception as error:
             self._ready.set()
-            self.call(self.fail, error)
+            self._call(self._fail, error)
         finally:
             self._wind_up()
 
     def close(self, timeout: float = CLOSE_TIMEOUT_S) -> None:
-        close_by = time.monotonic() + timeout
-        self._close_by = min(self._close_by, close_by) if self._stopping.is_set() else close_by
-        self._stopping.set()
-        self._interrupt()
-        for stage in self._stages:
-            stage.close()
+        self._ask_to_end(timeout)
         if here.inside is not None or threading.current_thread() is self._main_thread or not self.running():
             return
         if not self.join(timeout):
             for stage in self._stages:
                 stage.abort()
             self.join(1.0)
+
+    def _ask_to_end(self, timeout: float) -> None:
+        close_by = time.monotonic() + timeout
+        self._close_by = min(self._close_by, close_by) if self._stopping.is_set() else close_by
+        super()._ask_to_end(timeout)
+        self._interrupt()
+        for stage in self._stages:
+            stage.close()
 
     def _empty(self) -> bool:
         return not (self._stages or self._opening)
@@ -209,9 +213,9 @@ class Entity(Owner):
             stage.abort()
         with self._changed:
             if not self._changed.wait_for(self._empty, 0.5):
-                _log.warning("%s closed while %d callback(s) have not returned", self.name, len(left))
+                _log.warning("%s closed while %d callback(s) have not returned", self._name, len(left))
             self._changed.wait_for(lambda: self._reporter is None, 0.5)
-        self.flusher.stop(1.0)
+        self._flusher.stop(1.0)
 
 
 def _surprising(error: Exception) -> Exception | None:

@@ -29,8 +29,12 @@ class FanOut(Outbox):
         peer."""
         return self._queue
 
-    def _alone(self, message: bytes) -> bool:
+    def _alone(self, message: bytes, frame: bytes) -> bool:
         return False
+
+    def check(self, message: bytes) -> None:
+        """Refuse what the framing cannot carry, as :meth:`send` does."""
+        self._framing.check(message)
 
     def catch_up(self) -> None:
         """Hand out what waits, and wait for whoever is at it: then all of it is in every outbox."""

@@ -10,12 +10,20 @@ from __future__ import annotations
 
 import os
 import select
-import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from typing import Final
+from typing import Any, Final
 
+
+def can_pool() -> bool:
+    """Whether this system has epoll."""
+    return hasattr(select, "epoll")
+
+
+_select: Final[Any] = select  # elsewhere than on Linux it has no epoll; can_pool() then says so
+_ENDING: Final[int] = can_pool() and _select.EPOLLRDHUP | _select.EPOLLHUP | _select.EPOLLERR
+_EVENTS: Final[int] = can_pool() and _select.EPOLLIN | _select.EPOLLRDHUP | _select.EPOLLET
 MIN_THREADS: Final = 2
 FREE_THREADS: Final = 8
 """Up to here the pool grows as soon as every thread is busy; beyond, only when they stay busy."""
@@ -42,11 +50,6 @@ class Task(ABC):
         """
 
 
-def can_pool() -> bool:
-    """Whether this system has epoll."""
-    return hasattr(select, "epoll")
-
-
 class ReaderPool:
     """Threads that share one epoll.
 
@@ -55,10 +58,9 @@ class ReaderPool:
     """
 
     def __init__(self, name: str, limit: int) -> None:
-        assert sys.platform == "linux"
         self._name = name
         self._limit = limit
-        self._epoll = select.epoll()
+        self._epoll = _select.epoll()
         self._tasks: dict[int, Task] = {}
         self._lock = threading.Lock()
         self._freed = threading.Condition(self._lock)
@@ -67,14 +69,14 @@ class ReaderPool:
         self._threads: set[threading.Thread] = set()
         self._stopped = False
         self._woken, self._wake = os.pipe()
-        self._epoll.register(self._woken, select.EPOLLIN)
+        self._epoll.register(self._woken, _select.EPOLLIN)
         for _ in range(MIN_THREADS):
             self._grow()
 
     def add(self, fd: int, task: Task) -> None:
         """Call ``task.ready`` at once, and from then on whenever ``fd`` has something to read."""
         self._tasks[fd] = task
-        self._epoll.register(fd, _EVENTS | select.EPOLLOUT)  # writable at once: the first call
+        self._epoll.register(fd, _select.EPOLLOUT | _EVENTS)  # writable at once: the first call
 
     def rearm(self, fd: int) -> None:
         """Look anew whether ``fd`` has something to read."""
@@ -105,14 +107,17 @@ class ReaderPool:
         thread.start()
 
     def _work(self) -> None:
+        poll, tasks = self._epoll.poll, self._tasks
         while True:
-            events = self._epoll.poll(IDLE_S, 1)
+            events = poll(IDLE_S, 1)
             if self._stopped or (not events and self._surplus()):
                 break
             for fd, mask in events:
-                task = self._tasks.get(fd)
+                task = tasks.get(fd)
                 if task is not None and self._claim(task):
-                    self._serve(task, bool(mask & _ENDING))
+                    task.ready(bool(mask & _ENDING))
+                    while self._unfinished(task):
+                        task.ready(True)  # which events came meanwhile is not known: read until there is nothing
         with self._lock:
             self._threads.discard(threading.current_thread())
             last = self._stopped and not self._threads
@@ -133,9 +138,26 @@ class ReaderPool:
             self._waiting -= 1
             if not self._waiting:
                 self._relieve()
+            return True
         finally:
             lock.release()
-        return True
+
+    def _unfinished(self, task: Task) -> bool:
+        """Whether events came for ``task`` while it was busy; if not, it is let go."""
+        lock = self._lock
+        lock.acquire()
+        try:
+            if task.again:
+                task.again = False
+                return True
+            task.busy = False
+            self._waiting += 1
+            if self._starved:
+                self._starved = False
+                self._freed.notify_all()
+            return False
+        finally:
+            lock.release()
 
     def _relieve(self) -> None:
         """Nobody waits for events any more. Under the lock."""
@@ -147,33 +169,9 @@ class ReaderPool:
                 return
         self._grow()
 
-    def _serve(self, task: Task, ending: bool) -> None:
-        while True:
-            task.ready(ending)
-            lock = self._lock
-            lock.acquire()
-            try:
-                if task.again:
-                    task.again = False
-                    ending = True  # which events came meanwhile is not known: read until there is nothing
-                    continue
-                task.busy = False
-                self._waiting += 1
-                if self._starved:
-                    self._starved = False
-                    self._freed.notify_all()
-                return
-            finally:
-                lock.release()
-
     def _surplus(self) -> bool:
         with self._lock:
             if self._waiting <= MIN_THREADS:
                 return False
             self._waiting -= 1
             return True
-
-
-if sys.platform == "linux":
-    _ENDING: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-    _EVENTS: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET

@@ -97,6 +97,10 @@ class Service(ABC):
 
         From inside a callback, or from the thread that runs the service, it returns at once and the rest follows.
         """
+        self._ask_to_end(timeout)
+
+    def _ask_to_end(self, timeout: float) -> None:
+        """Let :meth:`run` know that it is to end, within ``timeout`` seconds. Any thread; does not wait."""
         self._stopping.set()
 
     def join(self, timeout: float | None = None) -> bool:
@@ -118,12 +122,14 @@ class Service(ABC):
 
 
 @atexit.register
-def _close_all() -> None:
-    """At the interpreter's end: what was sent is still delivered."""
+def _end_all() -> None:
+    """At the interpreter's end: what was sent is still delivered. All end at once, and the time is one for all."""
     deadline = time.monotonic() + CLOSE_TIMEOUT_S
-    for service in list(_running):
+    services = list(_running)
+    for service in services:
         try:
-            service.close()
-            service.join(max(0.0, deadline - time.monotonic()))
+            service._ask_to_end(CLOSE_TIMEOUT_S)
         except Exception:
             _log.exception("%r could not be closed", service)
+    for service in services:
+        service.join(max(0.0, deadline - time.monotonic()))

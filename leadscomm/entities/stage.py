@@ -9,15 +9,15 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
-from leadscomm.connections.base import LINGER_S, ConnectionBase, Incomplete
+from leadscomm.connections.base import LINGER_S, ConnectionBase
 from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.writer import Flusher, Writer, here
+from leadscomm.connections.writer import Flusher, here
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.readers import ReaderPool, Task
 from leadscomm.entities.service import Service
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError
-from leadscomm.protocol.framing import DatagramFraming
+from leadscomm.protocol.framing import Framing
 
 _log = logging.getLogger("leadscomm")
 _NOTHING: Final[list[bytes]] = []
@@ -26,39 +26,42 @@ DRAIN_TIMEOUT_S: Final = 5.0
 
 
 class Owner(Service):
-    """A service on whose behalf connections are run; what they need of it."""
+    """A service on whose behalf connections are run; what they need of it.
+
+    The names have an underscore for the sake of users who subclass entities together with classes of their own.
+    """
 
     callback: Callback
-    flusher: FlusherThread
-    handshake_timeout: float = 5.0
+    _flusher: FlusherThread
+    _handshake_timeout: float = 5.0
 
     @property
     @abstractmethod
-    def name(self) -> str:
+    def _name(self) -> str:
         """What its threads are called."""
 
     @abstractmethod
-    def equip(self, outbox: Outbox, flusher: Flusher | None) -> None:
+    def _equip(self, outbox: Outbox, flusher: Flusher | None) -> None:
         """Set up the outbox of a connection; ``flusher`` instead of the common one, if given."""
 
     @abstractmethod
-    def joined(self, stage: Stage) -> None:
+    def _joined(self, stage: Stage) -> None:
         """A connection was announced to the callbacks."""
 
     @abstractmethod
-    def left(self, stage: Stage) -> None:
+    def _left(self, stage: Stage) -> None:
         """A connection has ended."""
 
     @abstractmethod
-    def call(self, callback: Callable[..., None], *args: Any, stage: Stage | None = None) -> None:
+    def _call(self, callback: Callable[..., None], *args: Any, stage: Stage | None = None) -> None:
         """Call one callback in this thread; what it raises reaches ``on_fail``."""
 
     @abstractmethod
-    def raised(self, error: BaseException, stage: Stage | None) -> None:
+    def _raised(self, error: BaseException, stage: Stage | None) -> None:
         """A callback raised."""
 
     @abstractmethod
-    def fail(self, error: Exception, stage: Stage | None = None) -> None:
+    def _fail(self, error: Exception, stage: Stage | None = None) -> None:
         """Tell ``on_fail`` in this thread."""
 
 
@@ -66,19 +69,20 @@ class Stage(Task):
     """Runs one connection. One thread at a time reads it and calls back; any thread may send and close.
 
     :param entity: whose callbacks are called.
-    :param connection: open, or to be opened by :meth:`open`.
+    :param connection: open, or to be opened here.
     """
 
     __slots__ = (
         "_flusher",
+        "_framing",
         "_opened",
         "_pool",
         "_receive",
+        "_shut",
         "batch",
         "connection",
         "ended",
         "entity",
-        "foreign",
         "outbox",
     )
 
@@ -86,32 +90,46 @@ class Stage(Task):
         super().__init__()
         self.entity = entity
         self.connection = connection
-        self.foreign = type(connection).receive is not ConnectionBase.receive
         self.batch = _NOTHING
-        self._receive = self._receive_foreign if self.foreign else connection.read_batch
         self.ended = False
+        self._shut = False  # closed by this side: nothing more is delivered
         self._opened = False
         self._pool: ReaderPool | None = None
         self._flusher: FlusherThread | None = None
-        self.outbox = Outbox(_Foreign(connection), _Whole()) if self.foreign else connection.outbox
-        if self.foreign or connection.fileno() is None:
-            self._flusher = FlusherThread(
-                f"{entity.name}-{connection}"
-            )  # its writing may block, so it blocks nobody else
-        entity.equip(self.outbox, self._flusher)
+        self._receive: Callable[[], list[bytes] | None]
+        self._framing: Framing
+        self.outbox: Outbox
+        self._take_over(connection)
+        if self.fileno() is None:
+            self._flusher = FlusherThread(f"{entity._name}-{connection}")  # its writing may wait: for nobody else
+        entity._equip(self.outbox, self._flusher)
+
+    def _take_over(self, connection: ConnectionBase) -> None:
         connection.keeper = self
+        self._framing = connection.framing
+        self._receive = connection.read_batch
+        self.outbox = connection.outbox
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether its outbox takes blocks of the common framing."""
+        return True
+
+    def fileno(self) -> int | None:
+        """What can be polled, or None: then its reading and writing wait in threads of its own."""
+        return self.connection.fileno()
 
     # Where it is run -------------------------------------------------------------------------------------------------
 
     def run_in(self, pool: ReaderPool | None) -> None:
         """Run it in the pool, or in a thread of its own if it cannot be polled. Returns at once."""
-        fd = None if self.foreign else self.connection.fileno()
+        fd = self.fileno()
         if pool is not None and fd is not None and self.connection.pooled:
             self._pool = pool
             self.connection.set_blocking(False)
             pool.add(fd, self)
         else:
-            name = f"{self.entity.name}-{self.connection}"
+            name = f"{self.entity._name}-{self.connection}"
             threading.Thread(target=self.run_here, name=name, daemon=True).start()
 
     def run_here(self) -> None:
@@ -122,7 +140,6 @@ class Stage(Task):
     def run_open(self) -> None:
         """As :meth:`run_here`, for a connection that is open and announced already."""
         try:
-            self.connection.set_blocking(True)
             self._begin()
             while not self.ended:
                 self._step()
@@ -153,58 +170,59 @@ class Stage(Task):
 
     def _open(self) -> bool:
         try:
-            self.connection.open(time.monotonic() + self.entity.handshake_timeout)
-            fd = self.connection.fileno()
-            if self._pool is not None and fd is not None:
-                self._pool.rearm(fd)
+            self._prepare()
         except Exception as error:
             self.ended = True
             self._release()
-            self.entity.left(self)
-            self.entity.fail(error)
+            self.entity._left(self)
+            self.entity._fail(error)
             return False
-        _log.info("%s connected to %s", self.connection, self.entity.name)
-        self.call(self.entity.callback.on_connect, self.entity, self.connection)
-        self.entity.joined(self)
+        _log.info("%s connected to %s", self.connection, self.entity._name)
+        self.entity._call(self.entity.callback.on_connect, self.entity, self.connection, stage=self)
+        self.entity._joined(self)
         return True
+
+    def _prepare(self) -> None:
+        """Say what has to be said before the first message."""
+        self.connection.open(time.monotonic() + self.entity._handshake_timeout)
+        fd = self.fileno()
+        if self._pool is not None and fd is not None:
+            self._pool.rearm(fd)
 
     def _begin(self) -> None:
         """It is open and announced: hand on what came with the opening, and start its timer."""
+        if self._pool is None:
+            self.connection.set_blocking(True)
         self._tick()
         self.dispatch(self.connection.unread())
 
     def _tick(self) -> None:
         delay = None if self.ended else self.connection.tick()
         if delay is not None:
-            self.entity.flusher.call_later(delay, self._tick)
+            self.entity._flusher.call_later(delay, self._tick)
 
     def _step(self) -> bool:
         """Read once and hand on what came. False: there is nothing now."""
-        connection = self.connection
         try:
             messages = self._receive()
         except BlockingIOError:
             return False
         except Exception as error:
-            if not connection.closed():
-                self.entity.fail(_lost(connection, error), self)
             messages = None
-        if messages and not connection.closed():
+            if not self.connection.closed():
+                self.entity._fail(_lost(self.connection, error), self)
+        if messages and not self._shut:
             self.dispatch(messages)
-        if connection.framing.faults:
-            for fault in connection.framing.take_faults():
-                if not connection.closed():
-                    self.entity.fail(type(fault)(f"{connection}: {fault}"), self)
+        if self._framing.faults:
+            self._tell_faults()
         if messages is None:
             self._finish()
         return True
 
-    def _receive_foreign(self) -> list[bytes] | None:
-        try:
-            message = self.connection.receive()
-        except Incomplete:
-            return []
-        return None if message is None or message == self.connection.framing.farewell else [message]
+    def _tell_faults(self) -> None:
+        for fault in self._framing.take_faults():
+            if not self.connection.closed():
+                self.entity._fail(type(fault)(f"{self.connection}: {fault}"), self)
 
     def dispatch(self, messages: list[bytes]) -> None:
         """Hand messages to ``on_receive``, in order. A callback that raises loses none of the others."""
@@ -221,48 +239,39 @@ class Stage(Task):
                         on_receive(entity, message)
                     return
                 except BaseException as error:
-                    entity.raised(error, self)
+                    entity._raised(error, self)
         finally:
             self.batch = _NOTHING
             here.inside = before
-            if self.outbox.waiting():
+            if self.outbox.waiting:
                 self.outbox.flush()  # the answers of a batch leave together
-
-    def call(self, callback: Callable[..., None], *args: Any) -> None:
-        """Call one callback; what it raises reaches ``on_fail``."""
-        self.entity.call(callback, *args, stage=self)
 
     def _finish(self) -> None:
         """The conversation is over."""
         if self.ended:
             return
         self.ended = True
-        _log.info("%s disconnected from %s", self.connection, self.entity.name)
-        self.call(self.entity.callback.on_disconnect, self.entity, self.connection)
+        entity, connection = self.entity, self.connection
+        _log.info("%s disconnected from %s", connection, entity._name)
+        entity._call(entity.callback.on_disconnect, entity, connection, stage=self)
         left = self._release()
-        self.entity.left(self)
+        entity._left(self)
         if left:
-            self.entity.fail(
-                DeliveryError(
-                    f"{len(left)} message(s) to {self.connection} could not be sent before it was gone", left
-                ),
-                self,
-            )
+            text = f"{len(left)} message(s) to {connection} could not be sent before it was gone"
+            entity._fail(DeliveryError(text, left), self)
 
     def _release(self) -> list[bytes]:
-        connection = self.connection
-        fd = None if self.foreign else connection.fileno()
+        """Let go of everything; return what was not sent."""
+        fd = self.fileno()
         if self._pool is not None and fd is not None:
             self._pool.remove(fd)
-        if self.foreign:
-            left = self.outbox.abandon()
-            if not connection.closed():
-                self.call(connection.close)
-        else:
-            left = connection.finish()
+        left = self._let_go()
         if self._flusher is not None:
             self._flusher.stop(0.0)
         return left
+
+    def _let_go(self) -> list[bytes]:
+        return self.connection.finish()
 
     # Called by any thread --------------------------------------------------------------------------------------------
 
@@ -272,54 +281,24 @@ class Stage(Task):
 
     def closing(self) -> None:
         """The connection was closed here: send the rest and the goodbye, then wait a moment for the peer's."""
+        self._shut = True
         self.batch.clear()  # nothing of this batch is delivered any more
-        connection = self.connection
-        connection.disconnect()
-        self.entity.flusher.call_later(DRAIN_TIMEOUT_S, self.abort)
+        self.connection.disconnect()
+        self.entity._flusher.call_later(DRAIN_TIMEOUT_S, self.abort)
         self.outbox.when_drained(self._sent)
 
     def _sent(self) -> None:
         self.connection.shut_sending()
-        self.entity.flusher.call_later(LINGER_S, self.abort)
+        self.entity._flusher.call_later(LINGER_S, self.abort)
 
     def close(self) -> None:
-        """Close the connection, in its own way."""
+        """Close the connection, once what was sent to it is written. Does not wait."""
         self.connection.close()
 
     def abort(self) -> None:
         """End it at once."""
         if not self.ended:
             self.connection.abort()
-
-
-class _Foreign(Writer):
-    """The outbox of a connection that sends in its own way, one message at a time."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: ConnectionBase) -> None:
-        self._connection = connection
-
-    def __str__(self) -> str:
-        return str(self._connection)
-
-    def _write(self, data: bytes | memoryview) -> int:
-        self._connection.send(bytes(data))
-        return len(data)
-
-    def _wait_writable(self, timeout: float) -> bool:
-        return True
-
-    def abort(self) -> None:
-        self._connection.close()
-
-
-class _Whole(DatagramFraming):
-    """Messages as they are, of any size: what they become is the connection's matter."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.max_message = 1 << 62
 
 
 def _lost(connection: ConnectionBase, error: Exception) -> Exception:

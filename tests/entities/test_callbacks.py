@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 
 import pytest
@@ -138,16 +139,18 @@ def test_closing_the_connection_inside_on_receive_ends_it_there():
         service.sender.send(b"bye")
         service.sender.close()
 
-    heard, told = Recorder(once), Recorder()
-    with create_server(0, heard) as server, create_client(server.port(), told) as client:
-        connection = client.connection
-        for _ in range(3):
-            connection.send(b"x")
+    heard = Recorder(once)
+    with create_server(0, heard) as server, socket.create_connection(("127.0.0.1", server.port())) as peer:
+        peer.settimeout(PATIENCE_S)
+        peer.sendall(b"x;x;x;")
+        data = b""
+        while chunk := peer.recv(100):
+            data += chunk
+        peer.close()
         heard.wait("disconnect")
-        told.wait("disconnect")
-        assert told.of("receive") == [b"bye"]
-        assert heard.of("receive") == [b"x"]
-        assert heard.of("fail") == []
+    assert data == b"bye;disconnect;"
+    assert heard.of("receive") == [b"x"]
+    assert heard.of("fail") == []
 
 
 @pytest.mark.parametrize("where", ["on_initialize", "on_connect", "on_receive", "on_disconnect"])

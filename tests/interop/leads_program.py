@@ -4,6 +4,7 @@ It reads commands from standard input and writes what happens to standard output
 Messages are written in hex. It knows nothing of leadscomm.
 """
 
+import inspect
 import json
 import os
 import sys
@@ -81,27 +82,45 @@ class Program:
     def close(self, which=0):
         self.callback.connections[which].close()
 
-    def board(self, port, baud):
-        """LEADS's serial connection, told of and staged as by an entity."""
+    def serial(self, port, baud):
+        """LEADS's serial connection, staged as its entities do."""
         from leads_comm_serial import SerialConnection
         from serial import Serial
 
-        connection = SerialConnection(Serial(port, baud))
-        self.callback.connections.append(connection)
-        tell("connect", port)
+        new = "separator" in inspect.signature(SerialConnection).parameters
+        self.stage(SerialConnection(Serial(port, baud)) if new else SerialConnection(None, Serial(port, baud), port))
 
-        def stage():
+    def stage(self, connection):
+        self.callback.connections.append(connection)
+        tell("connect", connection._serial.port)
+
+        def run():
             while (message := connection.receive()) not in (None, b"disconnect"):
                 tell("receive", message.hex())
-            tell("disconnect", port, connection.closed())
+            tell("disconnect", connection._serial.port, connection.closed())
             connection.close()
 
-        threading.Thread(target=stage, daemon=True).start()
+        threading.Thread(target=run, daemon=True).start()
+
+    def find(self, port, tag):
+        """LEADS's host: finds out whether the board on this port is the one with this tag."""
+        from leads_comm_serial import AutoIdentity, identity
+        from serial import Serial
+
+        class Host(AutoIdentity):
+            def check_identity(self, connection):
+                connection.send(b"ic")
+                return (message := connection.receive()) and message.startswith(tag.encode())
+
+        identity._available_ports[:] = [port]  # what it found when it was imported were the ports of this machine
+        serial = Serial()
+        serial.port = port
+        self.stage(Host().establish_connection(serial))
 
     def write(self, *messages):
         """Over the serial connection."""
         for message in messages:
-            self.callback.connections[0].send(bytes.fromhex(message))
+            self.callback.connections[-1].send(bytes.fromhex(message))
 
 
 program = Program()

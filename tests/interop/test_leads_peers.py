@@ -151,7 +151,10 @@ def test_several_clients_of_both_kinds_at_their_server(leads: LeadsPeer, another
     told = [Recorder(), Recorder()]
     port = leads.serve()
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(create_client(port, one)) for one in told]
+        clients = []
+        for count, one in enumerate(told, 1):
+            clients.append(stack.enter_context(create_client(port, one)))
+            leads.wait_listed(count)  # its queue of those who knock holds one, others have to knock again
         another.dial(port)
         leads.wait_listed(3)
         leads.command("broadcast", b"to all", b"", b"of you")
@@ -230,6 +233,16 @@ def test_a_leads_program_that_dies_is_noticed(leads: LeadsPeer) -> None:
         leads.kill()
         heard.wait("disconnect")
         wait_until(lambda: server.num_connections() == 0)
+
+
+def test_their_client_is_told_that_it_is_turned_away(leads: LeadsPeer) -> None:
+    """It would never notice an end without a goodbye, and read from it for ever."""
+    heard = Recorder()
+    with create_server(0, heard, max_connections=1) as server, create_client(server.port()):
+        heard.wait("connect")
+        leads.dial(server.port())
+        leads.wait("disconnect")
+    assert "max_connections" in str(heard.of("fail")[0])
 
 
 def test_they_can_come_again(leads: LeadsPeer) -> None:

@@ -54,6 +54,7 @@ class LeadsShaped(ConnectionBase):
         self._sock.sendall(msg + self._separator)
 
     def close(self) -> None:
+        self.disconnect()
         self._sock.close()
 
 

@@ -1,4 +1,4 @@
-"""LEADS's bugs in services and sending, each with the proof that it is gone. What LEADS does stands in the first line."""
+"""LEADS's bugs in services and in sending; what LEADS does stands in the first line of each test."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def test_a_short_write_cuts_the_message():
         server.broadcast(b"end")
         heard.of("connect")[0].close()
         assert read_until_end(peer) == long + b";end;disconnect;"
+        peer.close()
         heard.wait("disconnect")
     assert heard.of("fail") == []
 
@@ -76,10 +77,12 @@ def test_close_leaves_every_second_connection_open():
     server = create_server(0).start(True)
     peers = [raw(server.port()) for _ in range(5)]
     wait_until(lambda: server.num_connections() == 5)
-    server.close()
+    closing = threading.Thread(target=server.close)
+    closing.start()
     for peer in peers:
         assert read_until_end(peer) == b"disconnect;"
         peer.close()
+    closing.join()
     assert server.num_connections() == 0
 
 
@@ -155,15 +158,16 @@ def test_after_a_second_start_every_call_waits_for_ever():
 
 def test_a_service_can_be_started_once_only():
     """LEADS's socket and thread are made once."""
-    server, client = create_server(0, Recorder(echo)), None
-    for _ in range(3):
-        told = Recorder()
-        with server:
-            client = client or create_client(server.port(), told)
-            client.callback = told
-            with client:
-                client.send(b"x")
-                assert told.wait("receive") == [b"x"]
+    heard = Recorder()
+    with create_server(0, heard) as first:
+        client = create_client(first.port())
+    server = create_server(first.port(), heard)
+    for count in range(1, 4):
+        with server, client:
+            client.send(b"x")
+            heard.wait("receive", count)
+        assert not server.running()
+        assert not client.running()
 
 
 def test_the_port_stays_taken_after_a_close():
@@ -174,7 +178,7 @@ def test_the_port_stays_taken_after_a_close():
         with create_server(port, heard) as server, raw(server.port()) as peer:
             port = server.port()
             heard.wait("connect")
-            server.close()  # this side closes first, so this side's port is the one that is remembered
+            heard.of("connect")[0].close()  # this side closes first: its port is the one that is remembered
             assert read_until_end(peer) == b"disconnect;"
         assert heard.of("fail") == []
 

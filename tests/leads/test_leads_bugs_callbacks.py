@@ -1,4 +1,4 @@
-"""LEADS's bugs around callbacks and their chains, each with the proof that it is gone. LEADS's way is the first line."""
+"""LEADS's bugs around callbacks and their chains; what LEADS does stands in the first line of each test."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_on_disconnect_that_raises_leaves_the_connection_open():
 
 
 class Link(Callback):
-    """Reaches the link before it in a way that depends on the message."""
+    """Notes that it was called, and reaches the link before it in a way that depends on the message."""
 
     def __init__(self, name, calls):
         super().__init__()
@@ -119,7 +119,7 @@ class Link(Callback):
         if msg == b"directly":
             self.super(service=service, msg=msg)
         elif msg == b"helper":
-            self.hand_on(service, msg)
+            self.helper(service, msg)
         elif msg == b"lambda":
             (lambda: self.super(service=service, msg=msg))()
         elif msg == b"comprehension":
@@ -131,10 +131,19 @@ class Link(Callback):
         else:
             self.chained.on_receive(service, msg)
 
-
-class Helping(Link):
-    def hand_on(self, service, msg):
+    def helper(self, service, msg):
         self.super(service=service, msg=msg)
+
+
+class End(Callback):
+    """The first link, which has no helper."""
+
+    def __init__(self, calls):
+        super().__init__()
+        self.calls = calls
+
+    def on_receive(self, service, msg):
+        self.calls.append("end")
 
 
 class Picky:
@@ -150,10 +159,10 @@ class Picky:
 def test_super_works_directly_inside_the_method_only(way):
     """LEADS looks at the name of the calling function: through a helper or a lambda it raises AttributeError."""
     calls = []
-    server = create_server(0, Link("A", calls))
-    server.set_callback(Helping("B", calls))
+    server = create_server(0, End(calls))
+    server.set_callback(Link("new", calls))
     server.callback.on_receive(server, way)
-    assert calls == ["B", "A"]
+    assert calls == ["new", "end"]
 
 
 def test_a_callback_that_is_installed_twice_calls_itself_for_ever():
@@ -165,3 +174,22 @@ def test_a_callback_that_is_installed_twice_calls_itself_for_ever():
         server.set_callback(callback)
     server.callback.on_receive(server, b"directly")
     assert calls == ["one", "two"]
+
+
+def test_a_callback_that_does_not_call_the_init_of_its_base_has_no_chain():
+    """In LEADS 0.9.7 super() then raises AttributeError; in 0.6.1 there was no such init."""
+
+    class Bare(Callback):
+        def __init__(self, calls):
+            self.calls = calls
+
+        def on_receive(self, service, msg):
+            self.calls.append(msg)
+            self.super(service=service, msg=msg)
+
+    calls = []
+    server = create_server(0, Bare(calls))
+    server.callback.on_receive(server, b"one")
+    server.set_callback(Bare(calls))
+    server.callback.on_receive(server, b"two")
+    assert calls == [b"one", b"two", b"two"]

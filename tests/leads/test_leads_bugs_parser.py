@@ -1,12 +1,12 @@
-"""The bugs of LEADS's parser, each with the proof that it is gone. What LEADS does stands in the test's first line."""
+"""The bugs of LEADS's parser; what LEADS does stands in the first line of each test."""
 
 from __future__ import annotations
 
-import pytest
+import socket
 
-from leadscomm import CommError, RemoteProtocolError, create_server
+from leadscomm import RemoteProtocolError, create_server
 from tests.entities.recorder import Recorder, wait_until
-from tests.leads.staging import Arm, Scripted, raw, read_until_end, staged
+from tests.leads.staging import Arm, LeadsShaped, Scripted, raw, read_until_end, staged
 
 
 def test_part_of_a_message_is_delivered_as_a_message():
@@ -76,12 +76,13 @@ def test_nothing_in_time_is_delivered_as_an_empty_message():
 
 def test_use_remainder_gives_away_what_is_not_yet_a_message():
     """LEADS returns the rest as if it were whole, and forgets it."""
-    connection = Scripted()
-    assert connection.with_remainder(b"a;b;c") == b"a"
-    assert connection.use_remainder() == b"b"
-    with pytest.raises(CommError, match="no whole message"):
-        connection.use_remainder()
-    assert connection.with_remainder(b"d;") == b"cd"
+    near, far = socket.socketpair()
+    with near, far:
+        connection = LeadsShaped(near)
+        far.sendall(b"a;b;c")
+        assert [connection.receive(), connection.receive()] == [b"a", b"b"]
+        far.sendall(b"d;e;")
+        assert [connection.receive(), connection.receive()] == [b"cd", b"e"]
 
 
 def test_a_message_may_be_of_any_length():

@@ -372,6 +372,12 @@ def test_a_crc_alone_is_the_empty_message_and_its_code_byte_is_no_part_of_it() -
 # Datagram
 
 
+@every_framing
+def test_only_datagrams_must_be_written_one_by_one(make: type[Framing]) -> None:
+    framing = make()
+    assert framing.joins != isinstance(framing, DatagramFraming)
+
+
 def test_a_datagram_is_a_message() -> None:
     framing = DatagramFraming()
     assert (

@@ -1,0 +1,44 @@
+"""What several commands read from the command line."""
+
+from __future__ import annotations
+
+import argparse
+
+from leadscomm.connections.endpoint import Endpoint
+from leadscomm.errors import EndpointError
+
+
+def endpoint(text: str) -> Endpoint:
+    """An endpoint; what is wrong with it is said as ``argparse`` says such things."""
+    try:
+        return Endpoint.parse(text)
+    except EndpointError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def seconds(text: str) -> float:
+    """A time that is not negative; ``inf`` is one."""
+    value = float(text)
+    if not value >= 0:
+        raise argparse.ArgumentTypeError("write seconds, 0 or more")
+    return value
+
+
+def short_time(text: str) -> float:
+    """At most a day."""
+    return min(seconds(text), 86_400.0)
+
+
+def add_endpoint(parser: argparse.ArgumentParser) -> None:
+    """The argument ENDPOINT."""
+    parser.add_argument(
+        "endpoint",
+        type=endpoint,
+        metavar="ENDPOINT",
+        help="a URL such as tcp://127.0.0.1:16900 or serial:///dev/ttyACM0?baud=115200, or a port of this machine",
+    )
+
+
+def add_hex(parser: argparse.ArgumentParser) -> None:
+    """The option ``--hex``."""
+    parser.add_argument("--hex", action="store_true", help="show and read messages as hexadecimal: 68 65 6c 6c 6f")

@@ -1,0 +1,177 @@
+"""The table of commands, and what they have in common: options, logging, errors and exit codes.
+
+Exit codes: 0 it worked; 1 it failed, and standard error says why in one line; 2 the command line is wrong; 130 Ctrl-C;
+143 it was told to end (SIGTERM).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Final, Protocol, TextIO
+
+from leadscomm.cli import bench, connect, demo, doctor, ports, serve
+from leadscomm.cli.wording import one_line
+from leadscomm.errors import CommError
+from leadscomm.version import __version__
+
+INTERRUPTED: Final = 130
+TERMINATED: Final = 143
+
+
+class AddArguments(Protocol):
+    def __call__(self, parser: argparse.ArgumentParser) -> None: ...
+
+
+class Run(Protocol):
+    def __call__(self, args: argparse.Namespace, out: TextIO, err: TextIO) -> int: ...
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    :ivar help: one line.
+    :ivar add_arguments: gives the parser its options.
+    :ivar run: does it and returns the exit code; ``CommError`` and ``OSError`` may be raised.
+    """
+
+    help: str
+    add_arguments: AddArguments
+    run: Run
+
+
+def _run_bench(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    return bench.run(args)
+
+
+COMMANDS: Final = {
+    "serve": Command("listen on an endpoint, show what comes, send what is typed", serve.add_arguments, serve.run),
+    "connect": Command("connect to an endpoint: type lines, see lines", connect.add_arguments, connect.run),
+    "ports": Command("list the serial ports", ports.add_arguments, ports.run),
+    "doctor": Command("find out why an endpoint does not work", doctor.add_arguments, doctor.run),
+    "bench": Command("measure how quick it is on this machine", bench.add_arguments, _run_bench),
+    "demo": Command("see a server and its clients talk, with figures", demo.add_arguments, demo.run),
+}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line as ``--help`` shows it."""
+    parser = argparse.ArgumentParser(
+        prog="leadscomm",
+        description="Messages over TCP, TLS, UDP, Unix sockets and serial lines.",
+        epilog="An endpoint is a URL such as tcp://127.0.0.1:16900, udp://host:16900 or "
+        "serial:///dev/ttyACM0?baud=115200; a number alone is a port of this machine. "
+        "'leadscomm COMMAND --help' says more of each command.",
+    )
+    parser.add_argument("--version", action="version", version=f"leadscomm {__version__}")
+    _add_verbose(parser, "verbose")
+    table = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        sub = table.add_parser(name, help=command.help, description=f"{command.help[0].upper()}{command.help[1:]}.")
+        _add_verbose(sub, "verbose_too")
+        command.add_arguments(sub)
+        sub.set_defaults(command=command)
+    return parser
+
+
+def _add_verbose(parser: argparse.ArgumentParser, name: str) -> None:
+    parser.add_argument("-v", action="count", default=0, dest=name, help="log what happens (-vv: everything)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    :param argv: what follows the program's name; ``sys.argv`` unless given.
+    :return: the exit code. A wrong command line raises ``SystemExit``, as ``argparse`` does.
+    """
+    args = make_parser().parse_args(argv)
+    with _streams() as (out, err), _logging(args.verbose + args.verbose_too, err), _terminable():
+        return execute(args.command, args, out, err)
+
+
+@contextlib.contextmanager
+def _streams() -> Iterator[tuple[TextIO, TextIO]]:
+    """Standard output and standard error, which write whatever they are given; nowhere, if they were closed."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        out, err = sys.stdout or nowhere, sys.stderr or nowhere
+        for stream in (out, err):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace", line_buffering=True)
+        yield out, err
+
+
+def execute(command: Command, args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    """Run a command; what it raises becomes one line on ``err`` and an exit code."""
+    try:
+        code = command.run(args, out, err)
+        out.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except _Terminated:
+        return TERMINATED
+    except BrokenPipeError:
+        _let_go(out)  # whoever read the output has had enough
+        return 1
+    except (CommError, OSError, ImportError) as error:
+        print(f"leadscomm: {one_line(error)}", file=err, flush=True)
+        return 1
+
+
+def _let_go(out: TextIO) -> None:
+    """See to it that what the interpreter still flushes at its end goes nowhere, without a complaint."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, out.fileno())
+        os.close(nowhere)
+
+
+class _Terminated(BaseException):
+    """SIGTERM came; like Ctrl-C it ends the program by way of its ``finally`` blocks."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _logging(verbose: int, err: TextIO) -> Iterator[None]:
+    """Send the library's log to ``err``: warnings, with ``-v`` also what happens, with ``-vv`` everything."""
+    handler = logging.StreamHandler(err)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s" if not verbose else _DETAILED))
+    logger = logging.getLogger("leadscomm")
+    level, propagate = logger.level, logger.propagate
+    logger.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+_DETAILED: Final = "%(asctime)s %(levelname)s %(threadName)s: %(message)s"

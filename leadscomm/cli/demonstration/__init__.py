@@ -1,0 +1,1 @@
+"""What ``leadscomm demo`` is made of."""

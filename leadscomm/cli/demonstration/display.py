@@ -1,0 +1,161 @@
+"""How the demo looks: a table and the latest traffic, redrawn in place on a terminal, appended anywhere else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, TextIO
+
+from leadscomm.cli.demonstration.link import Link
+from leadscomm.cli.wording import WIDTH, duration
+
+TRAFFIC_LINES: Final = 9
+_HEIGHT: Final = 20
+_BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+
+
+def is_capable(out: TextIO) -> bool:
+    """Whether ``out`` is a terminal on which lines can be redrawn and the demo has room."""
+    if not out.isatty() or os.environ.get("TERM", "") in ("dumb", "unknown"):
+        return False
+    if sys.platform == "win32" and "WT_SESSION" not in os.environ:
+        return False  # older consoles print control sequences instead of obeying them
+    size = shutil.get_terminal_size()
+    return size.columns >= WIDTH and size.lines >= _HEIGHT
+
+
+class Display:
+    """What both ways of showing have in common.
+
+    :param seconds: how long the demo is to last.
+    :cvar period: seconds between two updates.
+    """
+
+    period: float = 1.0
+
+    def __init__(self, out: TextIO, links: Sequence[Link], seconds: float) -> None:
+        self.out = out
+        self.links = links
+        self.seconds = seconds
+        self.micro = "µs" if _can_write(out, "µ") else "us"
+        self.arrow = "→" if _can_write(out, "→") else "->"
+        self.rule = ("─" if _can_write(out, "─") else "-") * WIDTH
+        self._begin: float | None = None
+
+    def begin(self) -> None:
+        """The links are up: the time counts from now."""
+        self._begin = time.monotonic()
+
+    def elapsed(self) -> float:
+        """Seconds since the links were up; 0 before."""
+        return 0.0 if self._begin is None else time.monotonic() - self._begin
+
+    def happened(self, link: str, text: str) -> None:
+        """A line of traffic. Any thread."""
+        raise NotImplementedError
+
+    def update(self) -> None:
+        """Show how things stand."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Leave the output as a shell wants it."""
+
+    def traffic_line(self, link: str, text: str) -> str:
+        """One line of traffic."""
+        return f"{self.elapsed():6.2f} s  {link:<8}{text.replace('->', self.arrow)}"[:WIDTH]
+
+    def table(self) -> list[str]:
+        """The figures: a heading, and a line for each link."""
+        head = f"{'link':<8}{'messages':>12}{'answered':>12}{'lost':>7}{'per second':>12}"
+        lines = [f"{head}{'round trip p50':>17}{'p99':>12}"]
+        return lines + [self._row(link) for link in self.links]
+
+    def _row(self, link: Link) -> str:
+        if link.missing or (link.trouble and not link.report.sent):
+            return f"{link.name:<8}{link.missing or link.trouble}"[:WIDTH]
+        report = link.report
+        if not report.sent:
+            return f"{link.name:<8}is starting"
+        p50, p99 = (duration(value, self.micro) if value else "" for value in (report.p50, report.p99))
+        counts = f"{report.sent:>12,}{report.answered:>12,}{link.lost():>7,}{link.rate:>12,.0f}"
+        return f"{link.name:<8}{counts}{p50:>17}{p99:>12}"
+
+
+class PlainDisplay(Display):
+    """Appends lines; for pipes, files and small terminals."""
+
+    period = 1.0
+
+    def __init__(self, out: TextIO, links: Sequence[Link], seconds: float) -> None:
+        super().__init__(out, links, seconds)
+        self._lock = threading.Lock()
+
+    def happened(self, link: str, text: str) -> None:
+        self._print([self.traffic_line(link, text)])
+
+    def update(self) -> None:
+        self._print(["", *self.table(), ""])
+
+    def _print(self, lines: list[str]) -> None:
+        with self._lock:
+            self.out.write("".join(f"{line.rstrip()}\n" for line in lines))
+            self.out.flush()
+
+
+class LiveDisplay(Display):
+    """Redraws in place."""
+
+    period = 0.2
+
+    def __init__(self, out: TextIO, links: Sequence[Link], seconds: float) -> None:
+        super().__init__(out, links, seconds)
+        self._traffic: deque[str] = deque(maxlen=TRAFFIC_LINES)
+        self._drawn = 0
+        self._colours = "NO_COLOR" not in os.environ
+
+    def happened(self, link: str, text: str) -> None:
+        self._traffic.append(self.traffic_line(link, text))
+
+    def update(self) -> None:
+        lines = self._lines()
+        up = f"\x1b[{self._drawn}A" if self._drawn else "\x1b[?25l"
+        self.out.write("\r" + up + "".join(f"\x1b[2K{line}\n" for line in lines))
+        self.out.flush()
+        self._drawn = len(lines)
+
+    def end(self) -> None:
+        self.out.write("\x1b[?25h")
+        self.out.flush()
+
+    def _lines(self) -> list[str]:
+        head, *rows = self.table()
+        clock = f"{min(self.elapsed(), self.seconds):.1f} of {self.seconds:g} s" if self.elapsed() else "starting"
+        title = "leadscomm demo"
+        traffic = [*self._traffic] + [""] * (TRAFFIC_LINES - len(self._traffic))
+        return [
+            self._style(_BOLD, title) + f"{clock:>{WIDTH - len(title)}}",
+            self.rule,
+            self._style(_DIM, head),
+            *rows,
+            "",
+            self._style(_DIM, f"what is said {self.arrow} what is answered"),
+            *traffic,
+            self.rule,
+        ]
+
+    def _style(self, style: str, text: str) -> str:
+        return f"{style}{text}{_PLAIN}" if self._colours else text
+
+
+def _can_write(out: TextIO, letter: str) -> bool:
+    try:
+        letter.encode(out.encoding or "ascii")
+    except (UnicodeError, LookupError):
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""What ``leadscomm doctor`` looks at, step by step."""

@@ -1,0 +1,59 @@
+"""Serial ports: whether the device is there, may be opened, and is free."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, Finding, Opening, failed
+from leadscomm.cli.wording import duration
+from leadscomm.connections.endpoint import Endpoint, connect
+from leadscomm.connections.port_state import FREE, IN_USE, NO_PERMISSION, is_fitted, permission_mend, state_of
+from leadscomm.connections.ports import available_ports
+from leadscomm.errors import CommError
+
+
+def open_device(endpoint: Endpoint) -> Opening:
+    """``serial://``."""
+    if os.path.isabs(endpoint.path) and not (yield from _usable(endpoint.path)):
+        return None
+    start = time.monotonic()
+    try:
+        connection = connect(endpoint)
+    except (CommError, OSError) as error:
+        yield failed("open", error)
+        return None
+    baud = endpoint.options["baud"]
+    yield Finding(OK, "open", f"{connection} at {baud} baud in {duration(time.monotonic() - start)}")
+    return connection
+
+
+def _usable(path: str) -> Any:
+    """Whether trying to open the device makes sense."""
+    if not os.path.exists(path):
+        yield Finding(FAIL, "device", f"there is no {path}", _others())
+        return False
+    yield Finding(OK, "device", _described(path))
+    state, users = state_of(path)
+    if state == NO_PERMISSION:
+        yield Finding(FAIL, "permission", f"this user may not read and write {path}", permission_mend(path))
+        return False
+    if state == IN_USE:
+        who = ", ".join(map(str, users))
+        yield Finding(FAIL, "in use", f"{path} is in use by {who}", "end that program")
+        return False
+    yield Finding(OK if state == FREE else OPEN, "in use", "no, as far as can be seen" if state == FREE else state)
+    return True
+
+
+def _described(path: str) -> str:
+    real = os.path.realpath(path)
+    return next((str(port) for port in available_ports() if port.device == real), path)
+
+
+def _others() -> str:
+    devices = [port.device for port in available_ports() if is_fitted(port.device)]
+    if not devices:
+        return "plug the device in; no serial port is there at the moment"
+    return f"plug the device in, or use one of {', '.join(devices)}"

@@ -1,0 +1,120 @@
+"""``leadscomm doctor``: find out, step by step, why an endpoint does not work."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from typing import Final, TextIO
+
+from leadscomm.cli import arguments
+from leadscomm.cli.diagnosis import talk
+from leadscomm.cli.diagnosis.devices import open_device
+from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Findings, Opening, failed
+from leadscomm.cli.diagnosis.installation import installation
+from leadscomm.cli.diagnosis.sockets import open_socket, resolved
+from leadscomm.cli.wording import counted, duration
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.endpoint import Endpoint, connect
+from leadscomm.errors import CommError, EndpointError
+
+LISTEN_S: Final = 1.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own options."""
+    parser.add_argument(
+        "endpoint", nargs="?", metavar="ENDPOINT", help="what to connect to; without it the installation is examined"
+    )
+    parser.add_argument("--echo", action="store_true", help="send probes to a peer that echoes, and measure")
+    parser.add_argument(
+        "--listen",
+        type=arguments.short_time,
+        default=LISTEN_S,
+        metavar="SECONDS",
+        help=f"how long to listen to what comes by itself (default {LISTEN_S:g})",
+    )
+
+
+def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    """Print each finding as it is made. Exit code 1 if there was a failure among them."""
+    marks: list[str] = []
+    findings = installation() if args.endpoint is None else examine(args.endpoint, args.listen, echo=args.echo)
+    with closing(findings):
+        for finding in findings:
+            marks.append(finding.mark)
+            print("\n".join(finding.lines()), file=out, flush=True)
+    failures, warnings = marks.count(FAIL), marks.count(WARN)
+    parts = [counted(failures, "failure")] if failures else ["no failure"]
+    parts += [counted(warnings, "warning")] if warnings else []
+    print(", ".join(parts), file=out)
+    return 1 if failures else 0
+
+
+def examine(text: str, seconds: float, *, echo: bool) -> Findings:
+    """Everything about one endpoint.
+
+    :param seconds: how long to listen.
+    :param echo: whether to send probes.
+    """
+    try:
+        endpoint = Endpoint.parse(text)
+    except EndpointError as error:
+        yield failed("endpoint", error)
+        return
+    yield Finding(OK, "endpoint", f"{endpoint}, framing={endpoint.framing.name}")
+    connection = yield from _OPENERS.get(endpoint.scheme, _open_other)(endpoint)
+    if connection is None:
+        return
+    try:
+        yield from talk.listen(endpoint, connection, seconds)
+        if echo:
+            yield from talk.echo(connection)
+        if endpoint.scheme in ("tcp", "tls"):
+            yield from talk.kernel_round_trip(connection)
+        if not echo:
+            yield Finding(OPEN, "echo", "not tried; with --echo probes go to a peer that sends them back")
+    finally:
+        connection.close()
+
+
+def _open_udp(endpoint: Endpoint) -> Opening:
+    """``udp://``: there is no connecting, so only an answer tells that somebody is there."""
+    if not (yield from resolved(endpoint)):
+        return None
+    try:
+        connection = connect(endpoint)
+    except (CommError, OSError) as error:
+        yield failed("connect", error)
+        return None
+    yield Finding(OPEN, "connect", f"nobody refuses it at {connection}; UDP has no more to tell before an answer comes")
+    return connection
+
+
+def _open_loop(endpoint: Endpoint) -> Generator[Finding, None, ConnectionBase | None]:
+    yield Finding(FAIL, "connect", "loop:// stays inside one program; from here nobody can be reached", "use tcp://")
+    return None
+
+
+def _open_other(endpoint: Endpoint) -> Opening:
+    """Any other scheme, also a user's own: by what every scheme has."""
+    start = time.monotonic()
+    try:
+        connection = connect(endpoint)
+    except (CommError, OSError) as error:
+        yield failed("connect", error)
+        return None
+    yield Finding(OK, "connect", f"{connection} in {duration(time.monotonic() - start)}")
+    if endpoint.options.get("key") or endpoint.options.get("key_file") or endpoint.options.get("key_env"):
+        yield Finding(OK, "key", "both sides hold the same")
+    return connection
+
+
+_OPENERS: Final[dict[str, Callable[[Endpoint], Opening]]] = {
+    "tcp": open_socket,
+    "tls": open_socket,
+    "udp": _open_udp,
+    "serial": open_device,
+    "loop": _open_loop,
+}

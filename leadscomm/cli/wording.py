@@ -1,0 +1,48 @@
+"""How errors, times and counts are put into words."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Final
+
+from leadscomm.errors import CommError
+
+WIDTH: Final = 80
+"""Columns; what commands print goes no further."""
+
+
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """``text`` in lines of at most 80 columns; all but the first begin with ``indent``. What is too long is broken."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False) or [""]
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line of text."""
+    text = str(error)
+    if isinstance(error, OSError) and not isinstance(error, CommError) and error.strerror:
+        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return " ".join(text.split()) or type(error).__name__
+
+
+def cause_and_mend(error: BaseException) -> tuple[str, str]:
+    """An error of ours in two parts: what was seen, and what to do about it ("" if it does not say)."""
+    text = one_line(error)
+    cause, _, mend = text.partition("; ")
+    return (text, "") if mend.startswith("there are") else (cause, mend)
+
+
+def duration(seconds: float, micro: str = "us") -> str:
+    """A time to three digits, in the unit that suits it.
+
+    :param micro: how microseconds are written; ``µs`` where the output has that letter.
+    """
+    for factor, unit in ((1e6, micro), (1e3, "ms")):
+        if seconds * factor < 999.5:
+            value = seconds * factor
+            return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
+    return f"{seconds:.2f} s"
+
+
+def counted(number: int, thing: str) -> str:
+    """``1 line``, ``2 lines``."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

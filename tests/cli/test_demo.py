@@ -1,0 +1,231 @@
+"""`leadscomm demo`: what it shows, what it counts, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from leadscomm.cli.commands import COMMANDS, execute, make_parser
+from leadscomm.cli.demonstration import display, pty_cable
+from leadscomm.cli.demonstration.histogram import Histogram
+from leadscomm.cli.demonstration.link import Link
+from leadscomm.cli.demonstration.report import Report
+from tests.cli.program import PATIENCE_S, Program, run, without_controls
+
+LINKS = ["tcp", "udp", "serial"] if hasattr(os, "openpty") else ["tcp", "udp"]
+NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux lists processes in /proc")
+CLIENT = "leadscomm.cli.demonstration.client"
+
+
+def children(parent: int) -> list[int]:
+    """The client processes of a demo."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            stat, command = (folder / "stat").read_text(), (folder / "cmdline").read_text()
+        except OSError:
+            continue
+        if int(stat.rpartition(")")[2].split()[1]) == parent and CLIENT in command:
+            found.append(int(folder.name))
+    return found
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < deadline, f"{pids} are still there"
+        time.sleep(0.01)
+
+
+def row(text: str, link: str) -> list[str]:
+    """The last line of the table about a link."""
+    return re.findall(rf"^{link} +([\d,]+ .*)$", text, re.MULTILINE)[-1].split()
+
+
+def test_it_works_when_piped():
+    code, out, err = run("demo", "--seconds", 1)
+    assert (code, err) == (0, ""), out
+    assert "\x1b" not in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    for link in LINKS:
+        sent, answered, lost, *_ = row(out, link)
+        assert int(sent.replace(",", "")) > 0
+        assert (answered, lost) == (sent, "0")
+        assert re.search(rf"^ +[\d.]+ s  {link} +\S+ connected$", out, re.MULTILINE)
+        assert re.search(rf"^ +[\d.]+ s  {link} +#(\d+) speed=[\d.]+  →  ok #\1 speed=[\d.]+$", out, re.MULTILINE)
+    summary = " ".join(out.split("\n\n")[-1].split())
+    count = len(LINKS)
+    assert re.fullmatch(
+        rf"[\d,]+ messages over {count} links between {count + 1} processes: every one arrived and was answered, "
+        r"none was lost\.",
+        summary,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+@pytest.mark.parametrize("arguments", [(), ("--plain",)])
+def test_it_fits_a_terminal_of_80_columns(arguments):
+    with Program("demo", "--seconds", 1, *arguments, terminal=True) as demo:
+        assert demo.wait() == 0
+        text = str(demo.out)
+    assert ("\x1b[" in text) == (not arguments)
+    assert all(len(line) <= 80 for line in without_controls(text).splitlines())
+    assert "none was lost" in " ".join(text.split())
+    if not arguments:
+        assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor comes back
+        heights = set(re.findall(r"\x1b\[(\d+)A", text))
+        assert heights == {"18"}  # of 24 lines
+
+
+@NEEDS_PROC
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_however_it_ends_its_clients_end_too(number):
+    with Program("demo", "--seconds", 60) as demo:
+        demo.out.see("->  ok|→  ok")
+        clients = children(demo.process.pid)
+        assert len(clients) == len(LINKS)
+        demo.process.send_signal(number)
+        code = demo.wait()
+    assert code == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
+    assert str(demo.err) == ""
+    wait_until_gone(clients)
+
+
+@NEEDS_PROC
+def test_a_client_that_dies_is_a_failure():
+    with Program("demo", "--seconds", 2) as demo:
+        demo.out.see("udp .*ok")
+        (client,) = [
+            pid for pid in children(demo.process.pid) if b"udp://" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+        os.kill(client, signal.SIGKILL)
+        assert demo.wait() == 1
+        assert "udp: the client ended without a last word" in str(demo.out)
+
+
+def shown(*arguments: str) -> tuple[int, str]:
+    """A run inside this process."""
+    out, err = io.StringIO(), io.StringIO()
+    code = execute(COMMANDS["demo"], make_parser().parse_args(["demo", *arguments]), out, err)
+    assert err.getvalue() == ""
+    return code, out.getvalue()
+
+
+def test_what_is_missing_is_said_and_the_rest_is_shown(monkeypatch):
+    monkeypatch.setattr("leadscomm.cli.demo.can_make", lambda: False)
+    code, out = shown("--seconds", "0.3")
+    assert code == 0
+    assert "serial  not shown: this system has no pseudo terminals" in out
+    assert "messages over 2 links between 3 processes" in out
+
+
+def test_no_pseudo_terminal_left(monkeypatch):
+    def none_left() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pty_cable.os, "openpty", none_left, raising=False)
+    code, out = shown("--seconds", "0.2")
+    assert code == 0
+    assert "this system gives no pseudo terminal (No space left on device)" in " ".join(out.split())
+
+
+def test_a_client_that_cannot_start(monkeypatch):
+    monkeypatch.setattr("leadscomm.cli.demonstration.link._CLIENT", "leadscomm.no_such_module")
+    code, out = shown("--seconds", "5")
+    assert code == 1
+    assert "No module named leadscomm.no_such_module" in " ".join(out.split())
+
+
+def link_with(report: Report, arrived: int) -> Link:
+    link = Link("tcp", "tcp://127.0.0.1:0", 1, lambda name, text: None)
+    link._report, link.arrived = report, arrived
+    return link
+
+
+@pytest.mark.parametrize(
+    ("report", "arrived", "fault"),
+    [
+        (Report(sent=5, answered=5), 5, ""),
+        (Report(), 0, "nothing was delivered"),
+        (Report(sent=5, answered=4), 5, "5 sent, 5 arrived, 4 answered, 0 unexpected"),
+        (Report(sent=5, answered=5), 4, "5 sent, 4 arrived, 5 answered, 0 unexpected"),
+        (Report(sent=5, answered=5, strange=1), 5, "5 sent, 5 arrived, 5 answered, 1 unexpected"),
+    ],
+)
+def test_every_message_counts(report, arrived, fault):
+    assert link_with(report, arrived).fault() == fault
+
+
+def test_a_report_survives_its_line():
+    report = Report(at=1.5, sent=3, answered=2, p50=1e-5, error="x\ny")
+    assert Report.read(report.line()) == report
+    for line in ("[]", "{}", "nonsense"):
+        with pytest.raises(ValueError):
+            Report.read(line)
+
+
+def test_quantiles_are_right_within_a_percent():
+    histogram = Histogram()
+    assert histogram.quantile(0.5) == 0
+    for i in range(1, 1001):
+        histogram.add(i * 1e-6)
+    assert histogram.count() == 1000
+    for share in (0.5, 0.99, 1.0):
+        assert histogram.quantile(share) == pytest.approx(share * 1e-3, rel=0.01)
+    histogram.add(0.0)
+    assert histogram.quantile(0.0001) == pytest.approx(1e-12, rel=0.01)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_small_or_simple_terminal_gets_plain_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert display.is_capable(Terminal())
+    assert not display.is_capable(io.StringIO())
+    monkeypatch.setenv("LINES", "12")
+    assert not display.is_capable(Terminal())
+    monkeypatch.setenv("LINES", "24")
+    monkeypatch.setenv("TERM", "dumb")
+    assert not display.is_capable(Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.delenv("WT_SESSION", raising=False)
+    assert not display.is_capable(Terminal())
+
+
+def test_letters_that_the_output_cannot_write_are_left_out():
+    code, out, _ = run("demo", "--seconds", "0.2", PYTHONIOENCODING="ascii")
+    assert code == 0
+    assert out.isascii()
+    assert "->  ok #" in out
+    assert "\\" not in out
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_what_goes_wrong_at_the_start_is_said(number):
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        if number:
+            link = Link("tcp", f"tcp://127.0.0.1:{port}", 1, lambda name, text: None)
+        else:
+            busy.close()
+            link = Link("tcp", "tcp://127.0.0.1:0", 1, lambda name, text: None, dials=f"tcp://127.0.0.1:{port}")
+        with link:
+            link.start()
+            link.finish()
+    assert link.begun()
+    assert re.match(["client: nobody listens on", "server: .* is in use"][number], link.fault())

@@ -366,6 +366,7 @@ class UdpListener(ListenerBase):
             peer = UdpPeer(self, sock, source, framing=self._address.framing.make())
         except OSError as error:  # no descriptor is left
             self._refusal = error
+            self._turn.notify_all()
             return None
         self._peers[peer.label] = peer
         self._origins[host] += 1

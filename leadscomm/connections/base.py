@@ -332,6 +332,11 @@ class Incomplete(CommError):
     """What has been read is no whole message yet: read on. It is no ``OSError``, which would be a lost peer."""
 
 
+def leads_shaped(connection: ConnectionBase) -> bool:
+    """Whether it receives in its own way: then nothing but LEADS's methods is called, as other names may be its own."""
+    return type(connection).receive is not ConnectionBase.receive
+
+
 class ListenerBase(ABC):
     """Accepts conversations."""
 

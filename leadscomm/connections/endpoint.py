@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from leadscomm.connections import options as groups
 from leadscomm.connections.address import Address, is_loopback
-from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
 from leadscomm.connections.options import Option
 from leadscomm.errors import EndpointError
 from leadscomm.protocol.framing import FramingSpec, framing_options
@@ -189,6 +189,11 @@ def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **opti
     dial: Connect = _load(SCHEMES[parsed.scheme].connect)
     key = parsed.key()
     connection = dial(parsed, deadline)
+    if leads_shaped(connection):
+        if key is not None:
+            connection.close()
+            raise EndpointError(f"{parsed.scheme}:// cannot ask for a key: leave it out")
+        return connection
     try:
         connection.key = key
         connection.outbox.timeout = parsed.options["send_timeout"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-from leadscomm.connections.base import ConnectionBase, Incomplete
+from leadscomm.connections.base import ConnectionBase, Incomplete, leads_shaped
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.writer import Writer
 from leadscomm.entities.stage import Owner, Stage
@@ -16,9 +16,7 @@ from leadscomm.protocol.framing import FAREWELL, DatagramFraming, plain
 
 def staged(entity: Owner, connection: ConnectionBase) -> Stage:
     """What runs ``connection`` for ``entity``."""
-    if type(connection).receive is ConnectionBase.receive:
-        return Stage(entity, connection)
-    return ForeignStage(entity, connection)
+    return ForeignStage(entity, connection) if leads_shaped(connection) else Stage(entity, connection)
 
 
 class ForeignStage(Stage):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
-from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
 from leadscomm.connections.endpoint import Endpoint, listen
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.writer import Flusher
@@ -179,20 +179,22 @@ class Server(Entity):
             self._fail(error)
 
     def _welcome(self, connection: ConnectionBase) -> None:
-        connection.key = self._key
-        connection.accepted = True
-        if self._turned_away(connection):
+        origin = None
+        if not leads_shaped(connection):
+            connection.key = self._key
+            connection.accepted = True
+            origin = connection.origin
+        if self._turned_away(connection, origin):
             return
         stage = staged(self, connection)
         with self._lock:
             self._opening.add(stage)
-            if connection.origin is not None:
-                self._origins[stage] = connection.origin
+            if origin is not None:
+                self._origins[stage] = origin
         try:
             stage.run_in(self._pool_for(stage))
         except (OSError, RuntimeError) as error:  # no descriptor or no thread left
-            connection.abort()
-            connection._close()
+            self._drop(connection)
             self._left(stage)
             self._fail(CommError(f"{connection} was turned away: {error}; it may come again"))
             self._stopping.wait(_PAUSE_S)
@@ -205,20 +207,28 @@ class Server(Entity):
             self._pool = ReaderPool(self._name, self._endpoint.options["max_connections"] + 2)
         return self._pool
 
-    def _turned_away(self, connection: ConnectionBase) -> bool:
+    def _turned_away(self, connection: ConnectionBase, origin: str | None) -> bool:
         limits = self._endpoint.options
-        origin = connection.origin
         if len(self._stages) + len(self._opening) >= limits["max_connections"]:
             why = f"there are {limits['max_connections']} connections already (max_connections)"
         elif origin is not None and list(self._origins.values()).count(origin) >= limits["max_per_address"]:
             why = f"there are {limits['max_per_address']} connections from {origin} already (max_per_address)"
+        elif self._key is not None and leads_shaped(connection):
+            why = "it cannot be asked for the key"
         else:
             return False
+        self._drop(connection)
+        self._fail(CommError(f"{connection} was turned away: {why}; raise it, or close some"))
+        return True
+
+    def _drop(self, connection: ConnectionBase) -> None:
+        """Close a connection that nobody runs."""
+        if leads_shaped(connection):
+            self._call(connection.close)
+            return
         connection.disconnect()  # a LEADS client that is not told goodbye never notices
         connection.shut_sending()
         connection.finish()
-        self._fail(CommError(f"{connection} was turned away: {why}; raise it, or close some"))
-        return True
 
     def _left(self, stage: Stage) -> None:
         with self._lock:

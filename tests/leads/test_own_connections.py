@@ -275,3 +275,36 @@ def test_a_peer_of_it_that_is_gone_disturbs_nobody(scheme):
             heard.wait("disconnect", count)
         wait_until(lambda: server.num_connections() == 0)
     assert heard.of("receive") == [b"x", b"x"]
+
+
+def test_one_too_many_is_closed(scheme):
+    heard = Recorder()
+    with create_server(scheme, heard, max_connections=1) as server:
+        near = []
+        for _ in range(2):
+            mine, theirs = socket.socketpair()
+            mine.settimeout(PATIENCE_S)
+            near.append(mine)
+            Desk.desks["desk"].waiting.put(theirs)
+        assert near[1].recv(100) == b"disconnect;"
+        assert near[1].recv(100) == b""
+        assert "max_connections" in str(heard.wait("fail")[0])
+        wait_until(lambda: server.num_connections() == 1)
+        near[0].sendall(b"still here;disconnect;")
+        heard.wait("disconnect")
+        assert heard.of("receive") == [b"still here"]
+        for mine in near:
+            mine.close()
+
+
+def test_it_cannot_be_asked_for_a_key(scheme, monkeypatch):
+    key = b"0123456789abcdef"
+    register_scheme("own", Scheme(dial, Desk, options=SCHEMES["unix"].options, place="path"))
+    heard, told = Recorder(), Recorder()
+    with create_server(scheme, heard, key=key):
+        with create_client(scheme) as client:
+            client.join(PATIENCE_S)
+        assert "key" in str(heard.wait("fail")[0])
+        create_client(scheme, told, key=key).start()
+        assert "key" in str(told.of("fail")[0])
+    assert "connect" not in heard.kinds()

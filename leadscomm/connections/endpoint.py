@@ -244,7 +244,7 @@ def _query(query: str, text: str) -> dict[str, Any]:
 def _host_and_port(scheme: str, place: str, text: str) -> tuple[str, int]:
     try:
         parts = urlsplit(f"//{place}")
-        host, port = parts.hostname or "127.0.0.1", parts.port
+        host, port = (parts.hostname or "127.0.0.1").replace("%25", "%"), parts.port
     except ValueError as error:
         raise EndpointError(f"{text!r}: {error}; write {scheme}://host:port, an IPv6 address in brackets") from error
     if parts.username is not None or parts.password is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,6 +36,13 @@ def send_often(connection: ConnectionBase) -> None:
     """What is sent to somebody who has gone may still find room in the system's buffers."""
     for _ in range(1000):
         connection.send(PIECE)
+
+
+@pytest.fixture(autouse=True)
+def pyserial_does_not_sleep(monkeypatch):
+    """It does, after each closing of a socket://, to be kind to slow servers."""
+    module = pytest.importorskip("serial.urlhandler.protocol_socket")
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=lambda seconds: None))
 
 
 # Two connections -----------------------------------------------------------------------------------------------------
@@ -241,6 +249,12 @@ def test_a_closed_connection_does_not_touch_what_has_its_number_now(transport: T
 # Server and client ---------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(params=["threads", "pool"])
+def readers(request, monkeypatch):
+    """A server reads its first connections by a thread each and the others by a pool; here all by one or the other."""
+    monkeypatch.setattr("leadscomm.entities.server.OWN_THREADS", 0 if request.param == "pool" else 1000)
+
+
 class Both:
     """A server and a client of it, in the middle of a conversation."""
 
@@ -269,6 +283,7 @@ class Both:
 
 @every_transport
 @pytest.mark.parametrize("closer", ["client", "server", "connection"])
+@pytest.mark.usefixtures("readers")
 def test_each_conversation_is_told_once_and_in_order(transport: Transport, closer: str):
     with Both(transport) as both:
         both.client.send(b"to the server")
@@ -303,6 +318,7 @@ def test_each_conversation_is_told_once_and_in_order(transport: Transport, close
 
 
 @every_transport
+@pytest.mark.usefixtures("readers")
 def test_an_answer_goes_to_who_asked(transport: Transport):
     with Both(transport) as both:
         both.heard.react = lambda service, message: service.sender.send(message[::-1])
@@ -312,6 +328,7 @@ def test_an_answer_goes_to_who_asked(transport: Transport):
 
 
 @every_transport
+@pytest.mark.usefixtures("readers")
 def test_a_callback_may_close(transport: Transport):
     with Both(transport) as both:
         both.told.react = lambda service, message: service.close()
@@ -322,6 +339,7 @@ def test_a_callback_may_close(transport: Transport):
 
 
 @transports_that_tell_a_loss
+@pytest.mark.usefixtures("readers")
 def test_a_loss_reaches_both_sides(transport: Transport):
     with Both(transport) as both:
         if both.place.sever is not None:
@@ -334,6 +352,7 @@ def test_a_loss_reaches_both_sides(transport: Transport):
 
 
 @reliable_transports
+@pytest.mark.usefixtures("readers")
 def test_a_client_that_is_stuck_is_felt_by_the_server_and_loses_nothing(transport: Transport):
     stuck, sent = threading.Event(), 0
     with Both(transport, outbox="300K", send_timeout=0.1) as both:
@@ -354,6 +373,7 @@ def test_a_client_that_is_stuck_is_felt_by_the_server_and_loses_nothing(transpor
 
 
 @transports_that_tell_the_end
+@pytest.mark.usefixtures("readers")
 def test_after_the_end_there_may_be_another_beginning(transport: Transport):
     with Both(transport) as both:
         for i in range(1, 3):

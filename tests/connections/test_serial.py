@@ -542,6 +542,9 @@ def test_a_goodbye_is_not_answered_on_a_cable(cable: Cable):
             other.receive(0.05)
         other.abort()
         other.close()
+
+
+def test_nor_by_a_connection_that_is_used_directly(cable: Cable):
     direct, other = SerialConnection(serial.Serial(cable.a)), SerialConnection(serial.Serial(cable.b))
     other.disconnect()
     assert direct.receive(PATIENCE_S) is None

@@ -137,7 +137,7 @@ class ConnectionBase(Writer):
         return None
 
     @property
-    def origin(self) -> str | None:
+    def _origin(self) -> str | None:
         """What ``max_per_address`` counts; None where it does not apply (loopback, Unix, a cable)."""
         return None
 

@@ -29,7 +29,7 @@ class LoopConnection(TcpConnection):
         return f"loop:{self.address[0]}"
 
     @property
-    def origin(self) -> str | None:
+    def _origin(self) -> str | None:
         return None
 
 

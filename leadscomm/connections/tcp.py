@@ -54,7 +54,7 @@ class TcpConnection(ConnectionBase):
         return place(*self.address[:2])
 
     @property
-    def origin(self) -> str | None:
+    def _origin(self) -> str | None:
         host = str(self.address[0])
         return None if is_loopback(host) else host
 

@@ -28,7 +28,7 @@ class UnixConnection(TcpConnection):
         return f"unix:{self.address[0]}"
 
     @property
-    def origin(self) -> str | None:
+    def _origin(self) -> str | None:
         return None
 
 

@@ -183,7 +183,7 @@ class Server(Entity):
         if not leads_shaped(connection):
             connection.key = self._key
             connection.accepted = True
-            origin = connection.origin
+            origin = connection._origin
         if self._turned_away(connection, origin):
             return
         stage = staged(self, connection)

@@ -37,7 +37,7 @@ def test_a_server_and_its_clients_in_one_program():
         for client, each in zip(clients, told):
             client.send(b"abc")
             assert each.wait("receive") == [b"cba"]
-            assert (str(client.connection), client.connection.origin) == ("loop:arm", None)
+            assert (str(client.connection), client.connection._origin) == ("loop:arm", None)
         server.broadcast(b"all")
         for client, each in zip(clients, told):
             each.wait("receive", 2)

@@ -66,7 +66,7 @@ def arduino(device: str, serial_number: str = "95333", location: str = "1-1:1.0"
 def test_leads_arguments_of_a_connection(cable: Cable):
     port = serial.Serial(cable.a)
     connection = SerialConnection(port, b"one|tw", b"|")
-    assert (str(connection), connection.closed(), connection.origin) == (cable.a, False, None)
+    assert (str(connection), connection.closed(), connection._origin) == (cable.a, False, None)
     other = connect(f"serial://{cable.b}?separator=|")
     other.send(b"o")
     assert [connection.receive(PATIENCE_S), connection.receive(PATIENCE_S)] == [b"one", b"two"]

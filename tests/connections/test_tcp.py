@@ -143,7 +143,7 @@ def test_a_name_with_several_addresses_listens_on_all_of_them_on_one_port():
         waiting = Later(accepted, listener)
         client = connect(f"tcp://localhost:{listener.port()}")
         server = waiting.result()
-        assert server.origin is None
+        assert server._origin is None
         client.send(b"hello")
         assert server.receive(PATIENCE_S) == b"hello"
         for connection in (client, server):
@@ -189,7 +189,7 @@ def test_the_wide_ipv6_address_takes_ipv4_as_well():
         client = connect(f"tcp://127.0.0.1:{listener.port()}")
         server = waiting.result()
         assert str(server).startswith("[::ffff:127.0.0.1]:")
-        assert server.origin is None
+        assert server._origin is None
         for connection in (client, server):
             connection.abort()
             connection.close()
@@ -199,7 +199,7 @@ def test_the_origin_of_a_stranger_is_his_address():
     ours, theirs = socket.socketpair()
     with theirs:
         connection = Connection(ours, ("192.0.2.7", 1234))
-        assert (str(connection), connection.origin) == ("192.0.2.7:1234", "192.0.2.7")
+        assert (str(connection), connection._origin) == ("192.0.2.7:1234", "192.0.2.7")
         connection.abort()
         connection.close()
 

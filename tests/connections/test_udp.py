@@ -294,7 +294,7 @@ def test_there_is_a_limit_for_each_address(monkeypatch):
             peer.send(b"here")
         heard.wait("connect", 3)
         assert "by max_per_address=2" in str(heard.wait("fail")[0])
-        assert sorted(connection.origin or "exempt" for connection in heard.of("connect")) == [
+        assert sorted(connection._origin or "exempt" for connection in heard.of("connect")) == [
             "127.0.0.2",
             "127.0.0.2",
             "exempt",
@@ -371,7 +371,7 @@ def test_the_wide_ipv6_address_takes_ipv4_as_well():
             assert peer.recv(100) == b"hello"
         connection = heard.of("connect")[0]
         assert str(connection).startswith("[::ffff:127.0.0.1]:")
-        assert connection.origin is None
+        assert connection._origin is None
 
 
 # Who receives for whom -----------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def test_a_file_that_nobody_listens_on_any_more_is_replaced(tmp_path):
         waiting = Later(accepted, listener)
         client = connect(f"unix://{path}")
         server = waiting.result()
-        assert (str(client), client.origin) == (f"unix:{path}", None)
+        assert (str(client), client._origin) == (f"unix:{path}", None)
         for connection in (client, server):
             connection.abort()
             connection.close()

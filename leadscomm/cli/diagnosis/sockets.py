@@ -30,7 +30,7 @@ def open_socket(endpoint: Endpoint) -> Opening:
     connection = yield from _connected(endpoint, hosts)
     if connection is None:
         return None
-    if connection.origin is None and (programs := listeners(endpoint.port)):
+    if connection._origin is None and (programs := listeners(endpoint.port)):
         yield Finding(OK, "program", f"{', '.join(map(str, programs))} listens there")
     if endpoint.scheme == "tls" and not (yield from _secured(endpoint, connection)):
         return None

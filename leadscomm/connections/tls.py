@@ -101,7 +101,7 @@ def failed(peer: str, error: ssl.SSLError) -> AuthenticationFailed:
         mend = "it does not speak TLS; use tcp://, or start TLS there"
     elif "PROTOCOL" in reason:
         mend = "it speaks no TLS 1.3, which is the oldest that leadscomm speaks"
-    elif isinstance(error, ssl.SSLEOFError):
+    elif isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         mend = "it ended the conversation in the middle of the handshake; does it speak TLS?"
     else:
         mend = reason or str(error)

@@ -304,4 +304,5 @@ def test_texts_of_failures():
     assert text("SOMETHING_ELSE") == "TLS with peer failed: SOMETHING_ELSE"
     assert "speaks no TLS 1.3" in text("UNSUPPORTED_PROTOCOL")
     assert "in the middle of the handshake" in text("", ssl.SSLEOFError)
+    assert "in the middle of the handshake" in text("", ssl.SSLZeroReturnError)
     assert "text of OpenSSL" in text("")

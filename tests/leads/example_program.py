@@ -74,11 +74,11 @@ def main() -> None:
     example = threading.Thread(target=run, daemon=True)
     example.start()
     wait_until(lambda: not example.is_alive() or started(other))
-    blocks = example.is_alive() and "parallel: bool = True" not in code
     for service in started(other):
         use(service)
     example.join(PATIENCE_S)
     made = names.get("server") or names.get("client")
+    blocks = getattr(made, "_main_thread", None) is example  # it ran in the thread that started it
     if "MyCallback" in names and isinstance(made, Server):
         use(start_server(made, True))
     elif "MyCallback" in names and isinstance(made, Client):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from serial import Serial
 
 _MOST_PORTS: Final = 64
+BUSY_S: Final = 5.0
+"""How long ports that somebody has open are looked at again."""
+_PAUSE_S: Final = 0.05
 _QUESTIONS: Final = 3
 """How often a board that says nothing is asked: opening a port resets most of them."""
 
@@ -61,22 +65,47 @@ class AutoIdentity(ABC):
         :return: open, and trusted.
         :raises ConnectFailed: there is none; the text says of each port what was seen.
         """
-        refusals: list[str] = []
+        refusals: dict[str, str] = {}
+        busy: list[str] = []
         try:
             if not serial.port:
                 serial.port = self.suggest_next_port()
             while serial.port and len(refusals) < _MOST_PORTS:
+                port = str(serial.port)
                 try:
                     return self._try(serial)
                 except (OSError, ValueError) as error:
-                    refusals.append(f"{serial.port}: {error}")
+                    refusals[port] = str(error)
+                    if isinstance(error, ports.PortBusy):
+                        busy.append(port)
                 if not self._retry:
                     break
-                serial.port = self.suggest_next_port(str(serial.port))
+                serial.port = self.suggest_next_port(port)
+            found = self._try_again(serial, busy, refusals) if self._retry else None
+            if found is not None:
+                return found
         finally:
             self._tried_ports.clear()
-        why = "; ".join(refusals) or f"no serial port is there but: {ports.listed()}"
-        raise ConnectFailed(f"unable to establish the connection: {why}")
+        why = "; ".join(f"{port}: {refusal}" for port, refusal in refusals.items())
+        raise ConnectFailed(
+            f"unable to establish the connection: {why or f'no serial port is there but: {ports.listed()}'}"
+        )
+
+    def _try_again(self, serial: Serial, busy: list[str], refusals: dict[str, str]) -> SerialConnection | None:
+        """Look again at ports that somebody had open: perhaps another who looks for his board, and lets go of ours."""
+        give_up = time.monotonic() + BUSY_S
+        while busy and time.monotonic() < give_up:
+            time.sleep(_PAUSE_S)
+            for port in tuple(busy):
+                serial.port = port
+                try:
+                    return self._try(serial)
+                except ports.PortBusy:
+                    continue
+                except (OSError, ValueError) as error:
+                    refusals[port] = str(error)
+                    busy.remove(port)
+        return None
 
     def _try(self, serial: Serial) -> SerialConnection:
         if serial.is_open:

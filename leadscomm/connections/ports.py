@@ -154,16 +154,22 @@ def open_port(path: str, options: Mapping[str, Any]) -> Serial:
     return port
 
 
+class PortBusy(ConnectFailed):
+    """Somebody has the port open: another program, or another part of this one."""
+
+
 def opened(port: Serial) -> Serial:
     """Open a port that is set up.
 
     :raises EndpointError: the settings cannot be right.
+    :raises PortBusy: somebody has it open.
     :raises ConnectFailed: it cannot be opened; the text says why.
     """
     try:
         port.open()
     except OSError as error:
-        raise ConnectFailed(_why_not(str(port.port), error)) from error
+        kind = PortBusy if _in_use(error) else ConnectFailed
+        raise kind(_why_not(str(port.port), error)) from error
     except Exception as error:  # each of pyserial's handlers has its own; loop:// says KeyError
         raise EndpointError(f"{port.port} does not take these settings or options: {error}") from error
     return port
@@ -211,7 +217,7 @@ def _why_not(path: str, error: OSError) -> str:
         return f"serial://{path} cannot be opened: " + _why_not_far(error)
     if number == errno.ENOENT or "FileNotFoundError" in str(error):
         return f"there is no port {path}; is the device plugged in? There are: {listed()}"
-    if number in _IN_USE or "PermissionError" in str(error):  # what Windows says of a port that somebody has open
+    if _in_use(error):
         return f"{path} is in use by another program, or by this one; close it there (`fuser -v {path}` names it)"
     if number in (errno.EACCES, errno.EPERM):
         return _no_permission(path)
@@ -220,6 +226,11 @@ def _why_not(path: str, error: OSError) -> str:
     if number in _NO_DEVICE:
         return f"{path} has no device behind it (unplugged, or never fitted); there are: {listed()}"
     return f"{path} cannot be opened: {error}"
+
+
+def _in_use(error: OSError) -> bool:
+    """Whether somebody has the port open; Windows says so by a PermissionError."""
+    return _errno(error) in _IN_USE or "PermissionError" in str(error)
 
 
 def _why_not_far(error: OSError) -> str:

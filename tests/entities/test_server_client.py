@@ -271,6 +271,7 @@ def test_max_per_address_counts_other_hosts_only(monkeypatch):
                 assert read_until_end(second) == b"disconnect;"
             assert "max_per_address" in str(heard.wait("fail")[0])
         heard.wait("disconnect", 3)
+        wait_until(lambda: server.num_connections() == 0)
         with raw(server):
             heard.wait("connect", 4)
 

@@ -28,19 +28,19 @@ def test_it_comes_back_and_says_so():
     server = create_server(server.close() or server.port(), Recorder(echo)).start(parallel=True)
     with create_client(server.port(), told, **QUICK) as client:
         for i in range(3):
-            told.wait("connect", i + 1)
-            wait_until(lambda: client.connection is not None)
+            # A client that is quicker than the server's end may be connected for an instant to what is about to close.
+            wait_until(lambda: server.num_connections() == 1 and client.connection is not None)
             client.send(b"%d" % i)
             told.wait("receive", i + 1)
             server.close()
-            told.wait("disconnect", i + 1)
             server.start(parallel=True)
         told.wait("reconnect", 3)
         server.close()
-    kinds = [kind for kind in told.kinds() if kind != "fail"]
-    once = ["connect", "receive", "disconnect"]
-    again = ["connect", "reconnect", "receive", "disconnect"]
-    assert kinds[:12] == ["initialize", *once, *again, *again]
+    kinds = [kind for kind in told.kinds() if kind not in ("fail", "receive")]
+    assert told.of("receive") == [b"0", b"1", b"2"]
+    assert kinds[:3] == ["initialize", "connect", "disconnect"]
+    again = ["connect", "reconnect", "disconnect"]
+    assert kinds[3:] == again * (len(kinds[3:]) // 3)
 
 
 def test_it_waits_for_a_server_that_is_not_there_yet():

@@ -64,7 +64,7 @@ def test_a_peer_that_lets_a_broadcast_gather_is_disconnected_and_told_and_the_ot
             count += 1
             for callback in told:
                 callback.wait("receive", count)
-        assert any(isinstance(error, OutboxFull) and "was disconnected" in str(error) for error in heard.wait("fail"))
+        wait_until(lambda: any(isinstance(e, OutboxFull) and "was disconnected" in str(e) for e in heard.of("fail")))
         wait_until(lambda: server.num_connections() == 4)
         for client, callback in zip(clients, told):
             assert [int(message[:8]) for message in callback.of("receive")] == list(range(count))

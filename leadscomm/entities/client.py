@@ -40,7 +40,7 @@ class Client(Entity):
         self._named = not (isinstance(port, int) or (isinstance(port, str) and port.isdecimal()))
         super().__init__(self._endpoint.port, callback)
         settings = self._endpoint.options
-        self._delivery = {name: settings[name] for name in ("outbox", "send_timeout", "overflow")}
+        self._deliver_by(settings)
         self._reconnect = settings["reconnect"] is not False
         self._current: Stage | None = None
         self._send: Callable[[bytes], None] = self._not_connected

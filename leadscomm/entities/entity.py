@@ -7,7 +7,7 @@ import threading
 import time
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase
@@ -34,8 +34,6 @@ class Entity(Owner):
     :param callback: what is told.
     """
 
-    handshake_timeout: float = 5.0
-
     def __init__(self, port: Any, callback: Callback | None = None) -> None:
         super().__init__(port)
         self.callback = Callback() if callback is None else callback
@@ -44,7 +42,7 @@ class Entity(Owner):
         self._stages: tuple[Stage, ...] = ()  # replaced, never changed, so that it can be walked without a lock
         self._opening: set[Stage] = set()  # not announced yet
         self._changed = threading.Condition(self._lock)
-        self._delivery: dict[str, Any] = {name: option.default for name, option in DELIVERY.items()}
+        self._deliver_by({name: option.default for name, option in DELIVERY.items()})
         self._reports: deque[Exception] = deque(maxlen=_REPORTS)
         self._reporter: threading.Thread | None = None
         self._close_by = 0.0  # as time.monotonic() counts
@@ -118,6 +116,8 @@ class Entity(Owner):
     def _report(self, error: Exception) -> None:
         """Tell ``on_fail`` from a thread of its own: for whoever holds a lock or must not wait for a callback."""
         with self._lock:
+            if len(self._reports) == _REPORTS:  # the log is told of the one that makes room
+                _log.error("%s: on_fail does not return; it is not told of: %s", self._name, self._reports[0])
             self._reports.append(error)
             if self._reporter is None:
                 self._reporter = threading.Thread(target=self._tell_reports, name=f"{self._name}-reporter", daemon=True)
@@ -134,6 +134,10 @@ class Entity(Owner):
             self._fail(error)
 
     # Connections -----------------------------------------------------------------------------------------------------
+
+    def _deliver_by(self, settings: Mapping[str, Any]) -> None:
+        """Take the options of sending from those of an endpoint."""
+        self._delivery = {name: settings[name] for name in DELIVERY}
 
     def _equip(self, outbox: Outbox, flusher: Flusher | None) -> None:
         """Set up the outbox of a connection that is to be run."""

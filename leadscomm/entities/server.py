@@ -47,7 +47,7 @@ class Server(Entity):
         self._endpoint = Endpoint.parse(port, **{"separator": separator, **options})
         super().__init__(self._endpoint.port, callback)
         settings = self._endpoint.options
-        self._delivery = {name: settings[name] for name in ("outbox", "send_timeout", "overflow")}
+        self._deliver_by(settings)
         self._handshake_timeout = settings["handshake_timeout"]
         self._framing = self._endpoint.framing
         self._key: bytes | None = None

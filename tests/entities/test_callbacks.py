@@ -207,6 +207,29 @@ def test_inside_a_callback_a_full_outbox_raises_at_once():
     assert told.of("fail") == []
 
 
+def test_what_a_stuck_on_fail_cannot_be_told_of_reaches_the_log(caplog):
+    release = threading.Event()
+
+    class Stuck(Recorder):
+        def on_fail(self, service, error):
+            super().on_fail(service, error)
+            release.wait(PATIENCE_S)
+
+    heard = Stuck()
+    with create_server(0, heard) as server:
+        try:
+            server._report(CommError("first"))
+            heard.wait("fail")
+            for i in range(1001):
+                server._report(CommError(f"number {i}"))
+            assert caplog.text.count("is not told of") == 1
+            assert "number 0" in caplog.text
+        finally:
+            release.set()
+        heard.wait("fail", 1001)
+    assert str(heard.of("fail")[-1]) == "number 1000"
+
+
 # Chains ------------------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Writes framing.json, crc.json and challenge.json: ``python tests/vectors/generate.py``.
+"""Writes framing.json, crc.json, challenge.json and session.json: ``python tests/vectors/generate.py``.
 
 It uses nothing of leadscomm: the CRCs are computed bit by bit from crcmod's definitions, COBS byte by byte as its paper
 describes it, HMAC from SHA-256 as RFC 2104 does, and what a receiver must make of bad streams is written down by hand.
@@ -270,11 +270,102 @@ def challenges() -> list[dict[str, str]]:
     return entries
 
 
+BOARD_CRC = "crc-ccitt-false"
+
+
+def little(value: int, size: int) -> bytes:
+    return bytes(value >> 8 * place & 255 for place in range(size))
+
+
+def session_frame(name: str, frame: bytes, kind: str, **said: Any) -> dict[str, Any]:
+    wire = cobs_frame(frame, BOARD_CRC)
+    return {"name": name, "frame": frame.hex(), "wire": wire.hex(), "kind": kind, **said}
+
+
+def datagram(name: str, count: int, payload: bytes) -> dict[str, Any]:
+    return session_frame(name, bytes([count]) + payload, "datagram", count=count, payload=payload.hex())
+
+
+def data(name: str, number: int, ack: int, payload: bytes, more: bool = False) -> dict[str, Any]:
+    frame = bytes([(128 if more else 64) + number * 8 + ack]) + payload
+    return session_frame(name, frame, "more" if more else "data", number=number, ack=ack, payload=payload.hex())
+
+
+def control(name: str, which: str, ack: int, body: bytes, **said: Any) -> dict[str, Any]:
+    number = ("ACK", "HELLO", "WELCOME", "REFUSE", "BYE", "PING").index(which)
+    return session_frame(name, bytes([192 + number * 8 + ack]) + body, "control", control=which, ack=ack, **said)
+
+
+def handshake(name: str, which: str, tag: str, behind: bytes = b"", **fields: int) -> dict[str, Any]:
+    sizes = {"version": 1, "profiles": 1, "epoch": 4, "echo": 4, "segment": 2, "longest": 2, "resend": 2, "window": 1,
+             "credit": 1}  # fmt: skip
+    body = b"".join(little(fields[field], size) for field, size in sizes.items())
+    text = tag.encode()
+    body += little(len(text), 1) + text + behind
+    return control(name, which, 0, body, handshake={**fields, "tag": tag})
+
+
+def session_frames() -> list[dict[str, Any]]:
+    host = {"version": 1, "profiles": 1, "epoch": 0x12345678, "echo": 0, "segment": 1024, "longest": 0xFFFF,
+            "resend": 100, "window": 7, "credit": 0}  # fmt: skip
+    board = {**host, "epoch": 0xA1B2C3D4, "echo": 0x12345678, "segment": 58, "longest": 58, "resend": 50, "window": 2}
+    entries = [
+        datagram("a datagram that is not counted", 0, b"hi"),
+        datagram("an empty datagram", 0, b""),
+        datagram("the first counted datagram", 1, b"hi"),
+        datagram("the highest count", 63, bytes(3)),
+        data("data", 3, 5, b"hi"),
+        data("empty data", 0, 0, b""),
+        data("the highest numbers", 7, 7, b"\xff" * 8),
+        data("a full frame for an Arduino's ring", 1, 2, bytes(range(58))),
+        data("a full frame of zeros", 1, 2, bytes(58)),
+        data("a piece that others follow", 6, 1, b"a long mess", more=True),
+        data("the last piece", 7, 1, b"age"),
+        *(control(f"ACK {ack}", "ACK", ack, b"") for ack in range(8)),
+        control("an ACK with credit", "ACK", 4, b"\x3f", credit=63),
+        control("an ACK that lifts the credit", "ACK", 0, b"\x00", credit=0),
+        handshake("HELLO of a host", "HELLO", "", **host),
+        handshake("HELLO that only asks", "HELLO", "", **{**host, "profiles": 0}),
+        handshake("HELLO of a host that speaks both profiles", "HELLO", "base", bytes(10), **{**host, "profiles": 3}),
+        handshake("WELCOME of a board", "WELCOME", "wsc", **board),
+        handshake("WELCOME of a board with credit", "WELCOME", "wsc", **{**board, "credit": 63}),
+        handshake("WELCOME with a tag that is not ASCII", "WELCOME", "m\u00fcller", **board),
+        *(
+            control(f"REFUSE {reason}", "REFUSE", 0, bytes([reason]) + little(value, 2), reason=reason, value=value)
+            for reason, value in ((1, 0), (2, 1), (3, 1), (4, 58), (5, 300))
+        ),
+        control("BYE", "BYE", 0, b""),
+        control("PING", "PING", 2, b""),
+    ]
+    return entries
+
+
+def damaged_frames() -> list[dict[str, str]]:
+    good = cobs_frame(bytes([0x5D]) + b"hi", BOARD_CRC)
+    short = bytes([0xD0]) + bytes(16)
+    return [
+        {"name": "a bit is wrong", "wire": (good[:3] + bytes([good[3] ^ 1]) + good[4:]).hex()},
+        {"name": "a byte is missing", "wire": (good[:2] + good[3:]).hex()},
+        {"name": "a byte is there twice", "wire": (good[:3] + good[2:]).hex()},
+        {"name": "without a header", "wire": cobs_frame(b"", BOARD_CRC).hex()},
+        {"name": "a WELCOME that is cut off", "wire": cobs_frame(short, BOARD_CRC).hex()},
+        {"name": "a WELCOME with less tag than it says", "wire": cobs_frame(short + b"\x03ab", BOARD_CRC).hex()},
+        {"name": "a REFUSE that is cut off", "wire": cobs_frame(b"\xd8\x01\x00", BOARD_CRC).hex()},
+        {"name": "a control frame that there is not", "wire": cobs_frame(b"\xf8", BOARD_CRC).hex()},
+    ]
+
+
 def files() -> dict[str, str]:
     """The text of each file."""
     received = received_marked() + received_lengths() + received_cobs()
     framing = {"streams": good_streams(), "receive": received, "refuse": refused()}
-    texts = {"framing.json": framing, "crc.json": {"crcs": crcs()}, "challenge.json": {"challenges": challenges()}}
+    session = {"frames": session_frames(), "damaged": damaged_frames()}
+    texts = {
+        "framing.json": framing,
+        "crc.json": {"crcs": crcs()},
+        "challenge.json": {"challenges": challenges()},
+        "session.json": session,
+    }
     return {name: json.dumps(content, indent=1) + "\n" for name, content in texts.items()}
 
 

@@ -309,7 +309,7 @@ def session_frames() -> list[dict[str, Any]]:
     host = {"version": 1, "profiles": 1, "epoch": 0x12345678, "echo": 0, "segment": 1024, "longest": 0xFFFF,
             "resend": 100, "window": 7, "credit": 0}  # fmt: skip
     board = {**host, "epoch": 0xA1B2C3D4, "echo": 0x12345678, "segment": 58, "longest": 58, "resend": 50, "window": 2}
-    entries = [
+    return [
         datagram("a datagram that is not counted", 0, b"hi"),
         datagram("an empty datagram", 0, b""),
         datagram("the first counted datagram", 1, b"hi"),
@@ -337,7 +337,6 @@ def session_frames() -> list[dict[str, Any]]:
         control("BYE", "BYE", 0, b""),
         control("PING", "PING", 2, b""),
     ]
-    return entries
 
 
 def damaged_frames() -> list[dict[str, str]]:

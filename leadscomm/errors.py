@@ -6,6 +6,9 @@
     ├── EndpointError         (ValueError)       an endpoint URL or an option that cannot be right
     ├── ServiceError          (RuntimeError)     start, close or join at the wrong moment
     ├── MissingExtra          (ImportError)      an optional package is not installed
+    ├── MissingTool           (FileNotFoundError)  a program or library of the system is not installed
+    ├── FirmwareError         (ValueError)       a firmware and a board do not fit together
+    ├── FirmwareCrashed       (RuntimeError)     firmware on a virtual board has run into nowhere
     ├── ProtocolError
     │   ├── LocalProtocolError   (ValueError)       our mistake: this cannot be sent
     │   └── RemoteProtocolError  (ConnectionError)  theirs: this should never have been received
@@ -39,6 +42,18 @@ class ServiceError(CommError, RuntimeError):
 
 class MissingExtra(CommError, ImportError):
     """An optional package is needed; the text names the command that installs it."""
+
+
+class MissingTool(CommError, FileNotFoundError):
+    """A program or a library of the system is needed; the text names the command that installs it."""
+
+
+class FirmwareError(CommError, ValueError):
+    """A firmware file cannot be read, or is for another board. Nothing was changed."""
+
+
+class FirmwareCrashed(CommError, RuntimeError):
+    """Firmware on a virtual board has crashed; the text says where and why."""
 
 
 class ProtocolError(CommError):

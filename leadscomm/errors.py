@@ -8,6 +8,7 @@
     ├── MissingExtra          (ImportError)      an optional package is not installed
     ├── MissingTool                              a program of the system is not installed
     ├── BuildFailed                              a sketch could not be compiled
+    ├── FlashFailed                              a program could not be brought onto a board
     ├── ProtocolError
     │   ├── LocalProtocolError   (ValueError)       our mistake: this cannot be sent
     │   └── RemoteProtocolError  (ConnectionError)  theirs: this should never have been received
@@ -56,6 +57,10 @@ class BuildFailed(CommError):
     def __init__(self, text: str, output: str = "") -> None:
         super().__init__(f"{text}\n{output}".rstrip())
         self.output = output
+
+
+class FlashFailed(CommError):
+    """A program could not be brought onto a board; the text says what the board holds now, if that has changed."""
 
 
 class ProtocolError(CommError):

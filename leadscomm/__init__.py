@@ -16,6 +16,7 @@ from leadscomm.entities.server import Server
 from leadscomm.entities.service import Service
 from leadscomm.errors import (
     AuthenticationFailed,
+    BuildFailed,
     CommError,
     CommTimeout,
     ConnectFailed,
@@ -24,6 +25,7 @@ from leadscomm.errors import (
     EndpointError,
     FirmwareCrashed,
     FirmwareError,
+    FlashFailed,
     LocalProtocolError,
     MissingExtra,
     MissingTool,
@@ -39,6 +41,7 @@ from leadscomm.version import __version__
 __all__ = [
     "AuthenticationFailed",
     "AutoIdentity",
+    "BuildFailed",
     "Callback",
     "CallbackChain",
     "Client",
@@ -54,6 +57,7 @@ __all__ = [
     "Entity",
     "FirmwareCrashed",
     "FirmwareError",
+    "FlashFailed",
     "Framing",
     "L",
     "Level",

@@ -16,6 +16,7 @@ from leadscomm.entities.server import Server
 from leadscomm.entities.service import Service
 from leadscomm.errors import (
     AuthenticationFailed,
+    BuildFailed,
     CommError,
     CommTimeout,
     ConnectFailed,
@@ -24,6 +25,7 @@ from leadscomm.errors import (
     EndpointError,
     LocalProtocolError,
     MissingExtra,
+    MissingTool,
     OutboxFull,
     ProtocolError,
     RemoteProtocolError,
@@ -36,6 +38,7 @@ from leadscomm.version import __version__
 __all__ = [
     "AuthenticationFailed",
     "AutoIdentity",
+    "BuildFailed",
     "Callback",
     "CallbackChain",
     "Client",
@@ -55,6 +58,7 @@ __all__ = [
     "ListenerBase",
     "LocalProtocolError",
     "MissingExtra",
+    "MissingTool",
     "OutboxFull",
     "ProtocolError",
     "RemoteProtocolError",

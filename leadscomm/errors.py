@@ -6,6 +6,8 @@
     ├── EndpointError         (ValueError)       an endpoint URL or an option that cannot be right
     ├── ServiceError          (RuntimeError)     start, close or join at the wrong moment
     ├── MissingExtra          (ImportError)      an optional package is not installed
+    ├── MissingTool                              a program of the system is not installed
+    ├── BuildFailed                              a sketch could not be compiled
     ├── ProtocolError
     │   ├── LocalProtocolError   (ValueError)       our mistake: this cannot be sent
     │   └── RemoteProtocolError  (ConnectionError)  theirs: this should never have been received
@@ -39,6 +41,21 @@ class ServiceError(CommError, RuntimeError):
 
 class MissingExtra(CommError, ImportError):
     """An optional package is needed; the text names the command that installs it."""
+
+
+class MissingTool(CommError):
+    """A program of the system is needed; the text names the command that installs it."""
+
+
+class BuildFailed(CommError):
+    """A sketch could not be compiled.
+
+    :ivar output: what the compiler said, with the sketch's own files and lines.
+    """
+
+    def __init__(self, text: str, output: str = "") -> None:
+        super().__init__(f"{text}\n{output}".rstrip())
+        self.output = output
 
 
 class ProtocolError(CommError):

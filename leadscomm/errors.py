@@ -6,8 +6,11 @@
     ├── EndpointError         (ValueError)       an endpoint URL or an option that cannot be right
     ├── ServiceError          (RuntimeError)     start, close or join at the wrong moment
     ├── MissingExtra          (ImportError)      an optional package is not installed
-    ├── MissingTool                              a program of the system is not installed
     ├── BuildFailed                              a sketch could not be compiled
+    ├── FlashFailed                              a program could not be brought onto a board
+    ├── MissingTool           (FileNotFoundError)  a program or library of the system is not installed
+    ├── FirmwareError         (ValueError)       a firmware and a board do not fit together
+    ├── FirmwareCrashed       (RuntimeError)     firmware on a virtual board has run into nowhere
     ├── ProtocolError
     │   ├── LocalProtocolError   (ValueError)       our mistake: this cannot be sent
     │   └── RemoteProtocolError  (ConnectionError)  theirs: this should never have been received
@@ -43,10 +46,6 @@ class MissingExtra(CommError, ImportError):
     """An optional package is needed; the text names the command that installs it."""
 
 
-class MissingTool(CommError):
-    """A program of the system is needed; the text names the command that installs it."""
-
-
 class BuildFailed(CommError):
     """A sketch could not be compiled.
 
@@ -56,6 +55,22 @@ class BuildFailed(CommError):
     def __init__(self, text: str, output: str = "") -> None:
         super().__init__(f"{text}\n{output}".rstrip())
         self.output = output
+
+
+class FlashFailed(CommError):
+    """A program could not be brought onto a board; the text says what the board holds now, if that has changed."""
+
+
+class MissingTool(CommError, FileNotFoundError):
+    """A program or a library of the system is needed; the text names the command that installs it."""
+
+
+class FirmwareError(CommError, ValueError):
+    """A firmware file cannot be read, or is for another board. Nothing was changed."""
+
+
+class FirmwareCrashed(CommError, RuntimeError):
+    """Firmware on a virtual board has crashed; the text says where and why."""
 
 
 class ProtocolError(CommError):

@@ -33,6 +33,7 @@ class Model:
     :ivar bauds: at which rates its bootloader speaks; the usual one first.
     :ivar flash_bytes: room for a program; the bootloader begins behind it.
     :ivar ram_bytes: all of its memory for data.
+    :ivar vectors: how many interrupt vectors the processor has, the reset vector among them.
     :ivar usb: the numbers (vendor, product) that no other board has.
     """
 
@@ -49,6 +50,7 @@ class Model:
     bauds: tuple[int, ...]
     flash_bytes: int
     ram_bytes: int
+    vectors: int
     usb: frozenset[tuple[int, int]] = frozenset()
 
 
@@ -74,6 +76,7 @@ MODELS: Final[Mapping[str, Model]] = MappingProxyType(
                 bauds=(115_200,),
                 flash_bytes=32_256,
                 ram_bytes=2_048,
+                vectors=26,
                 usb=_usb(0x0001, 0x0043, 0x006A, 0x0243),
             ),
             Model(
@@ -90,6 +93,7 @@ MODELS: Final[Mapping[str, Model]] = MappingProxyType(
                 bauds=(115_200, 57_600),  # those sold before 2018, and most copies, have the older bootloader
                 flash_bytes=30_720,
                 ram_bytes=2_048,
+                vectors=26,
             ),
             Model(
                 name="mega",
@@ -105,6 +109,7 @@ MODELS: Final[Mapping[str, Model]] = MappingProxyType(
                 bauds=(115_200,),
                 flash_bytes=253_952,
                 ram_bytes=8_192,
+                vectors=57,
                 usb=_usb(0x0010, 0x0042, 0x0210, 0x0242),
             ),
         )

@@ -54,7 +54,7 @@ void loop() {
 /// Carries out the order that came, and answers it. There is room for the answer: otherwise poll() takes no message.
 void answer() {
   if (host.size() < 2 || host.more()) return;  // nothing that could be answered
-  uint8_t space[Host::PAYLOAD];
+  uint8_t space[58];
   leadscomm::Writer out(space, sizeof space);
   const Status status = obey(host.data()[0], out);
   if (out.size() == 0) {
@@ -82,10 +82,29 @@ Status obey(uint8_t number, leadscomm::Writer &out) {
   }
 }
 
+#if defined(__AVR_ATmega328P__)
+#define CHIP "atmega328p"
+#elif defined(__AVR_ATmega2560__)
+#define CHIP "atmega2560"
+#else
+#define CHIP "unknown"
+#endif
+
 /// The values of the order that came; false if it is longer or shorter than it should be.
 template <class Order>
 bool take(Order &order) {
   return leadscomm::read(host, order);
+}
+
+/// Bytes between the variables and the stack; there is no heap.
+uint16_t freeRam() {
+#ifdef __AVR__
+  extern char __heap_start;
+  char top;
+  return &top - &__heap_start;
+#else
+  return 0;
+#endif
 }
 
 Status inform(leadscomm::Writer &out) {

@@ -6,6 +6,11 @@
     ├── EndpointError         (ValueError)       an endpoint URL or an option that cannot be right
     ├── ServiceError          (RuntimeError)     start, close or join at the wrong moment
     ├── MissingExtra          (ImportError)      an optional package is not installed
+    ├── BuildFailed                              a sketch could not be compiled
+    ├── FlashFailed                              a program could not be brought onto a board
+    ├── MissingTool           (FileNotFoundError)  a program or library of the system is not installed
+    ├── FirmwareError         (ValueError)       a firmware and a board do not fit together
+    ├── FirmwareCrashed       (RuntimeError)     firmware on a virtual board has run into nowhere
     ├── ProtocolError
     │   ├── LocalProtocolError   (ValueError)       our mistake: this cannot be sent
     │   └── RemoteProtocolError  (ConnectionError)  theirs: this should never have been received
@@ -39,6 +44,35 @@ class ServiceError(CommError, RuntimeError):
 
 class MissingExtra(CommError, ImportError):
     """An optional package is needed; the text names the command that installs it."""
+
+
+class BuildFailed(CommError):
+    """A sketch could not be compiled.
+
+    :ivar summary: that in one line.
+    :ivar output: what the compiler said, with the sketch's own files and lines.
+    """
+
+    def __init__(self, summary: str, output: str = "") -> None:
+        super().__init__(f"{summary}\n{output}".rstrip())
+        self.summary = summary
+        self.output = output
+
+
+class FlashFailed(CommError):
+    """A program could not be brought onto a board; the text says what the board holds now, if that has changed."""
+
+
+class MissingTool(CommError, FileNotFoundError):
+    """A program or a library of the system is needed; the text names the command that installs it."""
+
+
+class FirmwareError(CommError, ValueError):
+    """A firmware file cannot be read, or is for another board. Nothing was changed."""
+
+
+class FirmwareCrashed(CommError, RuntimeError):
+    """Firmware on a virtual board has crashed; the text says where and why."""
 
 
 class ProtocolError(CommError):

@@ -1,0 +1,9 @@
+#include <LeadsComm.h>
+
+leadscomm::Connection<> host(Serial, "wsc");
+
+void setup() { Serial.begin(115200); }
+
+void loop() {
+  if (host.poll()) host.send(host.data(), host.size());
+}

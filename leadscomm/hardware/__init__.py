@@ -1,0 +1,1 @@
+"""Boards: their firmware compiled, uploaded and spoken to."""

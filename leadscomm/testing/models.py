@@ -1,0 +1,124 @@
+"""The boards that can be emulated: their microcontrollers, how Arduino numbers their pins, and their bootloaders.
+
+Pins are those of Arduino's variants `standard`, `eightanaloginputs` and `mega` (``pins_arduino.h``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from leadscomm.errors import FirmwareError
+
+_UNO_PINS: Final = "D0 D1 D2 D3 D4 D5 D6 D7 B0 B1 B2 B3 B4 B5 C0 C1 C2 C3 C4 C5"
+_MEGA_PINS: Final = (
+    "E0 E1 E4 E5 G5 E3 H3 H4 H5 H6 B4 B5 B6 B7 J1 J0 H1 H0 D3 D2 D1 D0 A0 A1 A2 A3 A4 A5 A6 A7 C7 C6 C5 C4 C3 C2 C1 C0 "
+    "D7 G2 G1 G0 L7 L6 L5 L4 L3 L2 L1 L0 B3 B2 B1 B0 F0 F1 F2 F3 F4 F5 F6 F7 K0 K1 K2 K3 K4 K5 K6 K7"
+)
+
+
+@dataclass(frozen=True)
+class Bootloader:
+    """What a board's bootloader is made of, and where it is put.
+
+    :ivar start: its address; the microcontroller starts there.
+    :ivar baud: of uploads.
+    :ivar programmer: avrdude's name of its protocol.
+    :ivar source: its C file, below the Arduino core's folder; "" if it is taken ready-built.
+    :ivar flags: for compiling it.
+    :ivar ready: its hex file, below the Arduino core's folder.
+    """
+
+    start: int
+    baud: int
+    programmer: str
+    source: str = ""
+    flags: tuple[str, ...] = ()
+    ready: str = ""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One kind of board.
+
+    :ivar name: as users write it.
+    :ivar mcu: as the compiler and simavr name it.
+    :ivar architecture: AVR's number for it, as in ELF files.
+    :ivar flash_size: bytes of program memory.
+    :ivar ram_size: bytes of RAM.
+    :ivar pins: port and bit of each of Arduino's digital pins, from pin 0 on.
+    :ivar analog_inputs: how many there are.
+    :ivar bootloader: the one that it is sold with.
+    """
+
+    name: str
+    mcu: str
+    architecture: int
+    flash_size: int
+    ram_size: int
+    pins: tuple[str, ...]
+    analog_inputs: int
+    bootloader: Bootloader
+
+    def place(self, pin: int) -> str:
+        """Port and bit of a digital pin, as in ``"B 5"``.
+
+        :raises ValueError: the board has no such pin.
+        """
+        if not 0 <= pin < len(self.pins):
+            raise ValueError(f"the board {self.name} has the pins 0 to {len(self.pins) - 1}, and no pin {pin}")
+        return " ".join(self.pins[pin])
+
+
+# Debian's optiboot_atmega328.hex runs past the end of the flash. Built from the source beside it and with these two
+# optimisations turned off, it takes 500 of its 510 bytes.
+_OPTIBOOT: Final = Bootloader(
+    0x7E00,
+    115200,
+    "arduino",
+    source="bootloaders/optiboot/optiboot.c",
+    flags=(
+        *("-DBAUD_RATE=115200", "-DLED_START_FLASHES=3", "-Wl,--section-start=.version=0x7ffe"),
+        *("-fno-tree-scev-cprop", "-fno-move-loop-invariants"),
+    ),
+)
+_OLD_NANO: Final = Bootloader(
+    0x7800,
+    57600,
+    "arduino",
+    source="bootloaders/atmega/ATmegaBOOT_168.c",
+    flags=("-DMAX_TIME_COUNT=F_CPU>>4", "-DNUM_LED_FLASHES=1", "-DBAUD_RATE=57600"),
+)
+_STK500V2: Final = Bootloader(0x3E000, 115200, "wiring", ready="bootloaders/stk500v2/stk500boot_v2_mega2560.hex")
+
+
+def _small(name: str, analog_inputs: int, bootloader: Bootloader) -> Model:
+    return Model(name, "atmega328p", 5, 0x8000, 2048, tuple(_UNO_PINS.split()), analog_inputs, bootloader)
+
+
+def _large(name: str) -> Model:
+    return Model(name, "atmega2560", 6, 0x40000, 8192, tuple(_MEGA_PINS.split()), 16, _STK500V2)
+
+
+MODELS: Final = {
+    model.name: model
+    for model in (
+        _small("uno", 6, _OPTIBOOT),
+        _small("nano", 8, _OPTIBOOT),
+        _small("nano-old", 8, _OLD_NANO),
+        _small("atmega328p", 8, _OPTIBOOT),
+        _large("mega"),
+        _large("atmega2560"),
+    )
+}
+
+
+def find_model(name: str) -> Model:
+    """The board of this name, whatever its case.
+
+    :raises FirmwareError: there is none; the text names those that there are.
+    """
+    try:
+        return MODELS[name.lower()]
+    except KeyError:
+        raise FirmwareError(f"no board {name!r} can be emulated; there are {', '.join(MODELS)}") from None

@@ -27,7 +27,7 @@ class VirtualBoard:
     It behaves as a board on USB does: opening its port resets it, pulling the cable takes its port and its power.
     Methods may be called by any thread; they do not wait for each other longer than :meth:`advance` lasts.
 
-    >>> with VirtualBoard("sketch.elf") as board:              # doctest: +SKIP
+    >>> with VirtualBoard("sketch.elf") as board:  # doctest: +SKIP
     ...     client = create_client(board.endpoint)
 
     :param firmware: an ELF or Intel HEX file; None leaves the program memory empty, for a bootloader to fill.

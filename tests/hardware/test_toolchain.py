@@ -265,7 +265,7 @@ for suffix in ("elf", "hex"):
 
 @pytest.fixture
 def arduino_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Puts an arduino-cli on PATH; returns a function that says what it is to complain of, and the file of its calls."""
+    """Puts an arduino-cli on PATH; returns a function that installs it and gives the file of its calls."""
     made = build(write(tmp_path / "blink", blink_ino=BLINK), build_folder=tmp_path / "made")
     program = tmp_path / "bin" / "arduino-cli"
     program.parent.mkdir()

@@ -54,7 +54,7 @@ class BuildFailed(CommError):
     """
 
     def __init__(self, summary: str, output: str = "") -> None:
-        super().__init__(f"{summary}\n{output}".rstrip())
+        super().__init__(f"{summary}\n{output}".strip())
         self.summary = summary
         self.output = output
 

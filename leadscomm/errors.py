@@ -50,11 +50,13 @@ class MissingExtra(CommError, ImportError):
 class BuildFailed(CommError):
     """A sketch could not be compiled.
 
+    :ivar summary: that in one line.
     :ivar output: what the compiler said, with the sketch's own files and lines.
     """
 
-    def __init__(self, text: str, output: str = "") -> None:
-        super().__init__(f"{text}\n{output}".rstrip())
+    def __init__(self, summary: str, output: str = "") -> None:
+        super().__init__(f"{summary}\n{output}".rstrip())
+        self.summary = summary
         self.output = output
 
 

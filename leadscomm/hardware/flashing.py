@@ -16,20 +16,56 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from leadscomm.errors import FlashFailed
+from leadscomm.errors import FirmwareError, FlashFailed
 from leadscomm.hardware import places
-from leadscomm.hardware.intel_hex import Image
+from leadscomm.hardware.image import Image
 from leadscomm.hardware.models import CHIPS, MODELS, Model
 
 SYNC_S: Final = 5.0
 """How long a bootloader may take for its first answer; avrdude itself would go on asking for a minute."""
 _BAR: Final = re.compile(rb"(Reading|Writing) \| (#*)")
+_JUMP: Final = b"\x0c\x94"  # the first word of JMP
 _BAR_LENGTH: Final = 50
 _SIGNATURE: Final = re.compile(rb"device signature = (?:0x)?([0-9a-f]{6})", re.IGNORECASE)
 _ERROR: Final = re.compile(
     rb"^avrdude(?: error)?: (?!warning)(.*(?:error|can't|cannot|mismatch|failed).*)|^avrdude (?:OS )?error: (.*)",
     re.MULTILINE,
 )
+
+
+def check_fits(image: Image, model: Model) -> None:
+    """See to it that a program can be meant for a board, before anything is sent.
+
+    :raises FirmwareError: it is too large, or reaches into the bootloader, or has the interrupt vectors of another
+        processor.
+    """
+    room = model.flash_bytes
+    if size_of(image) > room:
+        raise FirmwareError(f"{image.name} holds {size_of(image):,} bytes; the {model.title} has room for {room:,}")
+    if image.end > room:
+        raise FirmwareError(
+            f"{image.name} reaches to address 0x{image.end - 1:x}; on the {model.title} the bootloader begins at "
+            f"0x{room:x}. A file with a bootloader in it is for a programmer, not for a serial port"
+        )
+    vectors = _vectors(image)
+    meant = next((other for other in MODELS.values() if other.vectors == vectors), model)
+    if meant.vectors != model.vectors:
+        raise FirmwareError(
+            f"{image.name} is a program for an {meant.chip} ({vectors} interrupt vectors); the {model.title} has an "
+            f"{model.chip} ({model.vectors})"
+        )
+
+
+def size_of(image: Image) -> int:
+    """How many bytes a program has."""
+    return sum(len(data) for _, data in image.pieces)
+
+
+def _vectors(image: Image) -> int:
+    """How many interrupt vectors it has, all of them jumps; 0 if it does not begin with any."""
+    table = next((data for address, data in image.pieces if address == 0), b"")
+    words = (table[at : at + 2] for at in range(0, len(table), 4))
+    return next((number for number, word in enumerate(words) if word != _JUMP), 0)
 
 
 class Stage(Enum):
@@ -71,7 +107,7 @@ class Upload:
         """The command that does it."""
         extra = [] if self._verify else ["-V"]
         # -D: the bootloaders erase each page as they write it, and have no command to erase all.
-        return [*avrdude(self._model, self._port, baud), "-D", *extra, f"-Uflash:w:{self._image.path}:i"]
+        return [*avrdude(self._model, self._port, baud), "-D", *extra, f"-Uflash:w:{self._image.name}:i"]
 
     def run(self) -> None:
         """Do it. If it ends early, by whatever exception, the avrdude process has ended too, and ``stage`` tells what

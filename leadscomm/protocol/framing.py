@@ -105,9 +105,12 @@ class FramingSpec:
         object.__setattr__(self, "options", tuple(values.items()))
         self.make()  # a value that the framing refuses is the endpoint's error, not the first connection's
 
-    def make(self) -> Framing:
-        """Return a fresh framing for one connection."""
-        return _factory(self.name)(**dict(self.options))
+    def make(self, **others: object) -> Framing:
+        """Return a fresh framing for one connection.
+
+        :param others: options that are to differ from those of the spec.
+        """
+        return _factory(self.name)(**{**dict(self.options), **others})
 
 
 def parse_size(value: object) -> int:

@@ -40,7 +40,7 @@ def _compile(core: Path, model: Model, loader: Bootloader) -> Path:
         "-DF_CPU=16000000L",
         *loader.flags,
         *("-std=gnu99", "-Os", "-w", "-fno-inline-small-functions", "-fno-split-wide-types", "-mrelax"),
-        *("-nostartfiles", f"-Wl,--section-start=.text=0x{loader.start:x}"),
+        f"-Wl,--section-start=.text=0x{loader.start:x}",
         str(source),
     ]
     key = hashlib.sha256(source.read_bytes() + repr(command).encode()).hexdigest()[:16]

@@ -79,7 +79,7 @@ _OPTIBOOT: Final = Bootloader(
     source="bootloaders/optiboot/optiboot.c",
     flags=(
         *("-DBAUD_RATE=115200", "-DLED_START_FLASHES=3", "-Wl,--section-start=.version=0x7ffe"),
-        *("-fno-tree-scev-cprop", "-fno-move-loop-invariants"),
+        *("-nostartfiles", "-fno-tree-scev-cprop", "-fno-move-loop-invariants"),
     ),
 )
 _OLD_NANO: Final = Bootloader(

@@ -230,7 +230,7 @@ class VirtualBoard:
         return bytes.fromhex(self._control.ask(f"peek {space} {address} {length}"))
 
     def state(self) -> str:
-        """``running``, ``off`` (unplugged), ``crashed at ...`` or ``asleep ...`` (with interrupts off, for ever)."""
+        """``running``, ``off`` (unplugged), ``crashed: ...`` or ``asleep ...`` (with interrupts off, for ever)."""
         return self._control.ask("state")
 
     def check(self) -> None:
@@ -240,7 +240,7 @@ class VirtualBoard:
         """
         state = self.state()
         if state not in ("running", "off"):
-            raise FirmwareCrashed(f"the firmware of the virtual board has {state}".replace("has asleep", "is asleep"))
+            raise FirmwareCrashed(f"the firmware of the virtual board: {state}")
 
     def advance(self, seconds: float) -> None:
         """Wait until so much simulated time has passed: with ``pace=False`` that is sooner than real time.

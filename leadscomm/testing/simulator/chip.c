@@ -20,7 +20,7 @@ static void remember(avr_t *avr, const int level, const char *format, va_list ar
     char text[sizeof last_words];
     size_t length = 0;
     (void)avr;
-    if (level > LOG_ERROR)
+    if (level > LOG_ERROR || !strncmp(format, "%s\n", 3))  /* the latter is a function's name */
         return;
     vsnprintf(text, sizeof text, format, arguments);
     for (const char *from = text; *from; from++) {
@@ -117,8 +117,8 @@ void chip_run(struct board *b, avr_cycle_count_t until) {
         if (state == cpu_Done)
             snprintf(b->state, sizeof b->state, "asleep with interrupts off, for ever");
         else
-            snprintf(b->state, sizeof b->state, "crashed at program address 0x%05x: %s", avr->pc,
-                     last_words[0] ? last_words : "it left the program memory");
+            snprintf(b->state, sizeof b->state, "crashed: %s",
+                     last_words[0] ? last_words : "it ran beyond the end of the program memory");
         return;
     }
 }

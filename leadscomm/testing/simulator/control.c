@@ -14,7 +14,7 @@
  *   marks                        ok CYCLE:MARK ...  the newest 65,536 values that were written to GPIOR0
  *   forget                       ok                 forget them
  *   counters                     ok NAME=NUMBER ... see `counters` in board.h, and others
- *   state                        ok TEXT            "running", "off", "crashed at ..." or "asleep ..."
+ *   state                        ok TEXT            "running", "off", "crashed: ..." or "asleep ..."
  *   run CYCLES                   ok                 answered when so many more have passed, or the firmware has ended
  *
  * What cannot be done is answered by "error" and a reason. Before all of these the program writes "ready NAME". It ends

@@ -12,6 +12,9 @@ from time import monotonic, perf_counter
 from leadscomm import Callback, Client
 from leadscomm.connections.endpoint import connect
 from leadscomm.connections.reliable import ReliableConnection
+from leadscomm.hardware.flashing import Upload
+from leadscomm.hardware.image import read_image
+from leadscomm.hardware.models import model_of
 from leadscomm.protocol import make_framing
 from leadscomm.testing import VirtualBoard
 
@@ -180,3 +183,27 @@ def _stream(client: Client, calls: _Sessions, enough, first: int = 0) -> list[by
         else:
             sent.append(message)
     return sent
+
+
+def worst_calls(firmware: Firmware, seconds: float) -> dict[str, float]:
+    """The longest time that `poll` and `send` took, in seconds, while a host that greeted takes nothing any more."""
+    with VirtualBoard(firmware.elf("Stalled")) as board, session(board):
+        board.forget_marks()
+        board.advance(seconds)
+        marks = board.marks()
+        board.unplug()
+    worst = {"poll": 0, "send": 0}
+    for (begun, start), (ended, end) in zip(marks, marks[1:]):
+        name = {(1, 2): "poll", (3, 4): "send"}.get((begun, ended))
+        if name:
+            worst[name] = max(worst[name], end - start)
+    return {name: cycles / 16e6 for name, cycles in worst.items()}
+
+
+def flashing(firmware: Firmware, name: str) -> float:
+    """Seconds that an upload through the board's bootloader takes, with reading back."""
+    image = read_image(firmware.elf("Reliable", name).with_suffix(".hex"))
+    with VirtualBoard(None, name, bootloader=True) as board:
+        begin = perf_counter()
+        Upload(image, model_of(name), board.port).run()
+        return perf_counter() - begin

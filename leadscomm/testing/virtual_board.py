@@ -111,6 +111,11 @@ class VirtualBoard:
             for at in range(0, len(data), _POKED_AT_ONCE):
                 self._control.ask(f"poke flash {address + at} {data[at : at + _POKED_AT_ONCE].hex()}")
 
+    @property
+    def pid(self) -> int:
+        """The process that is the board."""
+        return self._control.pid
+
     # The port --------------------------------------------------------------------------------------------------------
 
     @property

@@ -16,6 +16,8 @@ from leadscomm.connections import ports
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase, ListenerBase
 from leadscomm.connections.lines import Line, line_of
+from leadscomm.connections.opening import Plan
+from leadscomm.connections.reliable import dressed, line_framing
 from leadscomm.errors import CommTimeout, ConnectFailed, ConnectionLost, EndpointError, RemoteProtocolError
 from leadscomm.protocol.framing import Framing
 
@@ -158,7 +160,7 @@ class SerialConnection(ConnectionBase):
 def connect_serial(address: Address, deadline: float) -> ConnectionBase:
     """Open ``serial://``; with ``identity`` the board is asked who it is, until ``deadline`` (as ``time.monotonic()``
     counts)."""
-    return _dial(address, deadline)
+    return dressed(_dial(address, deadline), address, asks=True, plan=Plan(address.options["baud"]))
 
 
 def _check(address: Address) -> None:
@@ -190,7 +192,7 @@ def _dial(address: Address, deadline: float, on_close: Callable[[], None] | None
 def _open(address: Address, device: str, on_close: Callable[[], None] | None) -> SerialConnection:
     port = ports.open_port(device, address.options)
     half_duplex = address.options["rs485"] and not ports.set_half_duplex(port)
-    return SerialConnection(port, framing=address.framing.make(), half_duplex=half_duplex, on_close=on_close)
+    return SerialConnection(port, framing=line_framing(address), half_duplex=half_duplex, on_close=on_close)
 
 
 def _ask(
@@ -264,6 +266,7 @@ class SerialListener(ListenerBase):
         self._trouble = ""
         self._pause = 0.0
         self._since = 0.0
+        self._opening: ConnectionBase | None = None
 
     def accept(self) -> ConnectionBase | None:
         while True:
@@ -274,10 +277,8 @@ class SerialListener(ListenerBase):
                     return None
                 self._pause = LOOK_EVERY_S
             try:
-                connection = _dial(
-                    self._address, time.monotonic() + self._address.options["connect_timeout"], self._freed
-                )
-            except ConnectFailed as error:
+                connection = self._dialled()
+            except (ConnectFailed, CommTimeout) as error:
                 if str(error) == self._trouble:
                     continue
                 self._trouble = str(error)
@@ -289,6 +290,26 @@ class SerialListener(ListenerBase):
             _log.info("%s is open", connection)
             return connection
 
+    def _dialled(self) -> ConnectionBase:
+        """The device, open; with ``reliable=1`` whoever is there has answered."""
+        address = self._address
+        deadline = time.monotonic() + address.options["connect_timeout"]
+        line = _dial(address, deadline, self._freed)
+        connection = dressed(line, address, asks=True, plan=Plan(address.options["baud"]))
+        if connection is not line:
+            with self._changed:
+                self._opening = connection
+                if self._closed:
+                    connection.abort()
+            try:
+                connection.open(deadline)
+            except BaseException:
+                connection._close()
+                raise
+            finally:
+                self._opening = None
+        return connection
+
     def _freed(self) -> None:
         with self._changed:
             self._taken = False
@@ -299,6 +320,8 @@ class SerialListener(ListenerBase):
     def close(self) -> None:
         with self._changed:
             self._closed = True
+            if self._opening is not None:
+                self._opening.abort()
             self._changed.notify_all()
 
 

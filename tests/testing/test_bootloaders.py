@@ -33,7 +33,7 @@ def core(require_tool: Callable[..., None]) -> None:
 
 
 def avrdude(board: VirtualBoard, *operation: str) -> subprocess.CompletedProcess[str]:
-    programmer, part = PARTS[board.kind.mcu]
+    programmer, part = PARTS[board.kind.model.mcu]
     command = ["avrdude", "-q", "-c", programmer, "-p", part, "-b", str(board.kind.bootloader.baud)]
     return subprocess.run(
         [*command, "-P", board.port, "-D", *operation], capture_output=True, encoding="utf-8", check=False
@@ -43,7 +43,7 @@ def avrdude(board: VirtualBoard, *operation: str) -> subprocess.CompletedProcess
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["uno", "nano", "nano-old", "mega"])
 def test_avrdude_writes_a_firmware_that_then_runs(firmware: Firmware, name: str) -> None:
-    elf = firmware(ECHO, mcu=find_emulated(name).mcu, BAUD=115200)
+    elf = firmware(ECHO, mcu=find_emulated(name).model.mcu, BAUD=115200)
     with VirtualBoard(mcu=name, bootloader=True) as board:
         done = avrdude(board, "-U", f"flash:w:{to_hex(elf)}:i")
         assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal
@@ -79,25 +80,13 @@ class VirtualBoard:
         frequency: int | None = None,
     ) -> None:
         self.kind: Final = find_emulated(mcu)
-        self._transport = transport
-        self._baud = baud
-        self._link = link
+        self._transport, self._baud, self._link = transport, baud, link
         self._frequency = self.kind.model.f_cpu if frequency is None else frequency
         images = _images(self.kind, firmware, bootloader)
-        options = [
-            f"--mcu={self.kind.model.mcu}",
-            f"--frequency={self._frequency}",
-            f"--transport={transport}",
-            f"--baud={baud}",
-            f"--depth={receiver_depth}",
-            f"--seed={seed % 2**64}",
-            *([f"--eeprom={eeprom}"] if eeprom else []),
-            *([f"--link={link}"] if link else []),
-            *([] if pace else ["--fast"]),
-            *([] if reset_on_open else ["--no-reset-on-open"]),
-            *([] if baud_check else ["--no-baud-check"]),
-        ]
-        self._control = Control(board_program(), options)
+        values = {"mcu": self.kind.model.mcu, "frequency": self._frequency, "transport": transport, "baud": baud}
+        values |= {"depth": receiver_depth, "seed": seed % 2**64, "eeprom": eeprom, "link": link}
+        flags = {"fast": not pace, "no-reset-on-open": not reset_on_open, "no-baud-check": not baud_check}
+        self._control = Control(board_program(), _options(values, flags))
         try:
             for image in images:
                 self._load(image)
@@ -280,6 +269,12 @@ class VirtualBoard:
                 self.check()
         finally:
             self.close()
+
+
+def _options(values: Mapping[str, object], flags: Mapping[str, bool]) -> list[str]:
+    """The command line of the board's program; values of None are left to it."""
+    given = [f"--{name}={value}" for name, value in values.items() if value is not None]
+    return given + [f"--{name}" for name, wanted in flags.items() if wanted]
 
 
 def _images(kind: Emulated, firmware: str | Path | None, bootloader: bool | str | Path | None) -> list[Image]:

@@ -49,8 +49,9 @@ def test_an_interrupt_takes_its_time(firmware: Firmware) -> None:
 def test_as_many_cycles_as_seconds(firmware: Firmware) -> None:
     with VirtualBoard(firmware("int main(void) { for (;;) {} }"), pace=False, frequency=8_000_000) as board:
         board.advance(0.5)
-        assert board.cycles() == pytest.approx(4_000_000, rel=0.01)
-        assert board.seconds() == pytest.approx(0.5, rel=0.01)
+        board.unplug()  # time stands still
+        assert board.cycles() >= 4_000_000
+        assert board.seconds() == board.cycles() / 8_000_000
 
 
 # Memories ------------------------------------------------------------------------------------------------------------
@@ -229,7 +230,7 @@ def test_analog_inputs(firmware: Firmware, mcu: str, board_name: str, inputs: in
             board.set_analog(channel, value)
         for channel, value in enumerate(volts):
             port.write(bytes([channel]))
-            assert int.from_bytes(port.read(2), "big") == pytest.approx(value / 5 * 1024, abs=2)
+            assert int.from_bytes(port.read(2), "big") == min(1023, int(value * 1000 + 0.5) * 1024 // 5000)
         board.set_analog(0, 5.0)
         port.write(b"\0")
         assert int.from_bytes(port.read(2), "big") == 1023

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define SUPPLY_MV 5000
+
 static avr_ioport_t *port_named(struct board *b, char name) {
     return name >= 'A' && name < 'A' + PORTS ? b->pins[name - 'A'].port : NULL;
 }
@@ -59,6 +61,15 @@ bool pins_analog(struct board *b, unsigned channel, uint32_t millivolts) {
     return true;
 }
 
+/* The chip measures in steps of reference / 1024, simavr of reference / 1023: what makes simavr say what the chip does. */
+static uint32_t rounded_up(struct board *b, uint32_t millivolts) {
+    uint32_t reference = b->adc->ref_values[avr_regbit_get_array(b->avr, b->adc->ref, 3)];
+    if (reference <= ADC_VREF_AVCC)
+        reference = SUPPLY_MV;
+    uint32_t steps = millivolts * 1024 / reference;
+    return ((steps > 1023 ? 1023 : steps) * reference + 1022) / 1023;
+}
+
 /* A conversion begins. simavr 1.6 has values for eight channels alone; those above share the places of the lower. */
 static void on_conversion(struct avr_irq_t *irq, uint32_t value, void *param) {
     struct board *b = param;
@@ -67,7 +78,7 @@ static void on_conversion(struct avr_irq_t *irq, uint32_t value, void *param) {
     (void)value;
     avr_adc_mux_t chosen = b->mux[avr_regbit_get_array(b->avr, adc->mux, 6)];
     if (chosen.kind == ADC_MUX_SINGLE && chosen.src < CHANNELS)
-        avr_raise_irq(adc->io.irq + ADC_IRQ_ADC0 + (chosen.src & 7), b->millivolts[chosen.src]);
+        avr_raise_irq(adc->io.irq + ADC_IRQ_ADC0 + (chosen.src & 7), rounded_up(b, b->millivolts[chosen.src]));
 }
 
 /* simavr forgets the levels from outside in a reset, and takes the next change for none. */
@@ -97,5 +108,5 @@ void pins_make(struct board *b) {
                 b->adc->muxmode[i].src &= b->mux[i].kind == ADC_MUX_SINGLE ? 7 : ~0u;
             avr_irq_register_notify(io->irq + ADC_IRQ_OUT_TRIGGER, on_conversion, b);
         }
-    b->avr->vcc = b->avr->avcc = b->avr->aref = 5000;
+    b->avr->vcc = b->avr->avcc = b->avr->aref = SUPPLY_MV;
 }

@@ -196,6 +196,25 @@ def test_pulses_of_a_pin_with_pwm(firmware: Firmware) -> None:
         assert board.pulse(2) == (0.0, 0.0)
 
 
+PHASE_CORRECT = {
+    9: "TCCR1A = 1 << COM1A1 | 1 << WGM10; TCCR1B = 1 << CS11 | 1 << CS10; OCR1A = 64;",  # as analogWrite(9, 64) does
+    10: "TCCR1A = 1 << COM1B1 | 1 << COM1B0 | 1 << WGM10; TCCR1B = 1 << CS11 | 1 << CS10; OCR1B = 255 - 64;",
+    11: "TCCR2A = 1 << COM2A1 | 1 << WGM20; TCCR2B = 1 << CS22; OCR2A = 64;",
+}
+
+
+@pytest.mark.parametrize("pin", PHASE_CORRECT)
+def test_phase_correct_pwm(firmware: Firmware, pin: int) -> None:
+    source = f"int main(void) {{ DDRB = 0xff; {PHASE_CORRECT[pin]} GPIOR0 = 1; for (;;) {{}} }}"
+    with VirtualBoard(firmware(source)) as board:
+        until(board, lambda: len(board.marks()) == 1)
+        high, period = board.pulse(pin)
+        assert period == pytest.approx(1 / 490, rel=0.01)  # as Arduino's reference has it
+        assert high / period == pytest.approx(64 / 255)
+        until(board, lambda: board.pin(pin))
+        until(board, lambda: not board.pin(pin))
+
+
 @pytest.mark.parametrize("pin", [-1, 20])
 def test_pins_that_are_not_there_are_named(firmware: Firmware, pin: int) -> None:
     with VirtualBoard(firmware(COPY)) as board:

@@ -46,12 +46,20 @@ int pins_level(struct board *b, char name, int bit) {
     if (!port || bit < 0 || bit > 7)
         return -1;
     const uint8_t *data = b->avr->data;
+    struct pulse pulse;
     bool output = data[port->r_ddr] >> bit & 1;  /* of the port or of a timer */
+    if (output && pwm_at(b, port, bit, &pulse))
+        return b->avr->cycle % pulse.period < pulse.high;
     return (output ? b->pins[name - 'A'].seen : data[port->r_pin]) >> bit & 1;
 }
 
-const struct pulse *pins_pulse(struct board *b, char name, int bit) {
-    return port_named(b, name) && bit >= 0 && bit <= 7 ? &b->pins[name - 'A'].pulse[bit] : NULL;
+bool pins_pulse(struct board *b, char name, int bit, struct pulse *pulse) {
+    avr_ioport_t *port = port_named(b, name);
+    if (!port || bit < 0 || bit > 7)
+        return false;
+    if (!pwm_at(b, port, bit, pulse))
+        *pulse = b->pins[name - 'A'].pulse[bit];
+    return true;
 }
 
 bool pins_analog(struct board *b, unsigned channel, uint32_t millivolts) {

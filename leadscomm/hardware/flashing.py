@@ -21,12 +21,15 @@ from leadscomm.hardware import places
 from leadscomm.hardware.image import Image
 from leadscomm.hardware.models import CHIPS, MODELS, Model
 
-SYNC_S: Final = 5.0
+SYNC_S: Final = 4.0
 """How long a bootloader may take for its first answer; avrdude itself would go on asking for a minute."""
+STALL_S: Final = 5.0
+"""How long nothing may happen after that."""
 _BAR: Final = re.compile(rb"(Reading|Writing) \| (#*)")
 _JUMP: Final = b"\x0c\x94"  # the first word of JMP
 _BAR_LENGTH: Final = 50
 _SIGNATURE: Final = re.compile(rb"device signature = (?:0x)?([0-9a-f]{6})", re.IGNORECASE)
+_NO_PORT: Final = re.compile("can(not|'t) open (port|device)")
 _ERROR: Final = re.compile(
     rb"^avrdude(?: error)?: (?!warning)(.*(?:error|can't|cannot|mismatch|failed).*)|^avrdude (?:OS )?error: (.*)",
     re.MULTILINE,
@@ -83,7 +86,7 @@ class Upload:
     :param image: what to write; it was checked to fit.
     :param model: the board that it is for.
     :param port: such as ``/dev/ttyACM0``.
-    :param verify: read it back and compare.
+    :param verify: read it back and compare. The bootloader acknowledges each page as it is; this takes as long again.
     :param on_progress: called with the stage and how much of it is done, from 0 to 1, by the thread that runs it.
     :ivar stage: how far it has come.
     """
@@ -93,7 +96,7 @@ class Upload:
         image: Image,
         model: Model,
         port: str,
-        verify: bool = True,
+        verify: bool = False,
         on_progress: Callable[[Stage, float], None] | None = None,
     ) -> None:
         self.stage = Stage.ASKING
@@ -142,7 +145,7 @@ class Upload:
         if self.stage is not Stage.ASKING:
             return f"{self._port}: {talk.complaint()}"
         signature = talk.signature
-        if signature == self._model.signature or "cannot open port" in talk.complaint():
+        if signature == self._model.signature or _NO_PORT.search(talk.complaint()):
             return f"{self._port}: {talk.complaint()}"
         for other in _others(self._model):
             if signature:
@@ -181,7 +184,7 @@ class _Talk:
         """What avrdude says went wrong."""
         said = [(one or other).decode(errors="replace") for one, other in _ERROR.findall(self.text)]
         told = [text for text in said if "TIOCM" not in text]  # a pseudo-terminal has no DTR
-        return told[0] if told else "avrdude ended without a word"
+        return told[-1] if told else "avrdude ended without a word"
 
     def run(self, command: list[str]) -> int:
         """Run it to its end, or until no bootloader has answered in time; its exit code. It never outlives this."""
@@ -193,6 +196,8 @@ class _Talk:
                 while said := self._read(process, deadline):
                     self.text += said
                     self._on_text(self)
+                    if self.signature:
+                        deadline = time.monotonic() + STALL_S
             except BaseException:
                 process.kill()
                 raise
@@ -200,9 +205,11 @@ class _Talk:
 
     def _read(self, process: subprocess.Popen[bytes], deadline: float) -> bytes:
         assert process.stderr is not None
-        if sys.platform != "win32" and not self.signature:  # (Windows cannot wait for a pipe with a deadline)
-            if not select.select([process.stderr], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        if sys.platform != "win32":  # which cannot wait for a pipe with a deadline
+            left = max(0.0, deadline - time.monotonic())
+            if not select.select([process.stderr], [], [], left)[0]:
                 process.kill()
+                self.text += b"\navrdude error: the board has stopped answering\n"
                 return b""
         return process.stderr.read(4096)
 

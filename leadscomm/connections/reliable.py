@@ -357,7 +357,7 @@ class ReliableConnection(ConnectionBase):
     def read_batch(self) -> list[bytes] | None:
         while True:
             with self._reading:
-                frames = self._early_frames() or self._read_frames()
+                frames = self._read_frames()
                 if frames is None:
                     self._ended = True
                     return None
@@ -378,6 +378,8 @@ class ReliableConnection(ConnectionBase):
         """
         line = self.line
         while self.session.ended is None:
+            if self._early:
+                return self._early_frames()
             try:
                 if line.more() or not self._waits or line._wait_readable(LOOK_S):
                     return line.read_batch()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from leadscomm.errors import CommError, MissingTool
+from leadscomm.hardware.places import cache_folder
 
 _SOURCES: Final = Path(__file__).parent / "simulator"
 _FLAGS: Final = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror")
@@ -24,11 +25,6 @@ _LIBRARIES: Final = ("-lsimavr", "-lm")
 _HEADER: Final = Path("/usr/include/simavr/sim_avr.h")
 INSTALL: Final = "apt-get install gcc libc6-dev libsimavr-dev"
 _COMPILES_WITHIN_S: Final = 120.0
-
-
-def cache_folder() -> Path:
-    """Where builds are kept: ``$XDG_CACHE_HOME/leadscomm``, or ``~/.cache/leadscomm``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leadscomm"
 
 
 def board_program() -> Path:
@@ -57,7 +53,6 @@ def build_atomically(command: Iterable[str], target: Path) -> subprocess.Complet
 
     :raises OSError: the folder cannot be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{target.name}-", dir=target.parent) as folder:
         built = Path(folder) / target.name
         done = subprocess.run(

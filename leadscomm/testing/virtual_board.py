@@ -1,4 +1,4 @@
-"""`VirtualBoard`: an Arduino board without the board. Real firmware runs in an emulated microcontroller."""
+"""`VirtualBoard`: an Arduino board without the board. Real firmware runs in an emulated processor."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Final, Literal
 from typing_extensions import Self
 
 from leadscomm.errors import FirmwareCrashed, FirmwareError
+from leadscomm.hardware.image import Image, read_image
 from leadscomm.testing.bootloader import bootloader_image
 from leadscomm.testing.control import Control
-from leadscomm.testing.image import Image, read_image
-from leadscomm.testing.models import Model, find_model
+from leadscomm.testing.emulated import Emulated, find_emulated
 from leadscomm.testing.program import board_program
 
 _POKED_AT_ONCE: Final = 1024
@@ -48,8 +48,8 @@ class VirtualBoard:
     :param seed: of the faults; the same seed and the same bytes give the same faults.
     :param eeprom: a file that holds the EEPROM's bytes; it is made if it does not exist. None: 0xff at each start.
     :param link: a symbolic link to be kept pointing to the pty, so that it has the same name after :meth:`plug`.
-    :param frequency: of the microcontroller, in Hz.
-    :raises FirmwareError: the file cannot be read as firmware, or is for another microcontroller, or is too large.
+    :param frequency: of the processor, in Hz.
+    :raises FirmwareError: the file cannot be read as firmware, or is for another processor, or is too large.
     :raises MissingTool: libsimavr or a compiler is not installed; the text names the command.
     :raises CommError: the board's program cannot be built or started.
     :raises OSError: a file cannot be read or written.
@@ -77,14 +77,14 @@ class VirtualBoard:
         link: str | Path | None = None,
         frequency: int = 16_000_000,
     ) -> None:
-        self.model: Final = find_model(mcu)
+        self.kind: Final = find_emulated(mcu)
         self._transport = transport
         self._baud = baud
         self._link = link
         self._frequency = frequency
-        images = _images(self.model, firmware, bootloader)
+        images = _images(self.kind, firmware, bootloader)
         options = [
-            f"--mcu={self.model.mcu}",
+            f"--mcu={self.kind.mcu}",
             f"--frequency={frequency}",
             f"--transport={transport}",
             f"--baud={baud}",
@@ -165,14 +165,14 @@ class VirtualBoard:
 
         :raises ValueError: the board has no such pin.
         """
-        self._control.ask(f"drive {self.model.place(pin)} {_FLOATING if high is None else int(high)}")
+        self._control.ask(f"drive {self.kind.place(pin)} {_FLOATING if high is None else int(high)}")
 
     def pin(self, pin: int) -> bool:
         """The level of a digital pin.
 
         :raises ValueError: the board has no such pin.
         """
-        return self._control.ask(f"level {self.model.place(pin)}") == "1"
+        return self._control.ask(f"level {self.kind.place(pin)}") == "1"
 
     def pulse(self, pin: int) -> tuple[float, float]:
         """The last pulse of a digital pin: how long it was high, and how long after the one before; in seconds.
@@ -181,7 +181,7 @@ class VirtualBoard:
 
         :raises ValueError: the board has no such pin.
         """
-        high, period = self._control.ask(f"pulse {self.model.place(pin)}").split()
+        high, period = self._control.ask(f"pulse {self.kind.place(pin)}").split()
         return int(high) / self._frequency, int(period) / self._frequency
 
     def set_analog(self, channel: int, volts: float) -> None:
@@ -189,8 +189,8 @@ class VirtualBoard:
 
         :raises ValueError: the board has no such input, or the voltage would destroy it.
         """
-        if not 0 <= channel < self.model.analog_inputs:
-            raise ValueError(f"the board {self.model.name} has the inputs A0 to A{self.model.analog_inputs - 1}")
+        if not 0 <= channel < self.kind.analog_inputs:
+            raise ValueError(f"the board {self.kind.name} has the inputs A0 to A{self.kind.analog_inputs - 1}")
         if not 0 <= volts <= 5:
             raise ValueError(f"{volts:g} V: an analog input takes 0 to 5 V")
         self._control.ask(f"analog {channel} {round(volts * 1000)}")
@@ -211,7 +211,7 @@ class VirtualBoard:
         self._control.ask("forget")
 
     def cycles(self) -> int:
-        """Cycles of the microcontroller since the start. They stand still while it has no power."""
+        """Cycles of the processor since the start. They stand still while it has no power."""
         return self.counters()["cycles"]
 
     def seconds(self) -> float:
@@ -276,7 +276,7 @@ class VirtualBoard:
             self.close()
 
 
-def _images(model: Model, firmware: str | Path | None, bootloader: bool | str | Path | None) -> list[Image]:
+def _images(model: Emulated, firmware: str | Path | None, bootloader: bool | str | Path | None) -> list[Image]:
     """What goes into the program memory, in this order."""
     images = [] if firmware is None else [read_image(firmware)]
     if bootloader:
@@ -290,9 +290,9 @@ def _images(model: Model, firmware: str | Path | None, bootloader: bool | str | 
     return images
 
 
-def _check(model: Model, image: Image) -> None:
+def _check(model: Emulated, image: Image) -> None:
     """
-    :raises FirmwareError: the firmware is for another microcontroller, or too large for this one.
+    :raises FirmwareError: the firmware is for another processor, or too large for this one.
     """
     if image.mcu and image.mcu != model.mcu:
         raise FirmwareError(f"{image.name} was compiled for the {image.mcu}; the board {model.name} has an {model.mcu}")

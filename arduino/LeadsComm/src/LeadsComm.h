@@ -10,6 +10,7 @@
 #include "leadscomm/pieces.h"
 #include "leadscomm/ports.h"
 #include "leadscomm/reliable.h"
+#include "leadscomm/text.h"
 
 namespace leadscomm {
 
@@ -26,8 +27,14 @@ using DatagramConnection = BasicDatagramConnection<Payload, Port, ArduinoPlatfor
 template <size_t Payload = 58, class Port = Stream>
 using Connection = BasicConnection<Payload, Port, ArduinoPlatform>;
 
-template <size_t Payload = 58, uint8_t Window = 2, class Port = Stream>
-using ReliableConnection = BasicReliableConnection<Payload, Window, Port, ArduinoPlatform>;
+template <size_t Payload = 58, uint8_t Window = 2, class Port = Stream, size_t Longest = Payload>
+using ReliableConnection = BasicReliableConnection<Payload, Window, Port, Longest, ArduinoPlatform, true>;
+
+template <size_t Payload = 58, uint8_t Window = 2, class Port = Stream, size_t Longest = Payload>
+using LeanReliableConnection = BasicReliableConnection<Payload, Window, Port, Longest, ArduinoPlatform, false>;
+
+template <size_t Payload = 58, class Port = Stream>
+using TextConnection = BasicTextConnection<Payload, Port, ArduinoPlatform>;
 
 }  // namespace leadscomm
 

@@ -173,6 +173,7 @@ int port_fd(const struct board *b);
 /* termios2.c */
 bool termios_make_raw(int fd, unsigned baud);
 unsigned termios_baud(int fd);
+bool termios_forget_input(int fd);
 
 /* control.c */
 void control_read(struct board *b);

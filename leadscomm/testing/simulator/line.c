@@ -211,6 +211,7 @@ void line_from_host(struct board *b, const uint8_t *bytes, size_t length) {
 void line_forget(struct line *l) {
     l->length = 0;
     l->down.bit = l->up.bit = -1;
+    l->down.level = l->up.level = true;
 }
 
 /* From the board */

@@ -44,8 +44,8 @@ int pins_level(struct board *b, char name, int bit) {
     if (!port || bit < 0 || bit > 7)
         return -1;
     const uint8_t *data = b->avr->data;
-    bool output = data[port->r_ddr] >> bit & 1;
-    return data[output ? port->r_port : port->r_pin] >> bit & 1;
+    bool output = data[port->r_ddr] >> bit & 1;  /* of the port or of a timer */
+    return (output ? b->pins[name - 'A'].seen : data[port->r_pin]) >> bit & 1;
 }
 
 const struct pulse *pins_pulse(struct board *b, char name, int bit) {
@@ -76,7 +76,7 @@ void pins_reset(struct board *b) {
         struct pins *p = &b->pins[i];
         if (!p->port)
             continue;
-        b->avr->data[p->port->r_pin] = p->port->external.pull_value;
+        p->seen = b->avr->data[p->port->r_pin] = p->port->external.pull_value;
         for (int bit = 0; bit < 8; bit++)
             p->port->io.irq[bit].flags |= IRQ_FLAG_INIT;
     }

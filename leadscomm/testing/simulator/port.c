@@ -45,19 +45,36 @@ static void closed(struct board *b) {
 
 /* Pseudo terminal */
 
+static void watch(struct port *p) {
+    p->openers = 0;
+    p->watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (p->watch >= 0)
+        inotify_add_watch(p->watch, p->name, IN_OPEN | IN_CLOSE);
+}
+
+/* Open the slave and let it go: from then on POLLHUP says that nobody has it. */
+static bool touch(const struct port *p, unsigned baud) {
+    int slave = open(p->name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    bool done = slave >= 0 && (baud ? termios_make_raw(slave, baud) : termios_forget_input(slave));
+    close_fd(&slave);
+    return done;
+}
+
+/* What a program has not read before it closed the port is not for the next one. */
+static void forget_unread(struct port *p) {
+    close_fd(&p->watch);  /* what we do ourselves is no news */
+    touch(p, 0);
+    watch(p);
+}
+
 static bool plug_pty(struct board *b) {
     struct port *p = &b->port;
     p->fd = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (p->fd < 0 || grantpt(p->fd) || unlockpt(p->fd) || ptsname_r(p->fd, p->name, sizeof p->name))
         return false;
-    int slave = open(p->name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (slave < 0 || !termios_make_raw(slave, b->initial_baud))
+    if (!touch(p, b->initial_baud))
         return false;
-    close(slave);  /* from now on POLLHUP says that nobody has it */
-    p->openers = 0;
-    p->watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (p->watch >= 0)
-        inotify_add_watch(p->watch, p->name, IN_OPEN | IN_CLOSE);
+    watch(p);
     if (p->link) {
         unlink(p->link);
         return !symlink(p->name, p->link);
@@ -104,8 +121,10 @@ static void look_at_pty(struct board *b) {
     bool again = reopened(p);
     poll(&look, 1, 0);
     bool open_now = !(look.revents & POLLHUP);
-    if (p->open && (!open_now || again))
+    if (p->open && (!open_now || again)) {
         closed(b);
+        forget_unread(p);
+    }
     if (!open_now) {
         p->openers = 0;
     } else if (!p->open) {

@@ -23,3 +23,5 @@ unsigned termios_baud(int fd) {
     struct termios2 settings;
     return ioctl(fd, TCGETS2, &settings) ? 0 : settings.c_ospeed;
 }
+
+bool termios_forget_input(int fd) { return !ioctl(fd, TCFLSH, TCIFLUSH); }

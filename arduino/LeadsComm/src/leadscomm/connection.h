@@ -9,8 +9,8 @@ namespace leadscomm {
 
 // Says nothing before it has heard its host. The host's side is framing=board, or no framing option at all (LEADS text).
 template <size_t Payload, class Port, class Platform>
-class BasicConnection : public Named<BasicConnection<Payload, Port, Platform>, Payload, Port, Platform> {
-  typedef Named<BasicConnection, Payload, Port, Platform> Base;
+class BasicConnection : public Named<BasicConnection<Payload, Port, Platform>, Payload, Port, Platform, true> {
+  typedef Named<BasicConnection, Payload, Port, Platform, true> Base;
   friend Base;
   friend Wire<BasicConnection, Payload, Port, Platform>;
 
@@ -18,11 +18,11 @@ class BasicConnection : public Named<BasicConnection<Payload, Port, Platform>, P
   BasicConnection(Port& port, const char* tag) : Base(port, tag) {}
 
   Status send(const void* data, size_t size) {
-    const uint8_t* bytes = static_cast<const uint8_t*>(data);
-    if (this->text()) return this->sendText(bytes, size);
+    const uint8_t* payload = static_cast<const uint8_t*>(data);
+    if (this->text()) return this->sendText(payload, size);
     if (!connected()) return Status::NotConnected;
     if (size > Payload) return Status::TooLong;
-    return this->write(0, bytes, uint8_t(size)) ? Status::Sent : Status::Full;
+    return write(Header::Datagram, payload, uint8_t(size)) ? Status::Sent : Status::Full;
   }
 
   bool connected() const { return this->language_ != Language::Unheard; }
@@ -30,16 +30,21 @@ class BasicConnection : public Named<BasicConnection<Payload, Port, Platform>, P
 
  private:
   static const uint8_t profiles = 0;
+  static const size_t longest = Payload;
+
+  bool write(uint8_t header, const uint8_t* payload, uint8_t size) {
+    return this->outlet_.writeFrame(header, payload, size);
+  }
+
+  bool onSessionFrame(uint8_t header, uint8_t size) {
+    return header < Header::Data && this->deliver(Base::payloadAt, size);
+  }
 
   void onText() {}
   void onHello(const uint8_t*) {}
+  void complete(uint8_t* welcome) { memset(welcome + Handshake::Resend, 0, Handshake::TagSize - Handshake::Resend); }
 
-  bool onSessionFrame(uint8_t header, uint8_t size) { return header < 0x40 && this->deliver(Base::payloadAt, size); }
-
-  void fill(uint8_t* welcome) {
-    memset(welcome + Handshake::Longest, 0, Handshake::TagSize - Handshake::Longest);
-    welcome[Handshake::Longest] = Payload;
-  }
+  uint8_t received_[Base::receivedBytes];
 };
 
 }  // namespace leadscomm

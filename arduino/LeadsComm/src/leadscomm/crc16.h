@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 namespace leadscomm {
 
 // The register after the complement of a message's CRC has run through it, too.

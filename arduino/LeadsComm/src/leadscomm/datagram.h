@@ -8,21 +8,34 @@
 
 namespace leadscomm {
 
-// Collects the bytes of a port, finds frames and texts in them, and writes frames. `Heir` says what to do with them:
+struct WireState {
+  uint8_t length_;      // bytes received of the present frame or text
+  bool overflowed_;     // there were more of them than there is room for
+  uint8_t begin_;       // of the message
+  uint8_t size_;        // of the message
+  Counters counters_;
+};
+
+// Collects the bytes of a port, finds frames and texts in them, and writes frames. `Heir` has the buffer, received_, of
+// receivedBytes, behind all other members, where an AVR reaches them best. It says what to do with what comes:
 //   bool onFrame(header, size)  a good frame; its payload is at received_ + payloadAt. True: it is a message
 //   bool onSeparator()          a ';' came, and is kept already. True: it ends a text that is a message
 //   void onOverflow()           a frame that was too long has ended
+//   void onFullRing()           the port's receive ring was full
 template <class Heir, size_t Payload, class Port, class Platform>
-class Wire {
+class Wire : protected WireState {
   static_assert(Payload >= 1 && Payload <= longestPayload, "a frame carries 1 to 250 bytes; longer messages go in pieces");
 
  public:
   // Takes what has come, up to the end of the first message in it. True: data() and size() are that message, until the
   // next poll(). Never waits.
-  bool poll() {
+  LEADSCOMM_APART bool poll() {
     outlet_.pump();
     int count = outlet_.port().available();
-    if (Platform::receiveRing && count == Platform::receiveRing) self().onFullRing();
+    if (Platform::receiveRing && count == Platform::receiveRing) {
+      ++counters_.full;
+      self().onFullRing();
+    }
     for (; count > 0; --count) {
       if (take(uint8_t(outlet_.port().read()))) return true;
     }
@@ -30,25 +43,26 @@ class Wire {
   }
 
   // The message. A zero byte follows it, so that text can be used as a C string.
-  const uint8_t* data() const { return received_ + begin_; }
+  const uint8_t* data() const { return self().received_ + begin_; }
   size_t size() const { return size_; }
 
   const Counters& counters() const { return counters_; }
 
  protected:
+  static const size_t receivedBytes = Payload + overheadBytes - 1;  // a frame without its 00
   static const uint8_t payloadAt = codeBytes + headerBytes;
 
-  explicit Wire(Port& port) : outlet_(port), length_(0), begin_(0), size_(0), overflowed_(false), counters_() {}
+  explicit Wire(Port& port) : WireState(), outlet_(port) {}
 
-  void onFullRing() { ++counters_.full; }
+  void onFullRing() {}
   void onOverflow() {}
   bool onSeparator() { return false; }
 
   // Makes a part of what was received the message.
-  bool deliver(uint8_t begin, uint8_t size) {
-    begin_ = begin;
-    size_ = size;
-    received_[begin + size] = 0;
+  bool deliver(uint8_t from, uint8_t bytes) {
+    begin_ = from;
+    size_ = bytes;
+    self().received_[uint8_t(from + bytes)] = 0;
     return true;
   }
 
@@ -58,37 +72,31 @@ class Wire {
   }
 
   Outlet<Payload + overheadBytes, Port, (Payload > Platform::wholeFrames)> outlet_;
-  uint8_t length_;
-  uint8_t begin_;
-  uint8_t size_;
-  bool overflowed_;
-  Counters counters_;
-  uint8_t received_[Payload + overheadBytes - 1];  // a frame without its 00
 
  private:
   Heir& self() { return static_cast<Heir&>(*this); }
+  const Heir& self() const { return static_cast<const Heir&>(*this); }
 
   bool take(uint8_t byte) {
     if (byte == 0) return endFrame();
-    if (length_ == sizeof received_) {  // kept on collecting all the same: a text may begin in it
+    if (length_ == receivedBytes) {  // kept on collecting all the same: a text may begin in it
       length_ = 0;
       overflowed_ = true;
     }
-    received_[length_++] = byte;
+    self().received_[length_++] = byte;
     return byte == ';' && self().onSeparator();
   }
 
   bool endFrame() {
-    uint8_t length = length_;
-    bool overflowed = overflowed_;
+    uint8_t bytes = length_;
+    bool tooLong = overflowed_;
     forget();
-    if (overflowed) {
-      ++counters_.bad;
-      self().onOverflow();
-    } else if (length) {
-      if (decode(received_, length)) return self().onFrame(received_[codeBytes], length - (overheadBytes - 1));
-      ++counters_.bad;
+    if (bytes == 0) return false;
+    if (!tooLong && decode(self().received_, bytes)) {
+      return self().onFrame(self().received_[codeBytes], bytes - (overheadBytes - 1));
     }
+    ++counters_.bad;
+    if (tooLong) self().onOverflow();
     return false;
   }
 };
@@ -112,6 +120,8 @@ class BasicDatagramConnection : public Wire<BasicDatagramConnection<Payload, Por
 
  private:
   bool onFrame(uint8_t header, uint8_t size) { return header < 0x40 && this->deliver(Base::payloadAt, size); }
+
+  uint8_t received_[Base::receivedBytes];
 };
 
 }  // namespace leadscomm

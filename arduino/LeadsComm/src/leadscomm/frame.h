@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "compiler.h"
 #include "crc16.h"
 
 namespace leadscomm {

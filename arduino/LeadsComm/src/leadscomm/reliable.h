@@ -7,156 +7,157 @@
 
 namespace leadscomm {
 
-template <size_t Payload, uint8_t Window, class Port, class Platform>
+struct SessionState {
+  uint32_t peer_;       // the host's epoch; 0: no session
+  uint8_t expected_;    // number of the next data frame from the host
+  bool ackDue_;
+  uint8_t oldest_;      // number of the oldest frame that is kept
+  uint8_t kept_;        // frames that were not acknowledged
+  uint8_t underWay_;    // those of them that were sent
+  uint8_t next_;        // how many of them come before the one to be sent next
+  uint8_t repeats_;     // how often an ACK said that the oldest is expected; 2: heard no more
+  uint8_t recovered_;   // number up to which frames were sent again
+  uint8_t window_;      // the host's
+  uint8_t segment_;     // the longest payload that both sides take
+  uint8_t credit_;      // told to the host: 0, or the size of the receive ring
+  uint8_t datagrams_;   // the count of the last one sent
+  uint8_t tick_;        // when time was looked at last
+  uint8_t resend_;      // ticks after which the host wants frames again
+  uint8_t resendIn_;    // ticks that are left of it; 0: they begin with the next look at the time
+  uint8_t pingIn_;
+  uint8_t silenceIn_;
+};
+
+template <size_t Payload, uint8_t Window, class Port, size_t Longest, class Platform, bool WithText>
 class BasicReliableConnection
-    : public Named<BasicReliableConnection<Payload, Window, Port, Platform>, Payload, Port, Platform> {
-  typedef Named<BasicReliableConnection, Payload, Port, Platform> Base;
+    : public Named<BasicReliableConnection<Payload, Window, Port, Longest, Platform, WithText>, Payload, Port, Platform,
+                   WithText>,
+      protected SessionState {
+  typedef Named<BasicReliableConnection, Payload, Port, Platform, WithText> Base;
   friend Base;
   friend Wire<BasicReliableConnection, Payload, Port, Platform>;
   static_assert(Window == 1 || Window == 2 || Window == 4, "a window has 1, 2 or 4 frames");
 
  public:
-  BasicReliableConnection(Port& port, const char* tag)
-      : Base(port, tag),
-        inSession_(false),
-        peer_(),
-        expected_(0),
-        ackDue_(false),
-        oldest_(0),
-        kept_(0),
-        underWay_(0),
-        next_(0),
-        repeats_(0),
-        recovered_(0),
-        datagrams_(0),
-        window_(0),
-        segment_(0),
-        credit_(0),
-        theirCredit_(0),
-        theirResend_(0),
-        resend_(5),
-        longest_(Payload),
-        sentAt_(0),
-        spokenAt_(0),
-        heardAt_(0),
-        kind_(0) {}
+  BasicReliableConnection(Port& port, const char* tag) : Base(port, tag), SessionState() {}
 
   bool poll() {
-    tend();
+    if (peer_) tend();
     return Base::poll();
   }
 
-  Status send(const void* data, size_t size, bool more = false) {
-    const uint8_t* bytes = static_cast<const uint8_t*>(data);
-    if (this->text()) return more ? Status::TooLong : this->sendText(bytes, size);
-    if (!inSession_) return Status::NotConnected;
+  LEADSCOMM_APART Status send(const void* data, size_t size, bool more = false) {
+    const uint8_t* payload = static_cast<const uint8_t*>(data);
+    if (this->text()) return more ? Status::TooLong : this->sendText(payload, size);
+    if (!peer_) return Status::NotConnected;
     if (size > segment_) return Status::TooLong;
     if (kept_ == Window) return Status::Full;
-    Kept& place = keptAt(kept_);
-    place.size = uint8_t(size);
-    place.header = more ? 0x80 : 0x40;
-    memcpy(place.payload, bytes, size);
-    ++kept_;
+    Kept& frame = frameAt(kept_++);
+    frame.kind = more ? Header::More : Header::Data;
+    frame.size = uint8_t(size);
+    memcpy(frame.payload, payload, frame.size);
     flush();
     return Status::Sent;
   }
 
   Status sendDatagram(const void* data, size_t size) {
-    const uint8_t* bytes = static_cast<const uint8_t*>(data);
-    if (this->text()) return this->sendText(bytes, size);
+    const uint8_t* payload = static_cast<const uint8_t*>(data);
+    if (this->text()) return this->sendText(payload, size);
     if (this->language_ == Language::Unheard) return Status::NotConnected;
     if (size > Payload) return Status::TooLong;
-    uint8_t count = inSession_ ? datagrams_ + 1 : 0;
-    if (!this->write(count, bytes, uint8_t(size))) return Status::Full;
-    datagrams_ = count == 63 ? 0 : count;
+    uint8_t count = peer_ ? datagrams_ % 63 + 1 : 0;
+    if (!write(count, payload, uint8_t(size))) return Status::Full;
+    datagrams_ = count;
     return Status::Sent;
   }
 
-  bool connected() const { return inSession_ || this->text(); }
-  bool more() const { return kind_ == 2; }
-  bool reliable() const { return kind_ != 0; }
+  bool connected() const { return peer_ || this->text(); }
+  uint32_t session() const { return peer_ ? peer_ : this->text(); }
+  bool more() const { return (received_[codeBytes] & 0xC0) == Header::More; }
+  bool reliable() const { return !this->text() && received_[codeBytes] >= Header::Data; }
   uint8_t waiting() const { return kept_; }
-  size_t segment() const { return inSession_ ? segment_ : Payload; }
   bool idle() const { return kept_ == 0; }
-  void resendAfter(uint16_t ms) { resend_ = uint8_t(ms / 10); }
-  void longest(uint16_t bytes) { longest_ = bytes; }
+  size_t segment() const { return segment_; }
 
-  uint32_t session() const {
-    if (!inSession_) return this->text();
-    return uint32_t(peer_[0]) | uint32_t(peer_[1]) << 8 | uint32_t(peer_[2]) << 16 | uint32_t(peer_[3]) << 24;
-  }
-
-  // The present message was not dealt with: the host is to send it again.
-  void refuse(Reason reason, uint16_t value) { Base::refuse(reason, value); }
-
+  // The present message could not be dealt with: the host is to send it again.
   void later() {
-    if (kind_ == 0) return;
-    kind_ = 0;
+    if (!reliable()) return;
     expected_ = (expected_ - 1) & 7;
     ackDue_ = true;
   }
 
+  void refuse(Reason reason, uint16_t value) { Base::refuse(reason, value); }
+
   void bye() {
-    if (inSession_) write(Control::Bye, nullptr, 0);
-    endSession();
+    if (peer_) write(Control::Bye, nullptr, 0);
+    end();
   }
 
  private:
   static const uint8_t profiles = Handshake::compact;
-  static const uint8_t quarterSecondsOfSilence = 20;
-  static const uint8_t quarterSecondsToPing = 4;
+  static const size_t longest = Longest;
+  static const uint8_t tickMs = 16;
+  static const uint8_t pingTicks = 1000 / tickMs;
+  static const uint8_t silenceTicks = 255;  // 4 s
+  static const uint16_t resendMs = 50;
 
   struct Kept {
+    uint8_t kind;
     uint8_t size;
-    uint8_t header;
     uint8_t payload[Payload];
   };
 
-  Kept& keptAt(uint8_t offset) { return kept[uint8_t(oldest_ + offset) % Window]; }
+  Kept& frameAt(uint8_t place) { return frames_[uint8_t(oldest_ + place) % Window]; }
 
   // Everything that is due by the clock, or was left over for want of room.
-  void tend() {
-    if (!inSession_) return;
-    uint16_t now = Platform::now();
-    if (uint8_t(uint8_t(now >> 8) - heardAt_) >= quarterSecondsOfSilence) return endSession();
-    if (underWay_ && uint8_t(uint8_t(now >> 2) - sentAt_) >= theirResend_) goBack();
+  LEADSCOMM_APART void tend() {
+    uint8_t tick = uint8_t(Platform::now() / tickMs);
+    uint8_t elapsed = tick - tick_;
+    tick_ = tick;
+    if (elapsed > silenceIn_) return end();
+    silenceIn_ -= elapsed;
+    if (!resendIn_) {
+      resendIn_ = resend_;
+    } else if (elapsed < resendIn_) {
+      resendIn_ -= elapsed;
+    } else if (underWay_) {
+      goBack();
+    }
     flush();
-    bool silent = uint8_t(uint8_t(now >> 8) - spokenAt_) >= quarterSecondsToPing;
-    if (silent) {
+    if (elapsed > pingIn_) {
       write(Control::Ping | expected_, nullptr, 0);
-    } else if (ackDue_) {
-      write(Control::Ack | expected_, &credit_, credit_ ? 1 : 0);
+    } else {
+      pingIn_ -= elapsed;
+      if (ackDue_) write(Control::Ack | expected_, &credit_, credit_ ? 1 : 0);
     }
   }
 
-  bool write(uint8_t header, const uint8_t* payload, uint8_t size) {
-    if (!Base::write(header, payload, size)) return false;
-    if (header >= 0x40) ackDue_ = false;
-    spokenAt_ = uint8_t(Platform::now() >> 8);
+  LEADSCOMM_APART bool write(uint8_t header, const uint8_t* payload, uint8_t size) {
+    if (!this->outlet_.writeFrame(header, payload, size)) return false;
+    pingIn_ = pingTicks;
+    if (header >= Header::Data) ackDue_ = false;
     return true;
   }
 
   // Sends what is kept and may be under way.
-  void flush() {
-    uint8_t window = theirCredit_ ? 1 : window_;  // a single frame may always be under way
-    while (next_ < kept_ && next_ < window) {
-      const Kept& frame = keptAt(next_);
-      uint8_t number = (oldest_ + next_) & 7;
-      if (!write(frame.header | number << 3 | expected_, frame.payload, frame.size)) return;
-      ++next_;
-      if (underWay_ < next_) underWay_ = next_;
-      sentAt_ = uint8_t(Platform::now() >> 2);
+  LEADSCOMM_APART void flush() {
+    while (next_ < kept_ && next_ < window_) {
+      Kept& frame = frameAt(next_);
+      uint8_t number = (oldest_ + next_) << 3 & 0x38;
+      if (!write(frame.kind | number | expected_, frame.payload, frame.size)) return;
+      if (underWay_ < ++next_) underWay_ = next_;
+      resendIn_ = 0;
     }
   }
 
-  // Sends all again from the oldest. Repeated acknowledgements are not listened to before something new was acknowledged:
-  // they may be answers to what is sent needlessly.
-  void goBack() {
+  // Sends all again from the oldest. ACKs that repeat themselves are not heeded before something new is acknowledged:
+  // frames that are sent needlessly cause such ACKs, too.
+  LEADSCOMM_APART void goBack() {
     this->counters_.resent += next_;
     next_ = 0;
+    resendIn_ = 0;
     repeats_ = 2;
     recovered_ = (oldest_ + underWay_) & 7;
-    sentAt_ = uint8_t(Platform::now() >> 2);
   }
 
   void acknowledge(uint8_t ack) {
@@ -167,117 +168,72 @@ class BasicReliableConnection
     underWay_ -= count;
     next_ = next_ > count ? next_ - count : 0;
     repeats_ = ack == recovered_ ? 2 : 0;
-    sentAt_ = uint8_t(Platform::now() >> 2);
+    resendIn_ = 0;
   }
 
-  bool onSessionFrame(uint8_t header, uint8_t size) {
-    if (header < 0x40) {
-      heard();
-      return deliverAs(0, size);
-    }
-    uint8_t name = header & Control::nameBits;
-    if (name >= Control::Hello && name != Control::Ping) {
-      const uint8_t* payload = this->received_ + Base::payloadAt;
-      if (name == Control::Bye || (name == Control::Refuse && size >= 3 && payload[0] == uint8_t(Reason::NoSession))) {
-        endSession();
-      }
+  LEADSCOMM_APART bool onSessionFrame(uint8_t header, uint8_t size) {
+    silenceIn_ = silenceTicks;
+    if (header < Header::Data) return this->deliver(Base::payloadAt, size);
+    uint8_t name = header & Header::nameBits;
+    if (name > Control::Ack && name != Control::Ping) {
+      bool refused = name == Control::Refuse && size >= 3 && received_[Base::payloadAt] == uint8_t(Reason::NoSession);
+      if (refused || name == Control::Bye) end();
       return false;
     }
-    if (!inSession_) {
-      this->refuse(Reason::NoSession, 0);
-      return false;
-    }
-    heard();
-    uint8_t ack = header & 7;
+    if (!peer_) return this->refuse(Reason::NoSession, 0), false;
+    uint8_t ack = header & Header::ackBits;
     acknowledge(ack);
-    if (header < Control::Ack) return onData(header, size);
-    if (name == Control::Ping) {
+    if (name != Control::Ack) {
       ackDue_ = true;
-    } else {
-      if (size) theirCredit_ = this->received_[Base::payloadAt];
-      if (ack == oldest_ && underWay_ && repeats_ < 2 && ++repeats_ == 2) goBack();
+      // Who gets a message must be able to answer it: without room for the answer it is not taken.
+      if (name == Control::Ping || (uint8_t(header >> 3) & 7) != expected_ || kept_ == Window) return false;
+      expected_ = (expected_ + 1) & 7;
+      return this->deliver(Base::payloadAt, size);
     }
+    if (size && received_[Base::payloadAt]) window_ = 1;  // a single frame may always be under way
+    if (ack == oldest_ && underWay_ && repeats_ < 2 && ++repeats_ == 2) goBack();
     return false;
   }
 
-  bool onData(uint8_t header, uint8_t size) {
-    ackDue_ = true;
-    if (((header >> 3) & 7) != expected_ || kept_ == Window) return false;  // who gets a message can answer it
-    expected_ = (expected_ + 1) & 7;
-    return deliverAs(header >> 6, size);
-  }
-
-  bool deliverAs(uint8_t kind, uint8_t size) {
-    kind_ = kind;
-    return this->deliver(Base::payloadAt, size);
-  }
-
-  void heard() { heardAt_ = uint8_t(Platform::now() >> 8); }
-
   void onHello(const uint8_t* hello) {
-    heard();
-    if (inSession_ && memcmp(peer_, hello + Handshake::Epoch, epochBytes) == 0) return;
-    endSession();
-    memcpy(peer_, hello + Handshake::Epoch, epochBytes);
-    inSession_ = true;
+    silenceIn_ = silenceTicks;
+    uint32_t theirs;
+    memcpy(&theirs, hello + Handshake::Epoch, sizeof theirs);
+    if (peer_ == theirs) return;
+    end();
+    peer_ = theirs;
     this->language_ = Language::Frames;
-    segment_ = hello[Handshake::Segment + 1] || hello[Handshake::Segment] > Payload ? Payload : hello[Handshake::Segment];
-    window_ = hello[Handshake::Window];
-    theirCredit_ = hello[Handshake::Credit];
-    uint16_t resend = uint16_t(hello[Handshake::Resend] | hello[Handshake::Resend + 1] << 8) / 4;
-    theirResend_ = resend > 250 ? 250 : uint8_t(resend) + 1;
-    spokenAt_ = heardAt_;
+    uint8_t segment = hello[Handshake::Segment];
+    segment_ = hello[Handshake::Segment + 1] || segment > Payload ? Payload : segment;
+    window_ = hello[Handshake::Credit] ? 1 : hello[Handshake::Window];
+    uint16_t resend = uint16_t(hello[Handshake::Resend] | hello[Handshake::Resend + 1] << 8) / tickMs;
+    resend_ = resend > 250 ? 250 : uint8_t(resend + 2);
   }
 
-  void fill(uint8_t* welcome) {
-    welcome[Handshake::Longest] = uint8_t(longest_);
-    welcome[Handshake::Longest + 1] = uint8_t(longest_ >> 8);
-    uint16_t resend = resend_ * 10;
-    welcome[Handshake::Resend] = uint8_t(resend);
-    welcome[Handshake::Resend + 1] = uint8_t(resend >> 8);
+  void complete(uint8_t* welcome) {
+    welcome[Handshake::Resend] = uint8_t(resendMs);
+    welcome[Handshake::Resend + 1] = uint8_t(resendMs >> 8);
     welcome[Handshake::Window] = Window;
     welcome[Handshake::Credit] = credit_;
   }
 
-  void onText() { endSession(); }
+  void onText() { end(); }
 
   void onFullRing() {
-    Base::onFullRing();
     credit_ = uint8_t(Platform::receiveRing);
     ackDue_ = true;
   }
 
-  void endSession() {
+  LEADSCOMM_APART void end() {
     this->counters_.lost += kept_;
-    inSession_ = false;
     this->language_ = Language::Unheard;
-    kept_ = underWay_ = next_ = oldest_ = expected_ = repeats_ = datagrams_ = 0;
-    ackDue_ = false;
+    uint8_t credit = credit_;
+    *static_cast<SessionState*>(this) = SessionState();
+    credit_ = credit;
   }
 
-  bool inSession_;
-  uint8_t peer_[epochBytes];
-  uint8_t expected_;
-  bool ackDue_;
-  uint8_t oldest_;
-  uint8_t kept_;
-  uint8_t underWay_;
-  uint8_t next_;
-  uint8_t repeats_;
-  uint8_t recovered_;
-  uint8_t datagrams_;
-  uint8_t window_;
-  uint8_t segment_;
-  uint8_t credit_;
-  uint8_t theirCredit_;
-  uint8_t theirResend_;
-  uint8_t resend_;
-  uint16_t longest_;
-  uint8_t sentAt_;
-  uint8_t spokenAt_;
-  uint8_t heardAt_;
-  uint8_t kind_;
-  Kept kept[Window];
+  uint8_t received_[Base::receivedBytes];
+  Kept frames_[Window];
 };
 
 }  // namespace leadscomm

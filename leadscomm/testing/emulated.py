@@ -1,4 +1,4 @@
-"""The boards that can be emulated: their microcontrollers, how Arduino numbers their pins, and their bootloaders.
+"""The boards that can be emulated: their processors, how Arduino numbers their pins, and their bootloaders.
 
 Pins are those of Arduino's variants `standard`, `eightanaloginputs` and `mega` (``pins_arduino.h``).
 """
@@ -21,31 +21,26 @@ _MEGA_PINS: Final = (
 class Bootloader:
     """What a board's bootloader is made of, and where it is put.
 
-    :ivar start: its address; the microcontroller starts there.
+    :ivar start: its address; the processor starts there.
     :ivar baud: of uploads.
-    :ivar programmer: avrdude's name of its protocol.
-    :ivar source: its C file, below the Arduino core's folder; "" if it is taken ready-built.
+    :ivar file: below the Arduino core's folder: its source, or the ready-built HEX file.
     :ivar flags: for compiling it.
-    :ivar ready: its hex file, below the Arduino core's folder.
     """
 
     start: int
     baud: int
-    programmer: str
-    source: str = ""
+    file: str
     flags: tuple[str, ...] = ()
-    ready: str = ""
 
 
 @dataclass(frozen=True)
-class Model:
+class Emulated:
     """One kind of board.
 
     :ivar name: as users write it.
-    :ivar mcu: as the compiler and simavr name it.
+    :ivar mcu: its processor, as the compiler and simavr name it.
     :ivar architecture: AVR's number for it, as in ELF files.
     :ivar flash_size: bytes of program memory.
-    :ivar ram_size: bytes of RAM.
     :ivar pins: port and bit of each of Arduino's digital pins, from pin 0 on.
     :ivar analog_inputs: how many there are.
     :ivar bootloader: the one that it is sold with.
@@ -55,7 +50,6 @@ class Model:
     mcu: str
     architecture: int
     flash_size: int
-    ram_size: int
     pins: tuple[str, ...]
     analog_inputs: int
     bootloader: Bootloader
@@ -75,32 +69,30 @@ class Model:
 _OPTIBOOT: Final = Bootloader(
     0x7E00,
     115200,
-    "arduino",
-    source="bootloaders/optiboot/optiboot.c",
+    "bootloaders/optiboot/optiboot.c",
     flags=(
-        *("-DBAUD_RATE=115200", "-DLED_START_FLASHES=3", "-Wl,--section-start=.version=0x7ffe"),
+        *("-DLED_START_FLASHES=3", "-Wl,--section-start=.version=0x7ffe"),
         *("-nostartfiles", "-fno-tree-scev-cprop", "-fno-move-loop-invariants"),
     ),
 )
 _OLD_NANO: Final = Bootloader(
     0x7800,
     57600,
-    "arduino",
-    source="bootloaders/atmega/ATmegaBOOT_168.c",
-    flags=("-DMAX_TIME_COUNT=F_CPU>>4", "-DNUM_LED_FLASHES=1", "-DBAUD_RATE=57600"),
+    "bootloaders/atmega/ATmegaBOOT_168.c",
+    flags=("-DMAX_TIME_COUNT=F_CPU>>4", "-DNUM_LED_FLASHES=1"),
 )
-_STK500V2: Final = Bootloader(0x3E000, 115200, "wiring", ready="bootloaders/stk500v2/stk500boot_v2_mega2560.hex")
+_STK500V2: Final = Bootloader(0x3E000, 115200, "bootloaders/stk500v2/stk500boot_v2_mega2560.hex")
 
 
-def _small(name: str, analog_inputs: int, bootloader: Bootloader) -> Model:
-    return Model(name, "atmega328p", 5, 0x8000, 2048, tuple(_UNO_PINS.split()), analog_inputs, bootloader)
+def _small(name: str, analog_inputs: int, bootloader: Bootloader) -> Emulated:
+    return Emulated(name, "atmega328p", 5, 0x8000, tuple(_UNO_PINS.split()), analog_inputs, bootloader)
 
 
-def _large(name: str) -> Model:
-    return Model(name, "atmega2560", 6, 0x40000, 8192, tuple(_MEGA_PINS.split()), 16, _STK500V2)
+def _large(name: str) -> Emulated:
+    return Emulated(name, "atmega2560", 6, 0x40000, tuple(_MEGA_PINS.split()), 16, _STK500V2)
 
 
-MODELS: Final = {
+EMULATED: Final = {
     model.name: model
     for model in (
         _small("uno", 6, _OPTIBOOT),
@@ -113,12 +105,12 @@ MODELS: Final = {
 }
 
 
-def find_model(name: str) -> Model:
+def find_emulated(name: str) -> Emulated:
     """The board of this name, whatever its case.
 
     :raises FirmwareError: there is none; the text names those that there are.
     """
     try:
-        return MODELS[name.lower()]
+        return EMULATED[name.lower()]
     except KeyError:
-        raise FirmwareError(f"no board {name!r} can be emulated; there are {', '.join(MODELS)}") from None
+        raise FirmwareError(f"no board {name!r} can be emulated; there are {', '.join(EMULATED)}") from None

@@ -1,0 +1,14 @@
+// What is told to the compiler, for the sake of an AVR's small flash. Nothing here changes what the code does.
+
+#ifndef LEADSCOMM_COMPILER_H
+#define LEADSCOMM_COMPILER_H
+
+// A function that stays one, and takes the address of its object as an argument. avr-gcc knows the address of a global
+// object, and would write it out, with four bytes for each member that is used, where two are enough.
+#if defined(__AVR__) && defined(__GNUC__) && !defined(__clang__)
+#define LEADSCOMM_APART __attribute__((noinline, noclone))
+#else
+#define LEADSCOMM_APART
+#endif
+
+#endif

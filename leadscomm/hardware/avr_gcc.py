@@ -157,6 +157,7 @@ class _Work:
             if library is None:
                 waiting.pop(0)
             else:
+                known.remove(library)
                 self.libraries.append(library)
                 waiting += library.sources
                 found += library.sources

@@ -36,7 +36,7 @@ static inline void say(const char *text) { while (*text) put(*text++); }
 ECHO = "int main(void) { begin(BAUD); for (;;) put(get()); }"
 """Sends back what comes, at the baud rate BAUD."""
 
-HELLO = "int main(void) { begin(115200); say(\"hello\\n\"); for (;;) put(get()); }"
+HELLO = 'int main(void) { begin(115200); say("hello\\n"); for (;;) put(get()); }'
 """Greets, then echoes."""
 
 

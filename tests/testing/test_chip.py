@@ -283,7 +283,7 @@ def test_a_reset_wakes_the_crashed(firmware: Firmware) -> None:
 
 
 def test_sleep_for_ever_is_told_from_running(firmware: Firmware) -> None:
-    source = "int main(void) { SMCR = 1 << SM1 | 1 << SE; cli(); __asm__(\"sleep\"); for (;;) {} }"
+    source = 'int main(void) { SMCR = 1 << SM1 | 1 << SE; cli(); __asm__("sleep"); for (;;) {} }'
     with VirtualBoard(firmware(source)) as board:
         with pytest.raises(FirmwareCrashed, match="asleep with interrupts off"):
             until(board, lambda: False)

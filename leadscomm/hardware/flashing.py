@@ -223,7 +223,9 @@ def _others(model: Model) -> list[Model]:
 
 
 def _wrong_board(signature: str, model: Model) -> str:
-    chip = CHIPS.get(signature, f"processor with the signature {signature}, which is not known here")
+    if signature not in CHIPS:
+        return f"this is a processor with the signature {signature}, which is not known here"
+    chip = CHIPS[signature]
     right = [other for other in MODELS.values() if other.signature == signature]
     if not right:
         return f"this is an {chip}; a board with it cannot be programmed from here"

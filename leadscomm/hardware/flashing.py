@@ -6,8 +6,10 @@ first and goes no further with a wrong one, so that a board that was not meant k
 
 from __future__ import annotations
 
+import logging
 import re
 import select
+import shlex
 import subprocess
 import sys
 import time
@@ -21,6 +23,7 @@ from leadscomm.hardware import places
 from leadscomm.hardware.image import Image
 from leadscomm.hardware.models import CHIPS, MODELS, Model
 
+_log = logging.getLogger("leadscomm")
 SYNC_S: Final = 4.0
 """How long a bootloader may take for its first answer; avrdude itself would go on asking for a minute."""
 STALL_S: Final = 5.0
@@ -188,6 +191,7 @@ class _Talk:
 
     def run(self, command: list[str]) -> int:
         """Run it to its end, or until no bootloader has answered in time; its exit code. It never outlives this."""
+        _log.info("%s", shlex.join(command))
         self.text = b""
         deadline = time.monotonic() + SYNC_S
         nothing = subprocess.DEVNULL
@@ -201,6 +205,7 @@ class _Talk:
             except BaseException:
                 process.kill()
                 raise
+        _log.debug("avrdude ended with %d; it said: %s", process.returncode, self.text.decode(errors="replace"))
         return process.returncode
 
     def _read(self, process: subprocess.Popen[bytes], deadline: float) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
+from leadscomm.connections.port_state import NO_PERMISSION
 from leadscomm.connections.ports import Port
 from leadscomm.errors import ConnectFailed, FirmwareError, FlashFailed, MissingTool
 from leadscomm.hardware import board_port, flashing, places
@@ -81,11 +81,10 @@ def test_a_port_that_is_not_there() -> None:
         board_port.check_free("/dev/ttyNone")
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may open everything")
-def test_a_port_that_may_not_be_opened(tmp_path: Path) -> None:
-    (tmp_path / "port").touch(0o000)
-    with pytest.raises(ConnectFailed, match="no permission to open"):
-        board_port.check_free(str(tmp_path / "port"))
+def test_a_port_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board_port, "state_of", lambda device: (NO_PERMISSION, ()))
+    with pytest.raises(ConnectFailed, match="no permission to open .*; run `sudo "):
+        board_port.check_free(str(tmp_path))
 
 
 # Whether a program fits ----------------------------------------------------------------------------------------------

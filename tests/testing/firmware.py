@@ -55,9 +55,9 @@ class Firmware:
         key = hashlib.sha256(repr((source, mcu, defines)).encode()).hexdigest()[:12]
         elf = self.folder / f"{key}.elf"
         if not elf.exists():
+            options = [f"-mmcu={mcu}", "-DF_CPU=16000000UL", "-Os", "-std=gnu99", *defines]
             subprocess.run(
-                ["avr-gcc", f"-mmcu={mcu}", "-DF_CPU=16000000UL", "-Os", "-std=gnu99", *defines, "-x", "c", "-"]
-                + ["-o", str(elf)],
+                ["avr-gcc", *options, "-x", "c", "-", "-o", str(elf)],
                 input=_COMMON + source,
                 encoding="ascii",
                 check=True,

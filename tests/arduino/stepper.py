@@ -62,7 +62,7 @@ class Stepper:
 
     program: Path
     kind: str
-    salt: int = 0x12345678
+    salt: int = 0x1234
     now: int = 0  # milliseconds
     last: Step | None = None
     _process: subprocess.Popen[bytes] = field(init=False)

@@ -12,22 +12,24 @@ from leadscomm.testing.emulated import Emulated
 from leadscomm.testing.program import build_atomically
 
 
-def bootloader_image(kind: Emulated) -> Image:
+def bootloader_image(board: Emulated) -> Image:
     """A board's bootloader, compiled if need be and kept in the cache folder.
 
     :raises MissingTool: the Arduino core or the compiler is not installed.
     :raises CommError: the compiler refuses the source.
     """
-    file = core_folder() / kind.bootloader.file
-    return read_image(_compiled(kind, file) if file.suffix == ".c" else file)
+    file = core_folder() / board.bootloader.file
+    return read_image(_compiled(board, file) if file.suffix == ".c" else file)
 
 
-def _compiled(kind: Emulated, source: Path) -> Path:
-    loader = kind.bootloader
+def _compiled(board: Emulated, source: Path) -> Path:
+    loader = board.bootloader
     command = [
         find("avr-gcc"),
-        f"-mmcu={kind.mcu}",
-        *("-DF_CPU=16000000L", f"-DBAUD_RATE={loader.baud}", f"-Wl,--section-start=.text=0x{loader.start:x}"),
+        f"-mmcu={board.model.mcu}",
+        f"-DF_CPU={board.model.f_cpu}L",
+        f"-DBAUD_RATE={loader.baud}",
+        f"-Wl,--section-start=.text=0x{loader.start:x}",
         *("-std=gnu99", "-Os", "-w", "-fno-inline-small-functions", "-fno-split-wide-types", "-mrelax"),
         *loader.flags,
         str(source),
@@ -37,5 +39,5 @@ def _compiled(kind: Emulated, source: Path) -> Path:
     if not target.exists():
         done = build_atomically(command, target)
         if done.returncode:
-            raise CommError(f"the bootloader of the board {kind.name} does not compile: {done.stderr.strip()}")
+            raise CommError(f"the bootloader of the board {board.name} does not compile: {done.stderr.strip()}")
     return target

@@ -1,14 +1,17 @@
-"""The boards that can be emulated: their processors, how Arduino numbers their pins, and their bootloaders.
+"""The boards that can be emulated: how Arduino numbers their pins, and their bootloaders.
 
 Pins are those of Arduino's variants `standard`, `eightanaloginputs` and `mega` (``pins_arduino.h``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
-from leadscomm.errors import FirmwareError
+from leadscomm.errors import EndpointError
+from leadscomm.hardware.models import MODELS, Model
 
 _UNO_PINS: Final = "D0 D1 D2 D3 D4 D5 D6 D7 B0 B1 B2 B3 B4 B5 C0 C1 C2 C3 C4 C5"
 _MEGA_PINS: Final = (
@@ -35,19 +38,19 @@ class Bootloader:
 
 @dataclass(frozen=True)
 class Emulated:
-    """One kind of board.
+    """One kind of board, as far as emulating it goes beyond what is in :class:`~leadscomm.hardware.models.Model`.
 
     :ivar name: as users write it.
-    :ivar mcu: its processor, as the compiler and simavr name it.
-    :ivar architecture: AVR's number for it, as in ELF files.
-    :ivar flash_size: bytes of program memory.
+    :ivar model: the kind of board.
+    :ivar architecture: AVR's number for the processor, as in ELF files.
+    :ivar flash_size: bytes of program memory, the bootloader's among them.
     :ivar pins: port and bit of each of Arduino's digital pins, from pin 0 on.
     :ivar analog_inputs: how many there are.
     :ivar bootloader: the one that it is sold with.
     """
 
     name: str
-    mcu: str
+    model: Model
     architecture: int
     flash_size: int
     pins: tuple[str, ...]
@@ -68,49 +71,51 @@ class Emulated:
 # optimisations turned off, it takes 500 of its 510 bytes.
 _OPTIBOOT: Final = Bootloader(
     0x7E00,
-    115200,
+    115_200,
     "bootloaders/optiboot/optiboot.c",
     flags=(
         *("-DLED_START_FLASHES=3", "-Wl,--section-start=.version=0x7ffe"),
         *("-nostartfiles", "-fno-tree-scev-cprop", "-fno-move-loop-invariants"),
     ),
 )
-_OLD_NANO: Final = Bootloader(
+_ATMEGABOOT: Final = Bootloader(
     0x7800,
-    57600,
+    57_600,
     "bootloaders/atmega/ATmegaBOOT_168.c",
     flags=("-DMAX_TIME_COUNT=F_CPU>>4", "-DNUM_LED_FLASHES=1"),
 )
-_STK500V2: Final = Bootloader(0x3E000, 115200, "bootloaders/stk500v2/stk500boot_v2_mega2560.hex")
+_STK500V2: Final = Bootloader(0x3E000, 115_200, "bootloaders/stk500v2/stk500boot_v2_mega2560.hex")
 
 
-def _small(name: str, analog_inputs: int, bootloader: Bootloader) -> Emulated:
-    return Emulated(name, "atmega328p", 5, 0x8000, tuple(_UNO_PINS.split()), analog_inputs, bootloader)
+def _small(name: str, model: str, analog_inputs: int, bootloader: Bootloader = _OPTIBOOT) -> Emulated:
+    return Emulated(name, MODELS[model], 5, 0x8000, tuple(_UNO_PINS.split()), analog_inputs, bootloader)
 
 
 def _large(name: str) -> Emulated:
-    return Emulated(name, "atmega2560", 6, 0x40000, tuple(_MEGA_PINS.split()), 16, _STK500V2)
+    return Emulated(name, MODELS["mega"], 6, 0x40000, tuple(_MEGA_PINS.split()), 16, _STK500V2)
 
 
-EMULATED: Final = {
-    model.name: model
-    for model in (
-        _small("uno", 6, _OPTIBOOT),
-        _small("nano", 8, _OPTIBOOT),
-        _small("nano-old", 8, _OLD_NANO),
-        _small("atmega328p", 8, _OPTIBOOT),
-        _large("mega"),
-        _large("atmega2560"),
-    )
-}
+EMULATED: Final[Mapping[str, Emulated]] = MappingProxyType(
+    {
+        board.name: board
+        for board in (
+            _small("uno", "uno", 6),
+            _small("nano", "nano", 8),
+            _small("nano-old", "nano", 8, _ATMEGABOOT),
+            _large("mega"),
+            _small("atmega328p", "uno", 8),
+            _large("atmega2560"),
+        )
+    }
+)
 
 
 def find_emulated(name: str) -> Emulated:
     """The board of this name, whatever its case.
 
-    :raises FirmwareError: there is none; the text names those that there are.
+    :raises EndpointError: there is none; the text names those that there are.
     """
     try:
         return EMULATED[name.lower()]
     except KeyError:
-        raise FirmwareError(f"no board {name!r} can be emulated; there are {', '.join(EMULATED)}") from None
+        raise EndpointError(f"no board {name!r} can be emulated; there are: {', '.join(EMULATED)}") from None

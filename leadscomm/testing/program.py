@@ -23,7 +23,7 @@ _SOURCES: Final = Path(__file__).parent / "simulator"
 _FLAGS: Final = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror")
 _LIBRARIES: Final = ("-lsimavr", "-lm")
 _HEADER: Final = Path("/usr/include/simavr/sim_avr.h")
-INSTALL: Final = "apt-get install gcc libc6-dev libsimavr-dev"
+INSTALL: Final = "sudo apt-get install gcc libc6-dev libsimavr-dev"
 _COMPILES_WITHIN_S: Final = 120.0
 
 

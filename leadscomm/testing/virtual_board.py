@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal
@@ -48,7 +49,8 @@ class VirtualBoard:
     :param seed: of the faults; the same seed and the same bytes give the same faults.
     :param eeprom: a file that holds the EEPROM's bytes; it is made if it does not exist. None: 0xff at each start.
     :param link: a symbolic link to be kept pointing to the pty, so that it has the same name after :meth:`plug`.
-    :param frequency: of the processor, in Hz.
+    :param frequency: of the processor, in Hz; the board's own unless given.
+    :raises EndpointError: no board of this name can be emulated.
     :raises FirmwareError: the file cannot be read as firmware, or is for another processor, or is too large.
     :raises MissingTool: libsimavr or a compiler is not installed; the text names the command.
     :raises CommError: the board's program cannot be built or started.
@@ -75,28 +77,16 @@ class VirtualBoard:
         seed: int = 0,
         eeprom: str | Path | None = None,
         link: str | Path | None = None,
-        frequency: int = 16_000_000,
+        frequency: int | None = None,
     ) -> None:
         self.kind: Final = find_emulated(mcu)
-        self._transport = transport
-        self._baud = baud
-        self._link = link
-        self._frequency = frequency
+        self._transport, self._baud, self._link = transport, baud, link
+        self._frequency = self.kind.model.f_cpu if frequency is None else frequency
         images = _images(self.kind, firmware, bootloader)
-        options = [
-            f"--mcu={self.kind.mcu}",
-            f"--frequency={frequency}",
-            f"--transport={transport}",
-            f"--baud={baud}",
-            f"--depth={receiver_depth}",
-            f"--seed={seed % 2**64}",
-            *([f"--eeprom={eeprom}"] if eeprom else []),
-            *([f"--link={link}"] if link else []),
-            *([] if pace else ["--fast"]),
-            *([] if reset_on_open else ["--no-reset-on-open"]),
-            *([] if baud_check else ["--no-baud-check"]),
-        ]
-        self._control = Control(board_program(), options)
+        values = {"mcu": self.kind.model.mcu, "frequency": self._frequency, "transport": transport, "baud": baud}
+        values |= {"depth": receiver_depth, "seed": seed % 2**64, "eeprom": eeprom, "link": link}
+        flags = {"fast": not pace, "no-reset-on-open": not reset_on_open, "no-baud-check": not baud_check}
+        self._control = Control(board_program(), _options(values, flags))
         try:
             for image in images:
                 self._load(image)
@@ -110,6 +100,11 @@ class VirtualBoard:
         for address, data in image.pieces:
             for at in range(0, len(data), _POKED_AT_ONCE):
                 self._control.ask(f"poke flash {address + at} {data[at : at + _POKED_AT_ONCE].hex()}")
+
+    @property
+    def pid(self) -> int:
+        """The process that is the board."""
+        return self._control.pid
 
     # The port --------------------------------------------------------------------------------------------------------
 
@@ -276,32 +271,40 @@ class VirtualBoard:
             self.close()
 
 
-def _images(model: Emulated, firmware: str | Path | None, bootloader: bool | str | Path | None) -> list[Image]:
+def _options(values: Mapping[str, object], flags: Mapping[str, bool]) -> list[str]:
+    """The command line of the board's program; values of None are left to it."""
+    given = [f"--{name}={value}" for name, value in values.items() if value is not None]
+    return given + [f"--{name}" for name, wanted in flags.items() if wanted]
+
+
+def _images(kind: Emulated, firmware: str | Path | None, bootloader: bool | str | Path | None) -> list[Image]:
     """What goes into the program memory, in this order."""
     images = [] if firmware is None else [read_image(firmware)]
     if bootloader:
-        images.append(bootloader_image(model) if bootloader is True else read_image(bootloader))
+        images.append(bootloader_image(kind) if bootloader is True else read_image(bootloader))
     if not images:
         raise FirmwareError("a virtual board needs a firmware, or a bootloader to load one")
     for image in images:
-        _check(model, image)
+        _check(kind, image)
     if firmware is not None and bootloader and images[0].end > images[1].start:
         raise FirmwareError(f"{images[0].name} reaches into the bootloader, which begins at 0x{images[1].start:x}")
     return images
 
 
-def _check(model: Emulated, image: Image) -> None:
+def _check(kind: Emulated, image: Image) -> None:
     """
     :raises FirmwareError: the firmware is for another processor, or too large for this one.
     """
-    if image.mcu and image.mcu != model.mcu:
-        raise FirmwareError(f"{image.name} was compiled for the {image.mcu}; the board {model.name} has an {model.mcu}")
-    if image.architecture not in (None, model.architecture):
+    if image.mcu and image.mcu != kind.model.mcu:
+        raise FirmwareError(
+            f"{image.name} was compiled for the {image.mcu}; the board {kind.name} has an {kind.model.mcu}"
+        )
+    if image.architecture not in (None, kind.architecture):
         raise FirmwareError(
             f"{image.name} was compiled for AVR architecture {image.architecture}; "
-            f"the {model.mcu} of the board {model.name} has {model.architecture}"
+            f"the {kind.model.mcu} of the board {kind.name} has {kind.architecture}"
         )
-    if image.end > model.flash_size:
+    if image.end > kind.flash_size:
         raise FirmwareError(
-            f"{image.name} reaches up to 0x{image.end:x}; the {model.mcu} has 0x{model.flash_size:x} bytes of flash"
+            f"{image.name} reaches up to 0x{image.end:x}; the {kind.model.mcu} has 0x{kind.flash_size:x} bytes of flash"
         )

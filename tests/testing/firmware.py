@@ -36,7 +36,7 @@ static inline void say(const char *text) { while (*text) put(*text++); }
 ECHO = "int main(void) { begin(BAUD); for (;;) put(get()); }"
 """Sends back what comes, at the baud rate BAUD."""
 
-HELLO = "int main(void) { begin(115200); say(\"hello\\n\"); for (;;) put(get()); }"
+HELLO = 'int main(void) { begin(115200); say("hello\\n"); for (;;) put(get()); }'
 """Greets, then echoes."""
 
 
@@ -55,9 +55,9 @@ class Firmware:
         key = hashlib.sha256(repr((source, mcu, defines)).encode()).hexdigest()[:12]
         elf = self.folder / f"{key}.elf"
         if not elf.exists():
+            options = [f"-mmcu={mcu}", "-DF_CPU=16000000UL", "-Os", "-std=gnu99", *defines]
             subprocess.run(
-                ["avr-gcc", f"-mmcu={mcu}", "-DF_CPU=16000000UL", "-Os", "-std=gnu99", *defines, "-x", "c", "-"]
-                + ["-o", str(elf)],
+                ["avr-gcc", *options, "-x", "c", "-", "-o", str(elf)],
                 input=_COMMON + source,
                 encoding="ascii",
                 check=True,

@@ -160,10 +160,10 @@ def test_tcp(firmware: Firmware) -> None:
 
 def test_a_client_of_ours_over_tcp(firmware: Firmware) -> None:
     link = Recorder()
-    with VirtualBoard(firmware(ECHO, BAUD=115200), transport="tcp", reset_on_open=False) as board:
-        with leadscomm.Client(board.endpoint, link) as client:
-            client.send(b"hello")
-            assert link.wait("receive") == [b"hello"]
+    board = VirtualBoard(firmware(ECHO, BAUD=115200), transport="tcp", reset_on_open=False)
+    with board, leadscomm.Client(board.endpoint, link) as client:
+        client.send(b"hello")
+        assert link.wait("receive") == [b"hello"]
 
 
 def test_a_new_session_does_not_see_the_rest_of_the_one_before(firmware: Firmware) -> None:

@@ -4,6 +4,7 @@
  *   control.c  the commands that come on standard input, and their answers (the protocol is described there)
  *   chip.c     power, resets, memories, marks, crashes
  *   pins.c     digital pins and analog inputs
+ *   pwm.c      PWM that simavr does not make
  *   uart.c     the serial interface of the chip, instead of simavr's: exact times, and a receiver that overruns
  *   line.c     the two wires between UART and host: pace, faults, and what a wrong baud rate makes of a byte
  *   port.c     the host's end: a pseudo terminal, or a TCP port
@@ -141,8 +142,11 @@ void pins_make(struct board *b);
 void pins_reset(struct board *b);
 bool pins_drive(struct board *b, char port, int bit, int level);
 int pins_level(struct board *b, char port, int bit);
-const struct pulse *pins_pulse(struct board *b, char port, int bit);
+bool pins_pulse(struct board *b, char port, int bit, struct pulse *pulse);
 bool pins_analog(struct board *b, unsigned channel, uint32_t millivolts);
+
+/* pwm.c */
+bool pwm_at(struct board *b, const avr_ioport_t *port, int bit, struct pulse *pulse);
 
 /* uart.c */
 bool uart_make(struct board *b);

@@ -152,13 +152,11 @@ static void level(struct board *b, const char *rest) {
 static void pulse(struct board *b, const char *rest) {
     char port;
     int bit;
-    const struct pulse *found = NULL;
-    if (sscanf(rest, " %c %d", &port, &bit) == 2)
-        found = pins_pulse(b, port, bit);
-    if (!found)
-        refuse("no such pin");
+    struct pulse found;
+    if (sscanf(rest, " %c %d", &port, &bit) == 2 && pins_pulse(b, port, bit, &found))
+        control_say("ok %llu %llu", (unsigned long long)found.high, (unsigned long long)found.period);
     else
-        control_say("ok %llu %llu", (unsigned long long)found->high, (unsigned long long)found->period);
+        refuse("no such pin");
 }
 
 static void analog(struct board *b, const char *rest) {

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define SUPPLY_MV 5000
+
 static avr_ioport_t *port_named(struct board *b, char name) {
     return name >= 'A' && name < 'A' + PORTS ? b->pins[name - 'A'].port : NULL;
 }
@@ -44,12 +46,20 @@ int pins_level(struct board *b, char name, int bit) {
     if (!port || bit < 0 || bit > 7)
         return -1;
     const uint8_t *data = b->avr->data;
+    struct pulse pulse;
     bool output = data[port->r_ddr] >> bit & 1;  /* of the port or of a timer */
+    if (output && pwm_at(b, port, bit, &pulse))
+        return b->avr->cycle % pulse.period < pulse.high;
     return (output ? b->pins[name - 'A'].seen : data[port->r_pin]) >> bit & 1;
 }
 
-const struct pulse *pins_pulse(struct board *b, char name, int bit) {
-    return port_named(b, name) && bit >= 0 && bit <= 7 ? &b->pins[name - 'A'].pulse[bit] : NULL;
+bool pins_pulse(struct board *b, char name, int bit, struct pulse *pulse) {
+    avr_ioport_t *port = port_named(b, name);
+    if (!port || bit < 0 || bit > 7)
+        return false;
+    if (!pwm_at(b, port, bit, pulse))
+        *pulse = b->pins[name - 'A'].pulse[bit];
+    return true;
 }
 
 bool pins_analog(struct board *b, unsigned channel, uint32_t millivolts) {
@@ -57,6 +67,15 @@ bool pins_analog(struct board *b, unsigned channel, uint32_t millivolts) {
         return false;
     b->millivolts[channel] = millivolts;
     return true;
+}
+
+/* The chip measures in steps of reference / 1024, simavr of reference / 1023: what makes simavr say what the chip does. */
+static uint32_t rounded_up(struct board *b, uint32_t millivolts) {
+    uint32_t reference = b->adc->ref_values[avr_regbit_get_array(b->avr, b->adc->ref, 3)];
+    if (reference <= ADC_VREF_AVCC)
+        reference = SUPPLY_MV;
+    uint32_t steps = millivolts * 1024 / reference;
+    return ((steps > 1023 ? 1023 : steps) * reference + 1022) / 1023;
 }
 
 /* A conversion begins. simavr 1.6 has values for eight channels alone; those above share the places of the lower. */
@@ -67,7 +86,7 @@ static void on_conversion(struct avr_irq_t *irq, uint32_t value, void *param) {
     (void)value;
     avr_adc_mux_t chosen = b->mux[avr_regbit_get_array(b->avr, adc->mux, 6)];
     if (chosen.kind == ADC_MUX_SINGLE && chosen.src < CHANNELS)
-        avr_raise_irq(adc->io.irq + ADC_IRQ_ADC0 + (chosen.src & 7), b->millivolts[chosen.src]);
+        avr_raise_irq(adc->io.irq + ADC_IRQ_ADC0 + (chosen.src & 7), rounded_up(b, b->millivolts[chosen.src]));
 }
 
 /* simavr forgets the levels from outside in a reset, and takes the next change for none. */
@@ -97,5 +116,5 @@ void pins_make(struct board *b) {
                 b->adc->muxmode[i].src &= b->mux[i].kind == ADC_MUX_SINGLE ? 7 : ~0u;
             avr_irq_register_notify(io->irq + ADC_IRQ_OUT_TRIGGER, on_conversion, b);
         }
-    b->avr->vcc = b->avr->avcc = b->avr->aref = 5000;
+    b->avr->vcc = b->avr->avcc = b->avr->aref = SUPPLY_MV;
 }

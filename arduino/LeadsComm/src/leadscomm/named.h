@@ -123,10 +123,13 @@ class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
     for (uint8_t at = 0; at < size; ++at) {
       if (text[at] < ' ') return false;
     }
+    if (!size) return false;
     bool whole = !this->overflowed_;
     this->forget();
-    if (!whole) ++this->counters_.bad;
-    if (!whole || !size) return false;
+    if (!whole) {
+      ++this->counters_.bad;
+      return false;
+    }
     if (!isFarewell(text, size)) return this->deliver(begin, size);
     language_ = Language::Unheard;
     return false;

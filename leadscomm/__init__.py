@@ -16,6 +16,7 @@ from leadscomm.entities.server import Server
 from leadscomm.entities.service import Service
 from leadscomm.errors import (
     AuthenticationFailed,
+    BoardError,
     BuildFailed,
     CommError,
     CommTimeout,
@@ -41,6 +42,7 @@ from leadscomm.version import __version__
 __all__ = [
     "AuthenticationFailed",
     "AutoIdentity",
+    "BoardError",
     "BuildFailed",
     "Callback",
     "CallbackChain",

@@ -11,6 +11,7 @@
     ├── MissingTool           (FileNotFoundError)  a program or library of the system is not installed
     ├── FirmwareError         (ValueError)       a firmware and a board do not fit together
     ├── FirmwareCrashed       (RuntimeError)     firmware on a virtual board has run into nowhere
+    ├── BoardError            (RuntimeError)     a board understood an order, and did not carry it out
     ├── ProtocolError
     │   ├── LocalProtocolError   (ValueError)       our mistake: this cannot be sent
     │   └── RemoteProtocolError  (ConnectionError)  theirs: this should never have been received
@@ -49,11 +50,13 @@ class MissingExtra(CommError, ImportError):
 class BuildFailed(CommError):
     """A sketch could not be compiled.
 
+    :ivar summary: that in one line.
     :ivar output: what the compiler said, with the sketch's own files and lines.
     """
 
-    def __init__(self, text: str, output: str = "") -> None:
-        super().__init__(f"{text}\n{output}".rstrip())
+    def __init__(self, summary: str, output: str = "") -> None:
+        super().__init__(f"{summary}\n{output}".strip())
+        self.summary = summary
         self.output = output
 
 
@@ -71,6 +74,17 @@ class FirmwareError(CommError, ValueError):
 
 class FirmwareCrashed(CommError, RuntimeError):
     """Firmware on a virtual board has crashed; the text says where and why."""
+
+
+class BoardError(CommError, RuntimeError):
+    """A board understood an order, and did not carry it out; the text says why.
+
+    :ivar status: the board's reason, as docs/boards.md numbers them.
+    """
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class ProtocolError(CommError):

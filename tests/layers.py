@@ -28,6 +28,7 @@ FLOORS = {
     "leadscomm": 5,  # the door itself: hands names of its floor and of those below on
     "leadscomm.hardware": 6,
     "leadscomm.panel": 6,
+    "leadscomm.testing": 6,
     "leadscomm.cli": 7,
     "leadscomm.__main__": 7,
 }

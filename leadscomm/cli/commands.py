@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final, Protocol, TextIO
 
-from leadscomm.cli import bench, connect, demo, doctor, ports, serve
+from leadscomm.cli import bench, board, connect, demo, doctor, flash, ports, serve
 from leadscomm.cli.wording import one_line
 from leadscomm.errors import CommError
 from leadscomm.version import __version__
@@ -59,6 +59,8 @@ COMMANDS: Final = {
     "connect": Command("connect to an endpoint: type lines, see lines", connect.add_arguments, connect.run),
     "ports": Command("list the serial ports", ports.add_arguments, ports.run),
     "doctor": Command("find out why an endpoint does not work", doctor.add_arguments, doctor.run),
+    "flash": Command("compile a sketch and bring it onto a board", flash.add_arguments, flash.run),
+    "board": Command("emulate an Arduino board and run real firmware on it", board.add_arguments, board.run),
     "bench": Command("measure how quick it is on this machine", bench.add_arguments, _run_bench),
     "demo": Command("see a server and its clients talk, with figures", demo.add_arguments, demo.run),
 }

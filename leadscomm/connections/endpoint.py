@@ -37,6 +37,7 @@ class Scheme:
     :ivar framing: what cuts the stream into messages unless ``framing=`` says otherwise.
     :ivar options: beside those that every scheme has.
     :ivar place: ``"host"`` for host and port, ``"path"`` for everything between ``://`` and ``?``.
+    :ivar session_crc: the CRC of the framing below a session, unless ``crc=`` says otherwise.
     :ivar nests: the path may be a URL of somebody else's; then options that are not known here are its own, and the
         transport finds them in ``address.options["nested"]``.
     """
@@ -46,6 +47,7 @@ class Scheme:
     framing: str = "separator"
     options: Mapping[str, Option] = field(default_factory=dict)
     place: str = "host"
+    session_crc: str = "crc-32"
     nests: bool = False
 
 
@@ -70,14 +72,15 @@ SCHEMES: Final[dict[str, Scheme]] = {
     "serial": Scheme(
         f"{_HERE}.serial:connect_serial",
         f"{_HERE}.serial:listen_serial",
-        options={**groups.SERIAL, **groups.KEYS},
+        options={**groups.SERIAL, **groups.KEYS, **groups.RELIABLE},
         place="path",
+        session_crc="crc-ccitt-false",
         nests=True,
     ),
     "loop": Scheme(
         f"{_HERE}.loop:connect_loop",
         f"{_HERE}.loop:listen_loop",
-        options={**groups.KEYS, **groups.SPIN},
+        options={**groups.KEYS, **groups.SPIN, **groups.RELIABLE},
         place="path",
     ),
 }
@@ -136,7 +139,7 @@ class Endpoint(Address):
     @classmethod
     def _make(cls, scheme: str, host: str, port: int, path: str, given: dict[str, Any]) -> Endpoint:
         table = {**_ALL, **SCHEMES[scheme].options}
-        framing, ours = _framing(scheme, given)
+        framing, ours = _framing(scheme, _for_session(scheme, given))
         theirs = given.keys() - ours - table.keys()
         if theirs and not (SCHEMES[scheme].nests and "://" in path):
             known = ", ".join(sorted({*table, "framing", *_FRAMING_OPTIONS} - {"key"}))
@@ -147,7 +150,7 @@ class Endpoint(Address):
                 values[name] = table[name].read(given[name])
             except (ValueError, TypeError) as error:
                 raise EndpointError(f"{name}={given[name]!r} cannot be right ({table[name].help}): {error}") from error
-        values.update((name, given[name]) for name in ours)
+        values.update((name, given[name]) for name in ours & given.keys())
         values["nested"] = {name: given[name] for name in given if name in theirs}
         return cls(scheme, host, port, path, framing, values, given=tuple(given))
 
@@ -194,9 +197,17 @@ def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **opti
             connection.close()
             raise EndpointError(f"{parsed.scheme}:// cannot ask for a key: leave it out")
         return connection
+    connection.key = key
+    connection.outbox.timeout = parsed.options["send_timeout"]
+    return opened(connection, deadline)
+
+
+def opened(connection: ConnectionBase, deadline: float) -> ConnectionBase:
+    """Say everything that precedes the first message; if that fails, the handle is released.
+
+    :raises OSError: as :meth:`ConnectionBase.open`.
+    """
     try:
-        connection.key = key
-        connection.outbox.timeout = parsed.options["send_timeout"]
         connection.open(deadline)
     except BaseException:
         connection.abort()
@@ -263,6 +274,28 @@ def _framing(scheme: str, given: Mapping[str, Any]) -> tuple[FramingSpec, set[st
     mine = {option for option in given if option in accepted or option in _FRAMING_OPTIONS}
     spec = FramingSpec(name, {option: given[option] for option in mine})
     return spec, mine | ({"framing"} & given.keys())
+
+
+def _for_session(scheme: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was given, with the framing of a session added where ``reliable=1`` asks for one.
+
+    :raises EndpointError: something does not go together with it.
+    """
+    if "reliable" not in SCHEMES[scheme].options or not _is_on(given.get("reliable", False)):
+        return given
+    if "separator" in given or given.get("framing", "cobs") != "cobs":
+        raise EndpointError("reliable=1 is spoken in framing=cobs alone: leave framing and separator out")
+    for name in groups.KEYS:
+        if name in given:
+            raise EndpointError(f"reliable=1 and a key do not go together yet: leave {name} or reliable out")
+    return {"framing": "cobs", "crc": SCHEMES[scheme].session_crc, **given}
+
+
+def _is_on(value: Any) -> bool:
+    try:
+        return groups.flag(value)
+    except ValueError:
+        return False  # said of the option itself
 
 
 def _text(name: str, value: Any) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.reliable import dressed, line_framing
 from leadscomm.connections.tcp import TcpConnection
 from leadscomm.errors import ConnectFailed, EndpointError
 
@@ -66,7 +67,7 @@ class LoopListener(ListenerBase):
                 return None
             sock = self._waiting.popleft()
             self._changed.notify_all()
-        return _dressed(sock, self._address)
+        return _connection(sock, self._address, dialled=False)
 
     def close(self) -> None:
         with _lock:
@@ -89,7 +90,7 @@ def connect_loop(address: Address, deadline: float) -> ConnectionBase:
         listener = _listeners.get(address.path)
     if listener is None:
         raise _nobody(address.path)
-    return _dressed(listener.dialled(deadline), address)
+    return _connection(listener.dialled(deadline), address, dialled=True)
 
 
 def listen_loop(address: Address) -> ListenerBase:
@@ -110,7 +111,7 @@ def _nobody(name: str) -> ConnectFailed:
     )
 
 
-def _dressed(sock: socket.socket, address: Address) -> ConnectionBase:
-    connection = LoopConnection(sock, (address.path,), framing=address.framing.make())
+def _connection(sock: socket.socket, address: Address, *, dialled: bool) -> ConnectionBase:
+    connection = LoopConnection(sock, (address.path,), framing=line_framing(address))
     connection.spin = address.options["spin"]
-    return connection
+    return dressed(connection, address, asks=dialled)

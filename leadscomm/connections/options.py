@@ -118,6 +118,9 @@ DIALLING: Final[Mapping[str, Option]] = {
     "reconnect_min": Option(0.1, seconds, "seconds before the first new attempt; doubles each time"),
     "reconnect_max": Option(10.0, seconds, "seconds between attempts at most"),
 }
+RELIABLE: Final[Mapping[str, Option]] = {
+    "reliable": Option(False, flag, "each message arrives once and in order, or is reported; see below"),
+}
 KEYS: Final[Mapping[str, Option]] = {
     "key": Option(None, secret, "pre-shared key; in Python only, never in a URL"),
     "key_file": Option(None, str, "file that holds the pre-shared key"),

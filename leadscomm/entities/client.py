@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.endpoint import Endpoint, connect
+from leadscomm.connections.endpoint import Endpoint, connect, opened
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
@@ -43,6 +44,7 @@ class Client(Entity):
         self._deliver_by(settings)
         self._reconnect = settings["reconnect"] is not False
         self._current: Stage | None = None
+        self._heir: ConnectionBase | None = None
         self._send: Callable[[bytes], None] = self._not_connected
 
     @property
@@ -85,7 +87,7 @@ class Client(Entity):
         connected = False
         while not self._stopping.is_set():
             try:
-                connection = connect(endpoint)
+                connection = self._inherited() or connect(endpoint)
             except OSError as error:
                 if not self._reconnect:
                     raise
@@ -98,9 +100,13 @@ class Client(Entity):
                 connected = True
                 if not self._reconnect:
                     return
+            if self._heir is not None:
+                continue
             delay = self._delay(failures)
             _log.info("connecting to %s again in %.1f s", endpoint, delay)
             self._stopping.wait(delay)
+        if self._heir is not None:  # closed between two conversations on one line
+            self._heir.close()
 
     def _aim(self, server_address: str | None) -> Endpoint:
         if server_address is None or server_address == self._endpoint.host:
@@ -134,6 +140,19 @@ class Client(Entity):
             self._current = None
             self.__dict__.pop("send", None)
             stage.outbox.heir = self.send  # who kept the quick one sends over the next connection
+
+    def _heirs(self) -> Callable[[ConnectionBase], None] | None:
+        return self._inherit if self._reconnect and not self._stopping.is_set() else None
+
+    def _inherit(self, connection: ConnectionBase) -> None:
+        self._heir = connection
+
+    def _inherited(self) -> ConnectionBase | None:
+        """The conversation that follows the last one on its line, opened, if there is one."""
+        connection, self._heir = self._heir, None
+        if connection is None:
+            return None
+        return opened(connection, time.monotonic() + self._endpoint.options["connect_timeout"])
 
     def _delay(self, failures: int) -> float:
         """Seconds until the next attempt: doubled each time, and spread, so that many clients do not come at once."""

@@ -9,13 +9,17 @@ import threading
 
 from leadscomm.connections.base import ConnectionBase, Incomplete, leads_shaped
 from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.connections.writer import Writer
+from leadscomm.entities.reliable import ReliableStage
 from leadscomm.entities.stage import Owner, Stage
 from leadscomm.protocol.framing import FAREWELL, DatagramFraming, plain
 
 
 def staged(entity: Owner, connection: ConnectionBase) -> Stage:
     """What runs ``connection`` for ``entity``."""
+    if isinstance(connection, ReliableConnection):
+        return ReliableStage(entity, connection)
     return ForeignStage(entity, connection) if leads_shaped(connection) else Stage(entity, connection)
 
 

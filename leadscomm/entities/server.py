@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
@@ -184,8 +184,14 @@ class Server(Entity):
             connection.key = self._key
             connection.accepted = True
             origin = connection._origin
-        if self._turned_away(connection, origin):
-            return
+        if not self._turned_away(connection, origin):
+            self._launch(connection, origin)
+
+    def _heirs(self) -> Callable[[ConnectionBase], None] | None:
+        return None if self._stopping.is_set() else self._launch
+
+    def _launch(self, connection: ConnectionBase, origin: str | None = None) -> None:
+        """Open and run a connection, in a thread of its own or in the pool."""
         stage = staged(self, connection)
         with self._lock:
             self._opening.add(stage)

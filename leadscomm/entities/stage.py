@@ -56,6 +56,11 @@ class Owner(Service):
     def _call(self, callback: Callable[..., None], *args: Any, stage: Stage | None = None) -> None:
         """Call one callback in this thread; what it raises reaches ``on_fail``."""
 
+    def _heirs(self) -> Callable[[ConnectionBase], None] | None:
+        """What runs a conversation that follows another on its line, where the peer has begun anew; None: nothing, and
+        the line is closed."""
+        return None
+
     @abstractmethod
     def _raised(self, error: BaseException, stage: Stage | None) -> None:
         """A callback raised."""

@@ -1,1 +1,30 @@
 """Boards: their firmware compiled, uploaded and spoken to."""
+
+from leadscomm.hardware.board import Board, BoardCounters, BoardInfo
+from leadscomm.hardware.companion import Mode, Status
+from leadscomm.hardware.layout import Layout, UpTo, f32, i8, i16, i32, i64, u8, u16, u32, u64
+from leadscomm.hardware.pins import Analog, Pin
+from leadscomm.hardware.reports import Sample, Subscription
+
+__all__ = [
+    "Analog",
+    "Board",
+    "BoardCounters",
+    "BoardInfo",
+    "Layout",
+    "Mode",
+    "Pin",
+    "Sample",
+    "Status",
+    "Subscription",
+    "UpTo",
+    "f32",
+    "i8",
+    "i16",
+    "i32",
+    "i64",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+]

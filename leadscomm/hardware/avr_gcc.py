@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -38,7 +39,9 @@ _LANGUAGE: Final = {
     ),
 }
 _LINK: Final = ("-w", "-Os", "-g", "-flto", "-fuse-linker-plugin", "-Wl,--gc-sections")
-_ESCAPED: Final = re.compile(r"\\([ \\#])")
+# What does not fit is linked all the same, so that one can tell by how much.
+_ROOM: Final = ("-Wl,--defsym=__TEXT_REGION_LENGTH__=4M", "-Wl,--defsym=__DATA_REGION_LENGTH__=62K")
+_NOT_FOUND: Final = re.compile(r"fatal error: (.+): No such file or directory")
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Library:
 
     def has(self, header: str) -> bool:
         """Whether ``#include <header>`` means this library."""
-        return any((path / header).is_file() for path in self.includes)
+        return bool(header) and any((path / header).is_file() for path in self.includes)
 
 
 def compile_sketch(sketch: Sketch, model: Model, given: Sequence[Path], elf: Path, flags: Sequence[str]) -> None:
@@ -80,7 +83,7 @@ def compile_sketch(sketch: Sketch, model: Model, given: Sequence[Path], elf: Pat
         sources += work.find_libraries(sources, given)
         objects = [work.compile(source, number) for number, source in enumerate(sources)]
         linked = work.folder / "linked.elf"
-        work.run("avr-gcc", *_LINK, f"-mmcu={model.mcu}", "-o", linked, *objects, work.core_archive(), "-lm")
+        work.run("avr-gcc", *_LINK, *_ROOM, f"-mmcu={model.mcu}", "-o", linked, *objects, work.core_archive(), "-lm")
         shutil.move(linked, elf)
 
 
@@ -120,10 +123,10 @@ class _Work:
     flags: list[str]
     libraries: list[Library] = field(default_factory=list)
 
-    def run(self, *command: object) -> str:
+    def run(self, *command: object, folder: Path | None = None) -> str:
         program, *arguments = map(str, command)
         try:
-            return _run([places.find(program), *arguments])
+            return _run([places.find(program), *arguments], folder)
         except subprocess.CalledProcessError as error:
             raise BuildFailed(f"{self.sketch.name} does not compile for the {self.model.title}", error.stderr) from None
 
@@ -150,28 +153,25 @@ class _Work:
         known = [Library(path) for path in (*given, *places.library_folders(), *_subfolders(self.core / "libraries"))]
         waiting, found = list(sources), []
         while waiting:
-            missing = self.missing_headers(waiting[0])
-            new = dict.fromkeys(
-                next(library for library in known if library.has(header))
-                for header in missing
-                if any(library.has(header) for library in known)
-            )
-            if not new:
+            header = self.missing_header(waiting[0])
+            library = next((library for library in known if library.has(header)), None)
+            if library is None:
                 waiting.pop(0)
-            self.libraries += new
-            more = [source for library in new for source in library.sources]
-            waiting += more
-            found += more
+            else:
+                known.remove(library)
+                self.libraries.append(library)
+                waiting += library.sources
+                found += library.sources
         return found
 
-    def missing_headers(self, source: Path) -> list[str]:
-        """The headers that the compiler does not find; what the preprocessor leaves out is not asked for."""
-        program, *options = self.own_options(source, ["-w", "-M", "-MG"])
-        command = [places.find(program), *options, str(source.absolute())]
-        done = subprocess.run(command, cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        rule = os.fsdecode(done.stdout).replace("\\\n", " ").partition(": ")[2]
-        names = [_ESCAPED.sub(r"\1", name).replace("$$", "$") for name in re.findall(r"(?:\\.|\S)+", rule)]
-        return [name for name in names if not (self.folder / name).exists()]
+    def missing_header(self, source: Path) -> str:
+        """The first header that the compiler looks for in vain; what the preprocessor leaves out is not looked for."""
+        program, *options = self.own_options(source, ["-w", "-M"])
+        command = [places.find(program), *options, str(source)]
+        english = {**os.environ, "LC_ALL": "C"}
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=english, check=False)
+        missing = _NOT_FOUND.search(os.fsdecode(done.stderr))
+        return missing[1] if missing else ""
 
     def core_archive(self) -> Path:
         """The core, compiled for this board; kept for the next time."""
@@ -181,26 +181,27 @@ class _Work:
         digest = hashlib.sha256("\n".join(recipe).encode())
         for path in files:
             digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+        archive = (
+            self.folder / "core.a"
+        )  # a copy: the linker reads it twice, and the original may be replaced meanwhile
         name = f"core-{self.model.name}-{digest.hexdigest()[:16]}.a"
         with contextlib.suppress(OSError):
-            kept = places.cache_folder() / name
-            if not kept.is_file():
-                fresh = kept.with_name(f"{name}.{os.getpid()}")
-                shutil.copyfile(self.compile_core(files), fresh)
-                os.replace(fresh, kept)  # whole or not at all, whoever else does the same
-            return kept
-        return self.compile_core(files)
+            shutil.copyfile(places.cache_folder() / name, archive)
+            return archive
+        self.compile_core(files, archive)
+        with contextlib.suppress(OSError):
+            fresh = places.cache_folder() / f"{name}.{self.folder.name}"
+            shutil.copyfile(archive, fresh)
+            os.replace(fresh, fresh.with_name(name))  # whole or not at all, whoever else does the same
+        return archive
 
-    def compile_core(self, files: Sequence[Path]) -> Path:
+    def compile_core(self, files: Sequence[Path], archive: Path) -> None:
         folder = self.folder / "core"
-        folder.mkdir(exist_ok=True)
+        folder.mkdir()
         for suffix in _LANGUAGE:
             sources = [str(path) for path in files if path.suffix == suffix]
-            program, *options = self.options(Path("x" + suffix), ["-w"])
-            _run([places.find(program), *options, *sources], folder)
-        archive = self.folder / "core.a"
+            self.run(*self.options(Path("x" + suffix), ["-w"]), *sources, folder=folder)
         self.run("avr-gcc-ar", "rcs", archive, *sorted(folder.iterdir()))
-        return archive
 
 
 def _subfolders(folder: Path) -> Iterator[Path]:
@@ -209,6 +210,7 @@ def _subfolders(folder: Path) -> Iterator[Path]:
 
 def _run(command: Sequence[str], folder: Path | None = None) -> str:
     """Run a tool; what it said."""
+    _log.debug("%s", shlex.join(command))
     done = subprocess.run(
         command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=True
     )

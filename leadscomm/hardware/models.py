@@ -34,6 +34,7 @@ class Model:
     :ivar flash_bytes: room for a program; the bootloader begins behind it.
     :ivar ram_bytes: all of its memory for data.
     :ivar vectors: how many interrupt vectors the processor has, the reset vector among them.
+    :ivar firmware: whose ready-built firmware is for it too: that of a board with the same processor and clock.
     :ivar usb: the numbers (vendor, product) that no other board has.
     """
 
@@ -51,6 +52,7 @@ class Model:
     flash_bytes: int
     ram_bytes: int
     vectors: int
+    firmware: str
     usb: frozenset[tuple[int, int]] = frozenset()
 
 
@@ -77,6 +79,7 @@ MODELS: Final[Mapping[str, Model]] = MappingProxyType(
                 flash_bytes=32_256,
                 ram_bytes=2_048,
                 vectors=26,
+                firmware="uno",
                 usb=_usb(0x0001, 0x0043, 0x006A, 0x0243),
             ),
             Model(
@@ -94,6 +97,7 @@ MODELS: Final[Mapping[str, Model]] = MappingProxyType(
                 flash_bytes=30_720,
                 ram_bytes=2_048,
                 vectors=26,
+                firmware="uno",
             ),
             Model(
                 name="mega",
@@ -110,6 +114,7 @@ MODELS: Final[Mapping[str, Model]] = MappingProxyType(
                 flash_bytes=253_952,
                 ram_bytes=8_192,
                 vectors=57,
+                firmware="mega",
                 usb=_usb(0x0010, 0x0042, 0x0210, 0x0242),
             ),
         )
@@ -118,6 +123,7 @@ MODELS: Final[Mapping[str, Model]] = MappingProxyType(
 CHIPS: Final[Mapping[str, str]] = MappingProxyType(
     {
         **{model.signature: model.chip for model in MODELS.values()},
+        "1e9307": "ATmega8",
         "1e9406": "ATmega168",
         "1e940b": "ATmega168P",
         "1e9514": "ATmega328",

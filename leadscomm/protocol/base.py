@@ -98,6 +98,12 @@ class Framing(ABC):
             self._faults_not_kept = 0
         return faults
 
+    def count_faults(self) -> int:
+        """Forget the bad frames seen since the last `take_faults`; return how many they were."""
+        count = len(self.faults) + self._faults_not_kept
+        self.faults, self._faults_not_kept = [], 0
+        return count
+
     def finish(self) -> RemoteProtocolError | None:
         """The stream has ended: forget the remainder, and return an error if it was a message cut short."""
         rest = self.remainder

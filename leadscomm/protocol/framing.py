@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from leadscomm.errors import EndpointError
 from leadscomm.protocol.base import DEFAULT_MAX_MESSAGE, MAX_FAULTS_KEPT, Framing, plain
+from leadscomm.protocol.board import BoardFraming
 from leadscomm.protocol.cobs import CobsFraming
 from leadscomm.protocol.length import MAX_DATAGRAM, DatagramFraming, LengthFraming
 from leadscomm.protocol.separated import DEFAULT_SEPARATOR, FAREWELL, LineFraming, SeparatorFraming
@@ -20,6 +21,7 @@ __all__ = [
     "FRAMINGS",
     "MAX_DATAGRAM",
     "MAX_FAULTS_KEPT",
+    "BoardFraming",
     "CobsFraming",
     "DatagramFraming",
     "Framing",
@@ -43,6 +45,7 @@ FRAMINGS: dict[str, FramingFactory] = {
     "length": LengthFraming,
     "cobs": CobsFraming,
     "datagram": DatagramFraming,
+    "board": BoardFraming,
 }
 """Every framing that an endpoint can name. `register_framing` adds to it."""
 
@@ -105,9 +108,12 @@ class FramingSpec:
         object.__setattr__(self, "options", tuple(values.items()))
         self.make()  # a value that the framing refuses is the endpoint's error, not the first connection's
 
-    def make(self) -> Framing:
-        """Return a fresh framing for one connection."""
-        return _factory(self.name)(**dict(self.options))
+    def make(self, **others: object) -> Framing:
+        """Return a fresh framing for one connection.
+
+        :param others: options that are to differ from those of the spec.
+        """
+        return _factory(self.name)(**{**dict(self.options), **others})
 
 
 def parse_size(value: object) -> int:

@@ -19,7 +19,15 @@ AMPLE = 1 << 20  # room for all that a board has to write
 def compile_program(name: str, folder: Path, *flags: str) -> Path:
     """Build host/`name`.cpp into `folder`, strictly; with ASan and UBSan unless `flags` say how."""
     program = folder / name
-    words = ["g++", *STRICT, *(flags or CAREFUL), f"-I{LIBRARY / 'src'}", str(PROGRAMS / f"{name}.cpp"), "-o", str(program)]
+    words = [
+        "g++",
+        *STRICT,
+        *(flags or CAREFUL),
+        f"-I{LIBRARY / 'src'}",
+        str(PROGRAMS / f"{name}.cpp"),
+        "-o",
+        str(program),
+    ]
     subprocess.run(words, check=True)
     return program
 
@@ -74,7 +82,9 @@ class Stepper:
     def __enter__(self) -> Stepper:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         code = self.close()
         assert error is not None or code == 0, f"the board ended with {code}"
 

@@ -1,0 +1,7 @@
+// What an echo costs without any library: the measure for the others.
+
+void setup() { Serial.begin(115200); }
+
+void loop() {
+  while (Serial.available()) Serial.write(Serial.read());
+}

@@ -1,0 +1,71 @@
+"""How a session begins on a line: when the peer is asked, and what to say when nothing comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from leadscomm.errors import CommError, CommTimeout, ConnectFailed
+from leadscomm.protocol import bootloader, guess
+from leadscomm.protocol.compact import Wire
+from leadscomm.protocol.framing import FramingSpec
+from leadscomm.protocol.session import Session, ask_steadily
+
+HEARD_BYTES: Final = 512
+"""How much of what came is kept to tell what it looks like."""
+_BITS: Final = 10
+_FRAMES: Final = FramingSpec("cobs", {"crc": "crc-ccitt-false"})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known of a line before anything was said on it.
+
+    :ivar baud: of a serial line; 0: it is none, so that there is no bootloader at its end.
+    :ivar ends_bootloaders: what ends a bootloader may be sent; the sketch takes it for damage.
+    """
+
+    baud: int = 0
+    ends_bootloaders: bool = True
+
+    @property
+    def wire(self) -> Wire:
+        return Wire(rate=self.baud / _BITS)
+
+    def asking_time(self, count: int) -> float:
+        """When question number ``count`` (from 0) is put, in seconds from the opening."""
+        if not self.baud:
+            return ask_steadily(count)
+        return bootloader.asking_time(count, self.baud, ends=self.ends_bootloaders)
+
+    def before_asking(self, count: int) -> bytes:
+        """What is sent before question number ``count``; a zero ends what the peer may have taken for a frame."""
+        return (bootloader.before_asking(count, self.baud) if self.baud else b"") + b"\0"
+
+
+def why_not(who: str, session: Session, heard: bytes) -> CommError:
+    """Say why there is no session, with the mend.
+
+    :param heard: what came instead.
+    """
+    if session.trouble is not None:
+        return ConnectFailed(f"{who}: {session.trouble}")
+    if not heard:
+        return CommTimeout(
+            f"{who} does not answer: is its baud rate another (baud=), does its program run, and has it a session "
+            "(ReliableConnection)?"
+        )
+    return ConnectFailed(f"{who} answers nothing of a session: {what_it_says(heard)}")
+
+
+def what_it_says(heard: bytes) -> str:
+    """What some bytes that are no answer look like, with the mend."""
+    impression = guess.look(heard, _FRAMES)
+    shown = repr(heard[:32])
+    if impression.verdict == guess.FITS:
+        return "it sends frames without a session; leave reliable=1 out and use framing=board"
+    if impression.verdict == guess.TEXT or impression.options in ("framing=line", "framing=separator"):
+        return f"it answers in text ({shown}); leave reliable=1 and framing out"
+    if impression.verdict == guess.OTHER:
+        return f"what it says looks like {impression.options} ({shown})"
+    return f"it sends noise ({shown}); is its baud rate another (baud=)?"

@@ -1,0 +1,400 @@
+"""One reliable session with a peer, from the first HELLO to its end. No I/O, no clock, no randomness.
+
+Frames go in by :meth:`Session.receive` and come out of :meth:`Session.frames`; ``now`` is any clock that only goes
+forward, in seconds. Messages go in by :meth:`Session.send` and come out of :meth:`Session.take`. A message that came is
+acknowledged once :meth:`Session.delivered` said that it was dealt with.
+
+A session ends once. Where the peer is there and has only begun anew, :attr:`Session.again` says that another session
+with it can follow at once; the frames that came behind the one that ended this session belong to that one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from leadscomm.errors import LocalProtocolError, RemoteProtocolError
+from leadscomm.protocol import frames as wire
+from leadscomm.protocol.base import MAX_FAULTS_KEPT
+from leadscomm.protocol.compact import CompactReceiver, CompactSender, Wire
+from leadscomm.protocol.counters import LinkCounters
+from leadscomm.protocol.frames import Frame, counts_missed, next_count, parse
+from leadscomm.protocol.handshake import (
+    ASKING,
+    COMPACT,
+    FRAME_TOO_LONG,
+    MANY,
+    MESSAGE_TOO_LONG,
+    NO_SESSION,
+    OTHER_PROFILE,
+    OTHER_VERSION,
+    VERSION,
+    Handshake,
+    Refusal,
+)
+
+SILENCE_S: Final = 5.0
+"""A peer from which nothing came for so long has left."""
+_PINGS: Final = 5
+"""How many signs of life may be missed."""
+ASK_EVERY_S: Final = 0.05
+ACK_AFTER_S: Final = 0.002
+"""How long an acknowledgement may wait for a message to travel with."""
+MAX_DATAGRAMS: Final = 64
+"""How many datagrams wait for the line; of more the oldest are lost, as datagrams may be."""
+
+
+def ask_steadily(count: int) -> float:
+    """When question number ``count`` (from 0) is put, in seconds from the first."""
+    return count * ASK_EVERY_S
+
+
+class Session:
+    """The compact profile, of either side.
+
+    :param me: what this side says of itself; its epoch is chosen by the caller, at random.
+    :param now: the time.
+    :param asks: this side says HELLO; otherwise it waits for one.
+    :param longest: bytes of a message that comes, at most. (``me.longest`` cannot say more than 65,535.)
+    :param silence: seconds of silence after which the peer has left.
+    :param line: what is known of the line.
+    :param ask_at: when each question is put.
+    :ivar peer: what the other side says of itself; None before the handshake has ended.
+    :ivar ended: why the session is over; None as long as it is not.
+    :ivar again: it is over, and the peer is there: a new one may follow.
+    :ivar trouble: what was wrong with a handshake that came to nothing.
+    :ivar asked: how many questions were put.
+    """
+
+    def __init__(
+        self,
+        me: Handshake,
+        now: float,
+        *,
+        asks: bool,
+        longest: int = MANY,
+        silence: float = SILENCE_S,
+        line: Wire | None = None,
+        ask_at: Callable[[int], float] = ask_steadily,
+    ) -> None:
+        self.me = me
+        self.peer: Handshake | None = None
+        self.ended: str | None = None
+        self.again = False
+        self.trouble: str | None = None
+        self._left = False
+        self._lost_datagrams = self._bad_frames = 0
+        self.asked = 0
+        self.receiver = CompactReceiver(longest)
+        self.sender: CompactSender | None = None
+        self._silence = silence
+        self._line = line or Wire()
+        self._asks = asks
+        self._ask_at = ask_at
+        self._began = now
+        self._heard_at = now
+        self._said_at = now
+        self._pinged_at = now
+        self._owes_ack = False  # something was dealt with since the peer was told
+        self._owed_at = now
+        self._urgent = False  # and it is to be told by an ACK
+        self._answers: deque[bytes] = deque(maxlen=16)  # control frames on their way
+        self._datagrams: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)
+        self._count_sent = 0
+        self._count_seen = 0
+        self._came: list[bytes] = []
+        self._faults: list[RemoteProtocolError] = []
+        self._handed: deque[bool] = deque()  # of the messages taken and not dealt with: whether they are acknowledged
+
+    @property
+    def open(self) -> bool:
+        """Whether the handshake has ended well, and neither side has left."""
+        return self.peer is not None and self.ended is None and not self._left
+
+    # Sending ---------------------------------------------------------------------------------------------------------
+
+    def check(self, message: bytes) -> None:
+        """:raises LocalProtocolError: the peer does not take a message of this size."""
+        peer = self.peer
+        if peer is not None and len(message) > peer.longest != MANY:
+            raise LocalProtocolError(
+                f"the message has {len(message)} bytes, and the peer takes {peer.longest} at most: send less at a "
+                "time, or give it more memory"
+            )
+
+    @property
+    def wants(self) -> bool:
+        """Whether another message should be given to :meth:`send` now."""
+        return self.open and self.sender is not None and self.sender.wants
+
+    @property
+    def busy(self) -> bool:
+        """Whether messages that were taken are not dealt with yet."""
+        return bool(self._handed)
+
+    @property
+    def idle(self) -> bool:
+        """Whether every message that was sent is acknowledged."""
+        return self.sender is None or self.sender.idle
+
+    def send(self, message: bytes) -> None:
+        """Send a message reliably; it has passed :meth:`check`, and the session is open."""
+        assert self.sender is not None
+        self.sender.send(message)
+
+    def send_datagram(self, message: bytes) -> None:
+        """Send a message once; it may be lost.
+
+        :raises LocalProtocolError: the peer does not take a frame of this size.
+        """
+        peer = self.peer
+        if peer is not None and len(message) > peer.segment:
+            raise LocalProtocolError(
+                f"the datagram has {len(message)} bytes, and the peer takes {peer.segment} at most: a datagram is not "
+                "cut in pieces; send it by send()"
+            )
+        self._count_sent = next_count(self._count_sent)
+        self._datagrams.append(wire.datagram(message, self._count_sent))
+
+    def leave(self) -> None:
+        """Say goodbye: it is the last thing that :meth:`frames` returns, and nothing is taken any more."""
+        if self.open:
+            self._answers.append(wire.control(wire.BYE))
+        self._left = True
+
+    def unacknowledged(self) -> list[bytes]:
+        """The messages that were sent and not acknowledged as a whole, oldest first."""
+        return [] if self.sender is None else self.sender.unacknowledged()
+
+    # Receiving -------------------------------------------------------------------------------------------------------
+
+    def take(self) -> list[bytes]:
+        """Take the messages that came."""
+        came, self._came = self._came, []
+        return came
+
+    def take_faults(self) -> list[RemoteProtocolError]:
+        """Take what the peer said that it should not have had to say, at most :data:`MAX_FAULTS_KEPT` at a time."""
+        faults, self._faults = self._faults, []
+        return faults
+
+    def _fault(self, text: str) -> None:
+        if len(self._faults) < MAX_FAULTS_KEPT:
+            self._faults.append(RemoteProtocolError(text))
+
+    def delivered(self, now: float) -> None:
+        """The oldest message that was taken, and not yet reported here, was dealt with."""
+        self._heard_at = now  # nobody may have listened meanwhile
+        if self._handed.popleft():
+            self.receiver.delivered()
+            self._owe(now)
+
+    def _owe(self, now: float) -> None:
+        if not self._owes_ack:
+            self._owes_ack = True
+            self._owed_at = now
+
+    def damaged(self, count: int = 1) -> None:
+        """Frames came damaged: the peer is told at once what is expected."""
+        self._bad_frames += count
+        self._urgent |= count > 0 and self.open
+
+    def counters(self) -> LinkCounters:
+        """What happened so far."""
+        sender = self.sender
+        return LinkCounters(
+            self._bad_frames,
+            self._lost_datagrams,
+            sender.resent if sender is not None else 0,
+            self.receiver.duplicates,
+            sender.round_trip if sender is not None else None,
+        )
+
+    def receive(self, frame: bytes, now: float) -> None:
+        """Take a frame that came undamaged."""
+        found = parse(frame)
+        if found is None or self.ended is not None or self._left:
+            return
+        self._heard_at = now
+        if found.kind == wire.CONTROL:
+            self._control(found, now)
+        elif not self.open:
+            if found.kind != wire.DATAGRAM:
+                self._stranger()
+        elif found.kind == wire.DATAGRAM:
+            self._datagram(found)
+        else:
+            self._data(found, now)
+
+    def _stranger(self) -> None:
+        """Something of a session came, and there is none."""
+        if not self._asks:
+            self._answers.append(Refusal(NO_SESSION).frame())
+
+    def _datagram(self, frame: Frame) -> None:
+        if frame.number:
+            self._lost_datagrams += counts_missed(self._count_seen, frame.number)
+            self._count_seen = frame.number
+        self._came.append(frame.payload)
+        self._handed.append(False)
+
+    def _data(self, frame: Frame, now: float) -> None:
+        self._acknowledged(frame, now, explicit=False)
+        receiver = self.receiver
+        if not receiver.expects(frame.number):
+            self._urgent = True
+            return
+        more = frame.kind == wire.MORE
+        message = receiver.take(frame.number, frame.payload, more)
+        if message is not None:
+            self._came.append(message)
+            self._handed.append(True)
+            return
+        self._owe(now)
+        if not more:
+            self._answers.append(Refusal(MESSAGE_TOO_LONG, self.me.longest).frame())
+            self._fault("a message was dropped that is too long: raise max_message")
+
+    def _acknowledged(self, frame: Frame, now: float, *, explicit: bool) -> None:
+        assert self.sender is not None
+        self.sender.acknowledge(frame.ack, now, explicit=explicit)
+
+    # Control frames --------------------------------------------------------------------------------------------------
+
+    def _control(self, frame: Frame, now: float) -> None:
+        which = frame.number
+        if which in (wire.HELLO, wire.WELCOME):
+            said = Handshake.decode(frame.payload)
+            if said is None:
+                return
+            if said.version != VERSION:
+                self._other_version(said.version)
+            elif which == wire.HELLO:
+                self._hello(said, now)
+            else:
+                self._welcome(said, now)
+        elif which == wire.REFUSE:
+            self._refused(Refusal.decode(frame.payload))
+        elif which == wire.BYE:
+            if self.open:
+                self._end("the peer left")
+        elif which not in (wire.ACK, wire.PING):
+            return
+        elif not self.open:
+            self._stranger()
+        else:
+            self._acknowledged(frame, now, explicit=which == wire.ACK)
+            self._urgent |= which == wire.PING
+            if which == wire.ACK and frame.payload and self.sender is not None:
+                self.sender.credit = frame.payload[0]
+
+    def _hello(self, said: Handshake, now: float) -> None:
+        if said.profiles == ASKING:
+            self._answers.append(self.me.welcome(said, ASKING))
+        elif not said.profiles & COMPACT:
+            self.trouble = "the peer does not speak the compact profile of the session protocol"
+            self._answers.append(Refusal(OTHER_PROFILE, COMPACT).frame())
+        elif self.peer is not None and said.epoch != self.peer.epoch:
+            self._end("the peer began anew; it was restarted or reset", again=True)
+        else:
+            if self.peer is None:
+                self._begin(said, now)
+            self._answers.append(self.me.welcome(said, COMPACT))
+
+    def _welcome(self, said: Handshake, now: float) -> None:
+        if said.echo != self.me.epoch or said.profiles == ASKING:
+            return
+        if said.profiles != COMPACT:
+            self._end(f"the peer chose a profile that this side did not offer ({said.profiles})")
+        elif self.peer is None:
+            self._begin(said, now)
+        elif said.epoch != self.peer.epoch:
+            self._end("the peer began anew; it was restarted or reset", again=True)
+
+    def _begin(self, peer: Handshake, now: float) -> None:
+        self.peer = peer
+        self.sender = CompactSender(peer, self._line)
+        self._said_at = self._pinged_at = now
+
+    def _refused(self, refusal: Refusal | None) -> None:
+        if refusal is None:
+            return
+        if refusal.reason == NO_SESSION:
+            if self.open:
+                self._end("the peer knows nothing of the session; it was restarted or reset", again=True)
+        elif refusal.reason in (FRAME_TOO_LONG, MESSAGE_TOO_LONG):
+            self._fault(str(refusal))
+        elif self.peer is None and self._asks:
+            self.trouble = str(refusal)
+            self._end(self.trouble)
+
+    def _other_version(self, version: int) -> None:
+        self._answers.append(Refusal(OTHER_VERSION, VERSION).frame())
+        if self.peer is None:
+            self.trouble = str(Refusal(OTHER_VERSION, version))
+            if self._asks:
+                self._end(self.trouble)
+
+    def _end(self, why: str, *, again: bool = False) -> None:
+        if self.ended is None:
+            self.ended = why
+            self.again = again
+
+    # What is due -----------------------------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        """When :meth:`frames` is to be called at the latest; it may be called earlier. None: nothing is due."""
+        if self.ended is not None or self._left:
+            return None
+        if self.peer is None:
+            return self._began + self._ask_at(self.asked) if self._asks else None
+        assert self.sender is not None
+        due = [self._heard_at + self._silence, self._ping_at()]
+        if self._handed:
+            del due[0]  # whoever deals with a message does not listen: the silence is his
+        resend = self.sender.deadline()
+        if resend is not None:
+            due.append(resend)
+        if self._owes_ack:
+            due.append(self._owed_at + ACK_AFTER_S)
+        return min(due)
+
+    def _ping_at(self) -> float:
+        quiet_since = max(self._pinged_at, min(self._said_at, self._heard_at))
+        return quiet_since + self._silence / _PINGS
+
+    def frames(self, now: float) -> list[bytes]:
+        """The frames that are to be sent now, in order; what is due is done."""
+        if self.open:
+            due = self._due(now)
+        elif self.peer is None and self.ended is None and self._asks and now >= self._began + self._ask_at(self.asked):
+            self.asked += 1
+            due = [self.me.hello()]
+        else:
+            due = []
+        due[:0] = self._answers
+        self._answers.clear()
+        if due:
+            self._said_at = now
+        return due
+
+    def _due(self, now: float) -> list[bytes]:
+        assert self.sender is not None
+        if now >= self._heard_at + self._silence and not self._handed:
+            self._end(f"nothing came from the peer for {self._silence:g} s", again=True)
+            return []
+        ack = self.receiver.ack
+        due = list(self._datagrams)
+        self._datagrams.clear()
+        for frame in self.sender.frames(now, ack):
+            due.append(frame)
+            self._owes_ack = False
+        if self._urgent or self._owes_ack:
+            due.insert(0, wire.control(wire.ACK, ack=ack))
+            self._owes_ack = self._urgent = False
+        if now >= self._ping_at():
+            self._pinged_at = now
+            if not due or self._heard_at <= self._said_at:
+                due.append(wire.control(wire.PING, ack=ack))
+        return due

@@ -1,0 +1,94 @@
+"""Real avrdude writes to emulated boards through the bootloaders that boards are sold with."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from leadscomm.errors import FirmwareError, MissingTool
+from leadscomm.hardware.places import core_folder
+from leadscomm.testing import VirtualBoard
+from leadscomm.testing.bootloader import bootloader_image
+from leadscomm.testing.emulated import find_emulated
+from tests.testing.firmware import ECHO, Firmware
+from tests.testing.hosts import count, opened, until
+from tests.testing.test_life import to_hex
+
+pytestmark = pytest.mark.needs("avrdude", "apt-get install avrdude")
+PARTS = {"atmega328p": ("arduino", "m328p"), "atmega2560": ("wiring", "m2560")}
+
+
+@pytest.fixture(autouse=True)
+def core(require_tool: Callable[..., None]) -> None:
+    missing = ""
+    try:
+        core_folder()
+    except MissingTool as error:
+        missing = str(error)
+    require_tool("the Arduino core", missing, found=not missing)
+
+
+def avrdude(board: VirtualBoard, *operation: str) -> subprocess.CompletedProcess[str]:
+    programmer, part = PARTS[board.kind.model.mcu]
+    command = ["avrdude", "-q", "-c", programmer, "-p", part, "-b", str(board.kind.bootloader.baud)]
+    return subprocess.run(
+        [*command, "-P", board.port, "-D", *operation], capture_output=True, encoding="utf-8", check=False
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["uno", "nano", "nano-old", "mega"])
+def test_avrdude_writes_a_firmware_that_then_runs(firmware: Firmware, name: str) -> None:
+    elf = firmware(ECHO, mcu=find_emulated(name).model.mcu, BAUD=115200)
+    with VirtualBoard(mcu=name, bootloader=True) as board:
+        done = avrdude(board, "-U", f"flash:w:{to_hex(elf)}:i")
+        assert done.returncode == 0, done.stderr
+        assert "verified" in done.stderr
+        with opened(board) as port:  # resets; the bootloader waits for avrdude, then starts the firmware
+            until(board, lambda: count(board, "baud") != 0 and board.seconds() > 0)
+            board.advance(2.5)
+            port.write(b"hello")
+            assert port.read(5) == b"hello"
+        board.check()
+
+
+@pytest.mark.slow
+def test_more_than_64_kib_of_a_mega_are_written(tmp_path: Path) -> None:
+    file = tmp_path / "large.bin"
+    file.write_bytes(random.Random(1).randbytes(150_000))
+    with VirtualBoard(mcu="mega", bootloader=True, pace=False) as board:
+        done = avrdude(board, "-V", "-U", f"flash:w:{file}:r")
+        assert done.returncode == 0, done.stderr
+        written = b"".join(board.memory("flash", at, 1000) for at in range(0, 150_000, 1000))
+    assert written == file.read_bytes()
+
+
+def test_firmware_and_bootloader_live_together(firmware: Firmware) -> None:
+    with VirtualBoard(firmware(ECHO, BAUD=115200), bootloader=True, pace=False, reset_on_open=False) as board:
+        board.advance(2)  # after power on optiboot waits a second for avrdude
+        with opened(board) as port:
+            port.write(b"hello")
+            assert port.read(5) == b"hello"
+
+
+def test_another_bootloader_may_be_given(firmware: Firmware, tmp_path: Path) -> None:
+    loader = bootloader_image(find_emulated("uno"))
+    with VirtualBoard(mcu="uno", bootloader=loader.name) as board:
+        assert board.memory("flash", 0x7E00, 16) == loader.pieces[0][1][:16]
+
+
+def test_optiboot_ends_before_the_end_of_the_flash() -> None:
+    image = bootloader_image(find_emulated("uno"))
+    assert image.start == 0x7E00
+    assert image.end <= 0x7FFE  # in the last word is the version
+
+
+def test_firmware_that_reaches_into_the_bootloader_is_refused(tmp_path: Path) -> None:
+    large = tmp_path / "large.hex"
+    large.write_text(":027E00000000" + "80\n:00000001FF\n")
+    with pytest.raises(FirmwareError, match="reaches into the bootloader, which begins at 0x7e00"):
+        VirtualBoard(large, bootloader=True)

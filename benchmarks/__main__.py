@@ -1,4 +1,7 @@
-"""``python -m benchmarks``: measures, prints a Markdown table, and writes the documentation's page when asked to."""
+"""``python -m benchmarks``: measures, prints a Markdown table, and writes the documentation's page when asked to.
+
+``python -m benchmarks device`` measures the Arduino library and boards instead.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +90,12 @@ def _end(number: int, frame: Any) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["device"]:
+        from .device.__main__ import main as measure_device
+
+        return measure_device(words[1:])
+    options = parser().parse_args(words)
     if options.setup_leads:
         return set_up()
     try:

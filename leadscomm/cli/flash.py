@@ -37,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--library", action="append", default=[], metavar="FOLDER", help="an Arduino library for the sketch; repeatable"
     )
-    add("--verify", action=argparse.BooleanOptionalAction, default=True, help="read back what was written (default)")
+    add(
+        "--verify",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="read back what was written; takes twice the time",
+    )
     add("--dry-run", action="store_true", help="compile and check, show the command for the upload, and end there")
     add("--json", action="store_true", help="print what was done as JSON, for programs")
 
@@ -117,6 +122,7 @@ class _Progress:
         self._err = err
         self._redraws = err.isatty() and os.environ.get("TERM") != "dumb"
         self._stage: Stage | None = None
+        self._line = ""
 
     def __call__(self, stage: Stage, done: float) -> None:
         if self._redraws:
@@ -129,5 +135,8 @@ class _Progress:
         if self._stage not in (None, stage):
             self._err.write("\n")
         if stage in _DOING:
-            self._err.write(f"\r{_DOING[stage]:<10} [{'#' * round(_BAR_LENGTH * done):<{_BAR_LENGTH}}] {done:4.0%}")
+            line = f"\r{_DOING[stage]:<10} [{'#' * round(_BAR_LENGTH * done):<{_BAR_LENGTH}}] {done:4.0%}"
+            if line != self._line:
+                self._err.write(line)
+            self._line = line
         self._err.flush()

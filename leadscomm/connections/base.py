@@ -16,6 +16,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Sequence
 from typing import ClassVar, Final, Protocol
 
 from leadscomm.connections.keyed import authenticate
@@ -182,6 +183,11 @@ class ConnectionBase(Writer):
         """Take the messages that :meth:`receive` had read beyond the one it returned."""
         messages, self._inbox = list(self._inbox or ()), None
         return messages
+
+    def hold(self, messages: Sequence[bytes]) -> None:
+        """Keep messages that were read beforehand: :meth:`receive` and :meth:`unread` give them first."""
+        if messages:
+            self._inbox = deque(messages)
 
     def more(self) -> bool:
         """Whether another :meth:`read_batch` may find something without waiting for the peer."""

@@ -22,9 +22,11 @@ class Plan:
     """What is known of a line before anything was said on it.
 
     :ivar baud: of a serial line; 0: it is none, so that there is no bootloader at its end.
+    :ivar ends_bootloaders: what ends a bootloader may be sent; the sketch takes it for damage.
     """
 
     baud: int = 0
+    ends_bootloaders: bool = True
 
     @property
     def wire(self) -> Wire:
@@ -32,7 +34,9 @@ class Plan:
 
     def asking_time(self, count: int) -> float:
         """When question number ``count`` (from 0) is put, in seconds from the opening."""
-        return bootloader.asking_time(count, self.baud) if self.baud else ask_steadily(count)
+        if not self.baud:
+            return ask_steadily(count)
+        return bootloader.asking_time(count, self.baud, ends=self.ends_bootloaders)
 
     def before_asking(self, count: int) -> bytes:
         """What is sent before question number ``count``; a zero ends what the peer may have taken for a frame."""

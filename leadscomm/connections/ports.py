@@ -17,6 +17,7 @@ from leadscomm.errors import ConnectFailed, EndpointError
 if TYPE_CHECKING:
     from serial import Serial
 
+EXTRA_PORTS: Final = "LEADSCOMM_PORTS"
 SLICE_S: Final = 0.2
 """How long reading waits at a time where nothing can wake it (other than ports of a Unix system)."""
 _IN_USE: Final = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
@@ -59,10 +60,14 @@ class Port:
 
 
 def available_ports() -> list[Port]:
-    """The serial ports of this machine, at this moment."""
+    """The serial ports of this machine, at this moment.
+
+    Those that the environment variable ``LEADSCOMM_PORTS`` names (separated as in ``PATH``) are among them, if they are
+    there: pseudo-terminals, say, which no system lists.
+    """
     from serial.tools.list_ports import comports
 
-    return [
+    listed = [
         Port(
             found.device,
             found.description or "",
@@ -74,6 +79,12 @@ def available_ports() -> list[Port]:
         )
         for found in sorted(comports())
     ]
+    known = {os.path.realpath(port.device) for port in listed}
+    for path in os.environ.get(EXTRA_PORTS, "").split(os.pathsep):
+        if path and os.path.exists(path) and os.path.realpath(path) not in known:
+            known.add(os.path.realpath(path))
+            listed.append(Port(path, f"named by {EXTRA_PORTS}"))
+    return listed
 
 
 def listed() -> str:

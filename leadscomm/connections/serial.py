@@ -14,22 +14,20 @@ from typing_extensions import Self
 
 from leadscomm.connections import ports
 from leadscomm.connections.address import Address
+from leadscomm.connections.asking import AnyInquiry, Inquiry, find, inquiry
 from leadscomm.connections.base import ConnectionBase, ListenerBase
 from leadscomm.connections.lines import Line, line_of
 from leadscomm.connections.opening import Plan
+from leadscomm.connections.options import SERIAL
 from leadscomm.connections.reliable import dressed, line_framing
-from leadscomm.errors import CommTimeout, ConnectFailed, ConnectionLost, EndpointError, RemoteProtocolError
+from leadscomm.errors import CommTimeout, ConnectFailed, ConnectionLost, EndpointError
+from leadscomm.protocol.board import BoardFraming
 from leadscomm.protocol.framing import Framing
 
 if TYPE_CHECKING:
     from serial import Serial
 
 _log = logging.getLogger("leadscomm")
-ASK: Final = b"ic"
-"""What a board is asked; it answers with its tag."""
-ASK_EVERY_S: Final = 0.25
-"""A board that was reset by being opened is deaf at first."""
-_TURN_S: Final = 0.02
 LOOK_EVERY_S: Final = 0.25
 """How often a listener looks whether its device is there."""
 SUSPECT_S: Final = 1.0
@@ -198,58 +196,53 @@ def _open(address: Address, device: str, on_close: Callable[[], None] | None) ->
 def _ask(
     address: Address, places: list[str], tag: str, deadline: float, on_close: Callable[[], None] | None
 ) -> SerialConnection:
-    """Ask every port at once; the first that answers with ``tag`` is it, the others are closed again."""
+    """Ask every port at once; the one that answers with ``tag`` is it, the others are closed again.
+
+    :raises ConnectFailed: none does, or several do; the text says what each said.
+    """
     refusals: dict[str, str] = {}
-    asked: dict[str, SerialConnection] = {}
+    asked: dict[str, Inquiry] = {}
+    lines: dict[str, SerialConnection] = {}
     try:
         for device in places:
             try:
-                asked[device] = _open(address, device, None)
+                lines[device] = _open(address, device, None)
+                asked[device] = inquiry(lines[device], address, tag)
             except ConnectFailed as error:
                 refusals[device] = str(error)
-        chosen = _first_answer(asked, refusals, tag.lower().encode(), deadline)
-        found = asked.pop(chosen) if chosen else None
+        found = find(asked, deadline)
+        refusals.update((device, f"{device} {asked[device].said()}") for device in asked if device not in found)
+        if len(found) == 1:
+            del asked[found[0]]
     finally:
-        for connection in asked.values():  # without a goodbye: they were not our boards
-            connection.abort()
-            connection._close()
-    if found is None:
+        for other in asked.values():
+            other.close()
+    if not found:
         why = "; ".join(refusals.values()) or f"there is no free port; there are: {ports.listed()}"
-        raise ConnectFailed(f"no board answers ic with {tag}: {why}")
-    found._on_close = on_close
-    return found
+        raise ConnectFailed(f"no board answers with the tag {tag}: {why}")
+    if len(found) > 1:
+        raise ConnectFailed(
+            f"{len(found)} boards answer to {tag}, on {' and '.join(found)}: give them different tags, or name the "
+            f"port instead of auto, such as serial://{found[0]}"
+        )
+    chosen = lines[found[0]]
+    chosen._on_close = on_close
+    return chosen
 
 
-def _first_answer(
-    asked: dict[str, SerialConnection], refusals: dict[str, str], tag: bytes, deadline: float
-) -> str | None:
-    """The port whose board answers with ``tag``; why the others do not goes into ``refusals``."""
-    ask_at = 0.0
-    waiting = dict(asked)
-    refusals.update((device, f"{device} said nothing") for device in asked)
-    while waiting and time.monotonic() < deadline:
-        now = time.monotonic()
-        again = now >= ask_at
-        ask_at = now + ASK_EVERY_S if again else ask_at
-        for device, connection in list(waiting.items()):
-            try:
-                if again:
-                    connection.send(ASK)
-                message = connection.receive(_TURN_S if len(waiting) > 1 else max(_TURN_S, ask_at - now))
-            except (CommTimeout, RemoteProtocolError):
-                if not connection.framing.broken:
-                    continue
-                message = None
-            except OSError:
-                message = None
-            if message is None:
-                refusals[device] = f"{device} sends noise, or is gone; is its baud rate another?"
-                del waiting[device]
-            elif message.lower().startswith(tag):
-                return device
-            else:
-                refusals[device] = f"{device} said {message[:32]!r}"
-    return None
+def who_is_there(device: str, deadline: float, baud: int = 115200) -> str | None:
+    """Ask a port for the tag of its board, whichever language that speaks; None: nothing answers.
+
+    :param deadline: as ``time.monotonic()`` counts.
+    :raises ConnectFailed: the port cannot be opened; the text says why.
+    """
+    options = {**{name: option.default for name, option in SERIAL.items()}, "baud": baud, "nested": {}}
+    asked = AnyInquiry(SerialConnection(ports.open_port(device, options), framing=BoardFraming()), "", Plan(baud))
+    try:
+        find({device: asked}, deadline)
+    finally:
+        asked.close()
+    return asked.tag
 
 
 # Listening -----------------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def compile_sketch(sketch: Sketch, model: Model, given: Sequence[Path], elf: Pat
         ours = [path for path in places.own_libraries() if path.name not in {library.name for library in given}]
         command = [shutil.which(PROGRAM) or PROGRAM, "compile", "--fqbn", model.fqbn, "--build-path", folder]
         for library in (*given, *ours):
-            command += ["--library", str(library.absolute())]
+            command += ["--library", str(library)]
         if flags:
             extra = " ".join(flags)
             command += [f"--build-property=compiler.{name}.extra_flags={extra}" for name in ("c", "cpp", "S")]

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -157,6 +158,7 @@ class _Work:
             if library is None:
                 waiting.pop(0)
             else:
+                known.remove(library)
                 self.libraries.append(library)
                 waiting += library.sources
                 found += library.sources
@@ -208,6 +210,7 @@ def _subfolders(folder: Path) -> Iterator[Path]:
 
 def _run(command: Sequence[str], folder: Path | None = None) -> str:
     """Run a tool; what it said."""
+    _log.debug("%s", shlex.join(command))
     done = subprocess.run(
         command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=True
     )

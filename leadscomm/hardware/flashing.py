@@ -6,8 +6,10 @@ first and goes no further with a wrong one, so that a board that was not meant k
 
 from __future__ import annotations
 
+import logging
 import re
 import select
+import shlex
 import subprocess
 import sys
 import time
@@ -21,12 +23,16 @@ from leadscomm.hardware import places
 from leadscomm.hardware.image import Image
 from leadscomm.hardware.models import CHIPS, MODELS, Model
 
-SYNC_S: Final = 5.0
+_log = logging.getLogger("leadscomm")
+SYNC_S: Final = 4.0
 """How long a bootloader may take for its first answer; avrdude itself would go on asking for a minute."""
+STALL_S: Final = 5.0
+"""How long nothing may happen after that."""
 _BAR: Final = re.compile(rb"(Reading|Writing) \| (#*)")
 _JUMP: Final = b"\x0c\x94"  # the first word of JMP
 _BAR_LENGTH: Final = 50
 _SIGNATURE: Final = re.compile(rb"device signature = (?:0x)?([0-9a-f]{6})", re.IGNORECASE)
+_NO_PORT: Final = re.compile("can(not|'t) open (port|device)")
 _ERROR: Final = re.compile(
     rb"^avrdude(?: error)?: (?!warning)(.*(?:error|can't|cannot|mismatch|failed).*)|^avrdude (?:OS )?error: (.*)",
     re.MULTILINE,
@@ -83,7 +89,7 @@ class Upload:
     :param image: what to write; it was checked to fit.
     :param model: the board that it is for.
     :param port: such as ``/dev/ttyACM0``.
-    :param verify: read it back and compare.
+    :param verify: read it back and compare. The bootloader acknowledges each page as it is; this takes as long again.
     :param on_progress: called with the stage and how much of it is done, from 0 to 1, by the thread that runs it.
     :ivar stage: how far it has come.
     """
@@ -93,7 +99,7 @@ class Upload:
         image: Image,
         model: Model,
         port: str,
-        verify: bool = True,
+        verify: bool = False,
         on_progress: Callable[[Stage, float], None] | None = None,
     ) -> None:
         self.stage = Stage.ASKING
@@ -142,7 +148,7 @@ class Upload:
         if self.stage is not Stage.ASKING:
             return f"{self._port}: {talk.complaint()}"
         signature = talk.signature
-        if signature == self._model.signature or "cannot open port" in talk.complaint():
+        if signature == self._model.signature or _NO_PORT.search(talk.complaint()):
             return f"{self._port}: {talk.complaint()}"
         for other in _others(self._model):
             if signature:
@@ -181,10 +187,11 @@ class _Talk:
         """What avrdude says went wrong."""
         said = [(one or other).decode(errors="replace") for one, other in _ERROR.findall(self.text)]
         told = [text for text in said if "TIOCM" not in text]  # a pseudo-terminal has no DTR
-        return told[0] if told else "avrdude ended without a word"
+        return told[-1] if told else "avrdude ended without a word"
 
     def run(self, command: list[str]) -> int:
         """Run it to its end, or until no bootloader has answered in time; its exit code. It never outlives this."""
+        _log.info("%s", shlex.join(command))
         self.text = b""
         deadline = time.monotonic() + SYNC_S
         nothing = subprocess.DEVNULL
@@ -193,16 +200,21 @@ class _Talk:
                 while said := self._read(process, deadline):
                     self.text += said
                     self._on_text(self)
+                    if self.signature:
+                        deadline = time.monotonic() + STALL_S
             except BaseException:
                 process.kill()
                 raise
+        _log.debug("avrdude ended with %d; it said: %s", process.returncode, self.text.decode(errors="replace"))
         return process.returncode
 
     def _read(self, process: subprocess.Popen[bytes], deadline: float) -> bytes:
         assert process.stderr is not None
-        if sys.platform != "win32" and not self.signature:  # (Windows cannot wait for a pipe with a deadline)
-            if not select.select([process.stderr], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        if sys.platform != "win32":  # which cannot wait for a pipe with a deadline
+            left = max(0.0, deadline - time.monotonic())
+            if not select.select([process.stderr], [], [], left)[0]:
                 process.kill()
+                self.text += b"\navrdude error: the board has stopped answering\n"
                 return b""
         return process.stderr.read(4096)
 
@@ -216,7 +228,9 @@ def _others(model: Model) -> list[Model]:
 
 
 def _wrong_board(signature: str, model: Model) -> str:
-    chip = CHIPS.get(signature, f"processor with the signature {signature}, which is not known here")
+    if signature not in CHIPS:
+        return f"this is a processor with the signature {signature}, which is not known here"
+    chip = CHIPS[signature]
     right = [other for other in MODELS.values() if other.signature == signature]
     if not right:
         return f"this is an {chip}; a board with it cannot be programmed from here"

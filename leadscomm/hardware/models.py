@@ -123,6 +123,7 @@ MODELS: Final[Mapping[str, Model]] = MappingProxyType(
 CHIPS: Final[Mapping[str, str]] = MappingProxyType(
     {
         **{model.signature: model.chip for model in MODELS.values()},
+        "1e9307": "ATmega8",
         "1e9406": "ATmega168",
         "1e940b": "ATmega168P",
         "1e9514": "ATmega328",

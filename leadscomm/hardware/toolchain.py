@@ -54,7 +54,7 @@ def build(
     folder = Path(build_folder) if build_folder else files.folder / "build" / model.name
     folder.mkdir(parents=True, exist_ok=True)
     elf = folder / f"{files.name}.elf"
-    given = [Path(library) for library in libraries]
+    given = [Path(library).absolute() for library in libraries]
     if arduino_cli.can_compile(files):
         arduino_cli.compile_sketch(files, model, given, elf, flags)
     else:

@@ -33,12 +33,15 @@ _QUESTION_BYTES: Final = 30
 _BITS: Final = 10
 
 
-def asking_time(count: int, baud: int) -> float:
-    """When question number ``count`` (from 0) is put, in seconds after the port was opened."""
+def asking_time(count: int, baud: int, *, ends: bool = True) -> float:
+    """When question number ``count`` (from 0) is put, in seconds after the port was opened.
+
+    :param ends: :func:`before_asking` is sent too.
+    """
     quick = _quick_ones(baud)
     if count < quick:
         return count * _quick_pace(baud)
-    begin = ENDED_AFTER_S if baud == BAUD else PATIENT_AFTER_S
+    begin = ENDED_AFTER_S if ends and baud == BAUD else PATIENT_AFTER_S
     return begin + (count - quick) * max(STEADILY_EVERY_S, 2 * _wire_s(baud))
 
 

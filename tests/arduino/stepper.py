@@ -19,7 +19,15 @@ AMPLE = 1 << 20  # room for all that a board has to write
 def compile_program(name: str, folder: Path, *flags: str) -> Path:
     """Build host/`name`.cpp into `folder`, strictly; with ASan and UBSan unless `flags` say how."""
     program = folder / name
-    words = ["g++", *STRICT, *(flags or CAREFUL), f"-I{LIBRARY / 'src'}", str(PROGRAMS / f"{name}.cpp"), "-o", str(program)]
+    words = [
+        "g++",
+        *STRICT,
+        *(flags or CAREFUL),
+        f"-I{LIBRARY / 'src'}",
+        str(PROGRAMS / f"{name}.cpp"),
+        "-o",
+        str(program),
+    ]
     subprocess.run(words, check=True)
     return program
 
@@ -62,7 +70,7 @@ class Stepper:
 
     program: Path
     kind: str
-    salt: int = 0x12345678
+    salt: int = 0x1234
     now: int = 0  # milliseconds
     last: Step | None = None
     _process: subprocess.Popen[bytes] = field(init=False)
@@ -74,7 +82,9 @@ class Stepper:
     def __enter__(self) -> Stepper:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         code = self.close()
         assert error is not None or code == 0, f"the board ended with {code}"
 

@@ -224,6 +224,15 @@ def test_libraries_in_both_layouts(tmp_path: Path) -> None:
 
 
 @needs_compiler
+def test_a_library_by_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "Some", Some_h="")
+    monkeypatch.chdir(tmp_path)
+    sketch = write(tmp_path / "sketch", sketch_ino="#include <Some.h>\n" + BLINK)
+    assert build("sketch/sketch.ino", libraries=["Some"], build_folder="out") == Path("out/sketch.elf")
+    assert (sketch.parent / "out" / "sketch.hex").is_file()
+
+
+@needs_compiler
 def test_a_library_is_taken_only_where_it_is_included(tmp_path: Path) -> None:
     broken = write(tmp_path / "Broken", Broken_h="", Broken_cpp="this does not compile")
     text = "#ifdef ESP32\n#include <Broken.h>\n#endif\n// #include <Broken.h>\n" + BLINK

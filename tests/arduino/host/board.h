@@ -40,13 +40,13 @@ struct HandTurned {
   static const int receiveRing = Ring;
   static const size_t wholeFrames = Whole;
   static uint16_t time;
-  static uint32_t salt;
+  static uint16_t salt;
   static uint16_t now() { return time; }
-  static uint32_t noise() { return salt; }
+  static uint16_t noise() { return salt; }
 };
 template <int Ring, size_t Whole>
 uint16_t HandTurned<Ring, Whole>::time = 0;
 template <int Ring, size_t Whole>
-uint32_t HandTurned<Ring, Whole>::salt = 0x12345678;
+uint16_t HandTurned<Ring, Whole>::salt = 0x1234;
 
 #endif

@@ -156,7 +156,7 @@ void runNamed() {
 
 int main(int count, char** words) {
   std::string kind = count > 1 ? words[1] : "";
-  if (count > 2) Uno::salt = Buffered::salt = uint32_t(strtoul(words[2], nullptr, 0));
+  if (count > 2) Uno::salt = Buffered::salt = uint16_t(strtoul(words[2], nullptr, 0));
   if (kind == "reliable") runNamed<BasicReliableConnection<58, 2, MemoryPort, 58, Uno, true>, Uno>();
   if (kind == "lean") runNamed<BasicReliableConnection<58, 4, MemoryPort, 1000, Uno, false>, Uno>();
   if (kind == "buffered") runNamed<BasicReliableConnection<250, 4, MemoryPort, 65535, Buffered, true>, Buffered>();

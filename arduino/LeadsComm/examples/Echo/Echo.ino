@@ -1,3 +1,6 @@
+// Sends each datagram back. The smallest sketch of the library.
+// On the computer: create_client("serial:///dev/ttyACM0?baud=115200&framing=board")
+
 #include <LeadsComm.h>
 
 leadscomm::DatagramConnection<> host(Serial);

@@ -19,8 +19,9 @@ struct WireState {
 // Collects the bytes of a port, finds frames and texts in them, and writes frames. `Heir` has the buffer, received_, of
 // receivedBytes, behind all other members, where an AVR reaches them best. It says what to do with what comes:
 //   bool onFrame(header, size)  a good frame; its payload is at received_ + payloadAt. True: it is a message
+//   static const bool separates  whether ';' means anything
 //   bool onSeparator()          a ';' came, and is kept already. True: it ends a text that is a message
-//   void onOverflow()           a frame that was too long has ended
+//   void onBad(tooLong)         a bad frame has ended
 //   void onFullRing()           the port's receive ring was full
 template <class Heir, size_t Payload, class Port, class Platform>
 class Wire : protected WireState {
@@ -55,18 +56,19 @@ class Wire : protected WireState {
   explicit Wire(Port& port) : WireState(), outlet_(port) {}
 
   void onFullRing() {}
-  void onOverflow() {}
+  void onBad(bool) {}
   bool onSeparator() { return false; }
+  static const bool separates = false;
 
   // Makes a part of what was received the message.
-  bool deliver(uint8_t from, uint8_t bytes) {
+  LEADSCOMM_WITHIN bool deliver(uint8_t from, uint8_t bytes) {
     begin_ = from;
     size_ = bytes;
     self().received_[uint8_t(from + bytes)] = 0;
     return true;
   }
 
-  void forget() {
+  LEADSCOMM_WITHIN void forget() {
     length_ = 0;
     overflowed_ = false;
   }
@@ -77,17 +79,19 @@ class Wire : protected WireState {
   Heir& self() { return static_cast<Heir&>(*this); }
   const Heir& self() const { return static_cast<const Heir&>(*this); }
 
-  bool take(uint8_t byte) {
+  LEADSCOMM_WITHIN bool take(uint8_t byte) {
     if (byte == 0) return endFrame();
-    if (length_ == receivedBytes) {  // kept on collecting all the same: a text may begin in it
-      length_ = 0;
+    uint8_t length = length_;
+    if (length == receivedBytes) {  // kept on collecting all the same: a text may begin in it
+      length = 0;
       overflowed_ = true;
     }
-    self().received_[length_++] = byte;
-    return byte == ';' && self().onSeparator();
+    length_ = length + 1;
+    self().received_[length] = byte;
+    return Heir::separates && byte == ';' && self().onSeparator();
   }
 
-  bool endFrame() {
+  LEADSCOMM_WITHIN bool endFrame() {
     uint8_t bytes = length_;
     bool tooLong = overflowed_;
     forget();
@@ -96,7 +100,7 @@ class Wire : protected WireState {
       return self().onFrame(self().received_[codeBytes], bytes - (overheadBytes - 1));
     }
     ++counters_.bad;
-    if (tooLong) self().onOverflow();
+    self().onBad(tooLong);
     return false;
   }
 };

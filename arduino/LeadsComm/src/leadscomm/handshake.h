@@ -11,6 +11,7 @@ namespace leadscomm {
 struct Header {
   enum Kind : uint8_t { Datagram = 0x00, Data = 0x40, More = 0x80, Control = 0xC0 };
   static const uint8_t nameBits = 0xF8;
+  static const uint8_t numberBits = 0x38;
   static const uint8_t ackBits = 0x07;
 };
 
@@ -20,6 +21,8 @@ struct Control {
 };
 
 enum class Reason : uint8_t { NoSession = 1, Version = 2, Profile = 3, FrameTooLong = 4, MessageTooLong = 5 };
+
+static const uint8_t epochBytes = 4;
 
 // Where the fields of HELLO and WELCOME are, behind the header.
 struct Handshake {

@@ -14,7 +14,7 @@ enum class Language : uint8_t { Unheard, Frames, Text };
 
 struct NamedState {
   Language language_;
-  uint32_t epoch_;  // chosen at the first HELLO; 0 before
+  uint8_t epoch_[epochBytes];  // chosen at the first HELLO; zeros before
 };
 
 // `Heir` gives what differs between connections with and without a session:
@@ -23,6 +23,7 @@ struct NamedState {
 //   bool onSessionFrame(header, size)  as onFrame in Wire, for all frames but HELLO
 //   void onHello(hello)                a session is wanted
 //   void complete(welcome)             fills in what only a session has
+//   void onMissing()                   a frame was lost
 //   void onText()                      the host speaks LEADS text from now on
 //   bool write(header, payload, size)  as Outlet::writeFrame
 template <class Heir, size_t Payload, class Port, class Platform, bool WithText>
@@ -57,17 +58,18 @@ class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
   Heir& self() { return static_cast<Heir&>(*this); }
   const Heir& self() const { return static_cast<const Heir&>(*this); }
 
-  void onOverflow() {
-    if (!text()) refuse(Reason::FrameTooLong, Payload);
+  LEADSCOMM_WITHIN void onBad(bool tooLong) {
+    self().onMissing();
+    if (tooLong && !text()) refuse(Reason::FrameTooLong, Payload);
   }
 
-  bool onFrame(uint8_t header, uint8_t size) {
+  LEADSCOMM_WITHIN bool onFrame(uint8_t header, uint8_t size) {
     language_ = Language::Frames;
     if ((header & Control::nameBits) != Control::Hello) return self().onSessionFrame(header, size);
     return size && answer(self().received_ + Base::payloadAt, size);
   }
 
-  bool answer(uint8_t* hello, uint8_t size) {
+  LEADSCOMM_APART bool answer(uint8_t* hello, uint8_t size) {
     if (hello[Handshake::Version] != Handshake::version) return refuse(Reason::Version, Handshake::version);
     if (size < Handshake::Tag || size - Handshake::Tag < hello[Handshake::TagSize]) return false;
     if (hello[Handshake::Profiles]) {
@@ -79,29 +81,35 @@ class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
   }
 
   // Makes the HELLO that was received a WELCOME, and sends it. If there is no room for it, the host will ask again.
-  bool welcome(uint8_t* hello) {
-    uint32_t theirs;
-    memcpy(&theirs, hello + Handshake::Epoch, sizeof theirs);
-    // The host's random number, and the time at which it came. It is not 0, and the time makes it another one when the
-    // board starts anew and the host asks again.
-    if (!epoch_) epoch_ = (theirs ^ Platform::noise()) | 1;
-    memcpy(hello + Handshake::Echo, &theirs, sizeof theirs);
-    memcpy(hello + Handshake::Epoch, &epoch_, sizeof epoch_);
+  LEADSCOMM_WITHIN bool welcome(uint8_t* hello) {
+    uint8_t* theirs = hello + Handshake::Epoch;
+    memcpy(hello + Handshake::Echo, theirs, epochBytes);
+    if (!epoch_[0]) {
+      // Their random number, and the time at which it came: so it differs when the board starts anew and is asked the
+      // same again. It is not 0.
+      uint16_t noise = Platform::noise();
+      theirs[0] = (theirs[0] ^ uint8_t(noise)) | 1;
+      theirs[1] ^= uint8_t(noise >> 8);
+      memcpy(epoch_, theirs, epochBytes);
+    }
+    memcpy(theirs, epoch_, epochBytes);
     hello[Handshake::Segment] = Payload;
     hello[Handshake::Segment + 1] = 0;
     hello[Handshake::Longest] = uint8_t(Heir::longest);
     hello[Handshake::Longest + 1] = uint8_t(Heir::longest >> 8);
     self().complete(hello);
     uint8_t size = 0;
-    for (uint8_t* to = hello + Handshake::Tag; size < Payload - Handshake::Tag && tag_[size]; ++size) *to++ = tag_[size];
+    uint8_t* to = hello + Handshake::Tag;
+    for (const char* from = tag_; *from && size < Payload - Handshake::Tag; ++size) *to++ = uint8_t(*from++);
     hello[Handshake::TagSize] = size;
     self().write(Control::Welcome, hello, Handshake::Tag + size);
     return false;
   }
 
   // Text is what has no control characters; what has them may be the beginning of a frame, and is kept for its end.
-  bool onSeparator() {
-    if (!WithText) return false;
+  static const bool separates = WithText;
+
+  LEADSCOMM_WITHIN bool onSeparator() {
     const uint8_t* received = self().received_;
     uint8_t end = this->length_ - 1;
     uint8_t begin = end;
@@ -125,12 +133,12 @@ class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
   }
 
   // In the middle of a frame "ic;" may be anything. At its beginning it would be a run of 104 bytes.
-  bool mayBeText(bool first) const {
+  LEADSCOMM_WITHIN bool mayBeText(bool first) const {
     if (language_ != Language::Frames || this->overflowed_) return true;
     return first && (Payload <= 100 || !self().connected());
   }
 
-  bool introduce() {
+  LEADSCOMM_WITHIN bool introduce() {
     self().onText();
     language_ = Language::Text;
     this->forget();

@@ -15,10 +15,10 @@ class Outlet {
   explicit Outlet(Port& port) : port_(port) {}
 
   Port& port() { return port_; }
-  bool frees(uint8_t size) { return port_.availableForWrite() >= size; }
+  LEADSCOMM_WITHIN bool frees(uint8_t size) { return port_.availableForWrite() >= size; }
   void pump() {}
 
-  bool writeFrame(uint8_t header, const uint8_t* payload, uint8_t size) {
+  LEADSCOMM_WITHIN bool writeFrame(uint8_t header, const uint8_t* payload, uint8_t size) {
     if (!frees(size + overheadBytes)) return false;
     uint8_t frame[Longest];
     encode(frame, header, payload, size);
@@ -54,7 +54,7 @@ class Outlet<Longest, Port, true> {
     written_ += uint8_t(port_.write(buffer_ + written_, room < left ? uint8_t(room) : left));
   }
 
-  bool writeFrame(uint8_t header, const uint8_t* payload, uint8_t size) {
+  LEADSCOMM_WITHIN bool writeFrame(uint8_t header, const uint8_t* payload, uint8_t size) {
     if (!empty()) return false;
     encode(buffer_, header, payload, size);
     return begin(size + overheadBytes);

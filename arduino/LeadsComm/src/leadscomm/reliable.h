@@ -8,7 +8,7 @@
 namespace leadscomm {
 
 struct SessionState {
-  uint32_t peer_;       // the host's epoch; 0: no session
+  uint8_t peer_[epochBytes];  // the host's epoch
   uint8_t expected_;    // number of the next data frame from the host
   bool ackDue_;
   uint8_t oldest_;      // number of the oldest frame that is kept
@@ -17,43 +17,50 @@ struct SessionState {
   uint8_t next_;        // how many of them come before the one to be sent next
   uint8_t repeats_;     // how often an ACK said that the oldest is expected; 2: heard no more
   uint8_t recovered_;   // number up to which frames were sent again
-  uint8_t window_;      // the host's
+  uint8_t window_;      // the host's; 0: no session
   uint8_t segment_;     // the longest payload that both sides take
-  uint8_t credit_;      // told to the host: 0, or the size of the receive ring
   uint8_t datagrams_;   // the count of the last one sent
-  uint8_t tick_;        // when time was looked at last
   uint8_t resend_;      // ticks after which the host wants frames again
   uint8_t resendIn_;    // ticks that are left of it; 0: they begin with the next look at the time
   uint8_t pingIn_;
   uint8_t silenceIn_;
 };
 
+// What outlasts sessions.
+struct LineState {
+  uint8_t credit_;    // told to the host: 0, or the size of the receive ring
+  uint8_t tick_;      // when time was looked at last
+  uint8_t patience_;  // tens of milliseconds that the host is to wait longer than usual
+};
+
 template <size_t Payload, uint8_t Window, class Port, size_t Longest, class Platform, bool WithText>
 class BasicReliableConnection
     : public Named<BasicReliableConnection<Payload, Window, Port, Longest, Platform, WithText>, Payload, Port, Platform,
                    WithText>,
-      protected SessionState {
+      private SessionState,
+      private LineState {
   typedef Named<BasicReliableConnection, Payload, Port, Platform, WithText> Base;
   friend Base;
   friend Wire<BasicReliableConnection, Payload, Port, Platform>;
   static_assert(Window == 1 || Window == 2 || Window == 4, "a window has 1, 2 or 4 frames");
 
  public:
-  BasicReliableConnection(Port& port, const char* tag) : Base(port, tag), SessionState() {}
+  BasicReliableConnection(Port& port, const char* tag) : Base(port, tag), SessionState(), LineState() {}
 
   bool poll() {
-    if (peer_) tend();
+    tend();
     return Base::poll();
   }
 
   LEADSCOMM_APART Status send(const void* data, size_t size, bool more = false) {
     const uint8_t* payload = static_cast<const uint8_t*>(data);
     if (this->text()) return more ? Status::TooLong : this->sendText(payload, size);
-    if (!peer_) return Status::NotConnected;
+    if (!window_) return Status::NotConnected;
     if (size > segment_) return Status::TooLong;
     if (kept_ == Window) return Status::Full;
-    Kept& frame = frameAt(kept_++);
-    frame.kind = more ? Header::More : Header::Data;
+    uint8_t number = oldest_ + kept_++;
+    Kept& frame = frameOf(number);
+    frame.header = uint8_t((number & 7) << 3) | (more ? Header::More : Header::Data);
     frame.size = uint8_t(size);
     memcpy(frame.payload, payload, frame.size);
     flush();
@@ -65,14 +72,17 @@ class BasicReliableConnection
     if (this->text()) return this->sendText(payload, size);
     if (this->language_ == Language::Unheard) return Status::NotConnected;
     if (size > Payload) return Status::TooLong;
-    uint8_t count = peer_ ? datagrams_ % 63 + 1 : 0;
+    uint8_t count = window_ ? datagrams_ % 63 + 1 : 0;
     if (!write(count, payload, uint8_t(size))) return Status::Full;
     datagrams_ = count;
     return Status::Sent;
   }
 
-  bool connected() const { return peer_ || this->text(); }
-  uint32_t session() const { return peer_ ? peer_ : this->text(); }
+  bool connected() const { return window_ || this->text(); }
+  uint32_t session() const {
+    if (!window_) return this->text();
+    return uint32_t(peer_[0]) | uint32_t(peer_[1]) << 8 | uint32_t(peer_[2]) << 16 | uint32_t(peer_[3]) << 24;
+  }
   bool more() const { return (received_[codeBytes] & 0xC0) == Header::More; }
   bool reliable() const { return !this->text() && received_[codeBytes] >= Header::Data; }
   uint8_t waiting() const { return kept_; }
@@ -86,10 +96,15 @@ class BasicReliableConnection
     ackDue_ = true;
   }
 
+  // How long the host waits for an acknowledgement before it sends again, in ms: 50 to 2600, unless called 50. Slow lines
+  // need more: two of the longest frames and an answer take 150 ms at 9600 baud. Call it before the first poll().
+  void resendAfter(uint16_t ms) { patience_ = uint8_t((ms - resendMs) / 10); }
+
+  // For what puts pieces together: tells the host that its message is not taken.
   void refuse(Reason reason, uint16_t value) { Base::refuse(reason, value); }
 
   void bye() {
-    if (peer_) write(Control::Bye, nullptr, 0);
+    if (window_) write(Control::Bye, nullptr, 0);
     end();
   }
 
@@ -102,18 +117,25 @@ class BasicReliableConnection
   static const uint16_t resendMs = 50;
 
   struct Kept {
-    uint8_t kind;
+    uint8_t header;  // without the acknowledgement
     uint8_t size;
     uint8_t payload[Payload];
   };
 
-  Kept& frameAt(uint8_t place) { return frames_[uint8_t(oldest_ + place) % Window]; }
+  // Without a multiplication, which an AVR makes much of.
+  LEADSCOMM_WITHIN Kept& frameOf(uint8_t number) {
+    Kept* frame = frames_;
+    if (Window > 1 && (number & 1)) frame += 1;
+    if (Window > 2 && (number & 2)) frame += 2;
+    return *frame;
+  }
 
   // Everything that is due by the clock, or was left over for want of room.
   LEADSCOMM_APART void tend() {
     uint8_t tick = uint8_t(Platform::now() / tickMs);
     uint8_t elapsed = tick - tick_;
     tick_ = tick;
+    if (!window_) return;
     if (elapsed > silenceIn_) return end();
     silenceIn_ -= elapsed;
     if (!resendIn_) {
@@ -142,9 +164,8 @@ class BasicReliableConnection
   // Sends what is kept and may be under way.
   LEADSCOMM_APART void flush() {
     while (next_ < kept_ && next_ < window_) {
-      Kept& frame = frameAt(next_);
-      uint8_t number = (oldest_ + next_) << 3 & 0x38;
-      if (!write(frame.kind | number | expected_, frame.payload, frame.size)) return;
+      Kept& frame = frameOf(oldest_ + next_);
+      if (!write(frame.header | expected_, frame.payload, frame.size)) return;
       if (underWay_ < ++next_) underWay_ = next_;
       resendIn_ = 0;
     }
@@ -160,7 +181,7 @@ class BasicReliableConnection
     recovered_ = (oldest_ + underWay_) & 7;
   }
 
-  void acknowledge(uint8_t ack) {
+  LEADSCOMM_WITHIN void acknowledge(uint8_t ack) {
     uint8_t count = (ack - oldest_) & 7;
     if (count == 0 || count > underWay_) return;
     oldest_ = ack;
@@ -180,13 +201,15 @@ class BasicReliableConnection
       if (refused || name == Control::Bye) end();
       return false;
     }
-    if (!peer_) return this->refuse(Reason::NoSession, 0), false;
+    if (!window_) return this->refuse(Reason::NoSession, 0), false;
     uint8_t ack = header & Header::ackBits;
     acknowledge(ack);
     if (name != Control::Ack) {
       ackDue_ = true;
       // Who gets a message must be able to answer it: without room for the answer it is not taken.
-      if (name == Control::Ping || (uint8_t(header >> 3) & 7) != expected_ || kept_ == Window) return false;
+      uint8_t wanted = expected_;
+      wanted <<= 3;
+      if (name == Control::Ping || ((header ^ wanted) & Header::numberBits) || kept_ == Window) return false;
       expected_ = (expected_ + 1) & 7;
       return this->deliver(Base::payloadAt, size);
     }
@@ -195,31 +218,34 @@ class BasicReliableConnection
     return false;
   }
 
-  void onHello(const uint8_t* hello) {
+  LEADSCOMM_WITHIN void onHello(const uint8_t* hello) {
+    if (!window_ || memcmp(peer_, hello + Handshake::Epoch, epochBytes) != 0) begin(hello);
     silenceIn_ = silenceTicks;
-    uint32_t theirs;
-    memcpy(&theirs, hello + Handshake::Epoch, sizeof theirs);
-    if (peer_ == theirs) return;
-    end();
-    peer_ = theirs;
-    this->language_ = Language::Frames;
-    uint8_t segment = hello[Handshake::Segment];
-    segment_ = hello[Handshake::Segment + 1] || segment > Payload ? Payload : segment;
-    window_ = hello[Handshake::Credit] ? 1 : hello[Handshake::Window];
-    uint16_t resend = uint16_t(hello[Handshake::Resend] | hello[Handshake::Resend + 1] << 8) / tickMs;
-    resend_ = resend > 250 ? 250 : uint8_t(resend + 2);
   }
 
-  void complete(uint8_t* welcome) {
-    welcome[Handshake::Resend] = uint8_t(resendMs);
-    welcome[Handshake::Resend + 1] = uint8_t(resendMs >> 8);
+  LEADSCOMM_WITHIN void begin(const uint8_t* hello) {
+    end();
+    memcpy(peer_, hello + Handshake::Epoch, epochBytes);
+    this->language_ = Language::Frames;
+    window_ = hello[Handshake::Credit] ? 1 : hello[Handshake::Window];
+    uint8_t segment = hello[Handshake::Segment];
+    segment_ = hello[Handshake::Segment + 1] || segment > Payload ? Payload : segment;
+    uint16_t ticks = uint16_t(hello[Handshake::Resend] | hello[Handshake::Resend + 1] << 8) / tickMs;
+    resend_ = ticks > 250 ? 250 : uint8_t(ticks + 2);
+  }
+
+  LEADSCOMM_WITHIN void complete(uint8_t* welcome) {
+    uint16_t resend = resendMs + patience_ * 10;
+    welcome[Handshake::Resend] = uint8_t(resend);
+    welcome[Handshake::Resend + 1] = uint8_t(resend >> 8);
     welcome[Handshake::Window] = Window;
     welcome[Handshake::Credit] = credit_;
   }
 
   void onText() { end(); }
+  void onMissing() { ackDue_ = true; }
 
-  void onFullRing() {
+  LEADSCOMM_WITHIN void onFullRing() {
     credit_ = uint8_t(Platform::receiveRing);
     ackDue_ = true;
   }
@@ -227,9 +253,7 @@ class BasicReliableConnection
   LEADSCOMM_APART void end() {
     this->counters_.lost += kept_;
     this->language_ = Language::Unheard;
-    uint8_t credit = credit_;
-    *static_cast<SessionState*>(this) = SessionState();
-    credit_ = credit;
+    static_cast<SessionState&>(*this) = SessionState();
   }
 
   uint8_t received_[Base::receivedBytes];

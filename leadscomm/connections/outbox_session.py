@@ -1,0 +1,104 @@
+"""The outbox of a session: the ordinary one, whose peer is the session's window."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, Final
+
+from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.writer import Flusher, Writer
+from leadscomm.protocol.base import Framing, plain
+from leadscomm.protocol.session import Session
+
+MARK: Final = b"\0"
+"""Stands before each message in the outbox, where a block of no bytes would be none."""
+
+
+class Carrier(Writer):
+    """What the outbox writes to: takes one marked message at a time."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def run_until(self, done: Callable[[], bool], timeout: float | None) -> bool:
+        """Turn the session's timers in this thread and take what comes, until it is done; whether it is, within
+        ``timeout`` seconds."""
+
+
+class SessionOutbox(Outbox):
+    """The outbox of a session: what it writes to is the peer's window, and "written" is acknowledged.
+
+    :param carrier: takes the messages.
+    :param session: theirs.
+    :param lower: the outbox of the line below.
+    :ivar left: the messages that had not been acknowledged when it was abandoned.
+    """
+
+    __slots__ = ("_carrier", "_lower", "_session", "left")
+
+    def __init__(self, carrier: Carrier, session: Session, lower: Outbox) -> None:
+        super().__init__(carrier, SessionFraming(session))
+        self._carrier = carrier
+        self._session = session
+        self._lower = lower
+        self.left: list[bytes] = []
+
+    @property
+    def flusher(self) -> Flusher | None:
+        """Who turns the session's timers; None: whoever sends or receives."""
+        return self._flusher
+
+    def configure(self, *, flusher: Flusher | None, **settings: Any) -> None:
+        super().configure(flusher=flusher, **settings)
+        self._lower.configure(flusher=flusher, **settings)
+
+    def progressed(self) -> None:
+        """Something was acknowledged, or the session has ended."""
+        if self._blocked and self.error is None and self._session.wants:
+            self.resume()
+        elif self._on_drained is not None:
+            self.flush()
+        self._notify()
+
+    def drained(self) -> bool:
+        return super().drained() and self._session.idle
+
+    def drain(self, timeout: float) -> bool:
+        if self._flusher is not None:
+            return super().drain(timeout)
+        self.flush()
+        return self._carrier.run_until(self.drained, timeout)
+
+    def _block(self) -> None:
+        self._blocked = self.waiting = True
+        if self._session.wants:  # room came before the line above, when nobody knew that it was waited for
+            self._blocked = self.waiting = False
+
+    def abandon(self) -> list[bytes]:
+        written = self._session.unacknowledged()
+        queued = super().abandon()
+        if not self.left:
+            self.left = written + queued
+        return self.left
+
+
+class SessionFraming(Framing):
+    """Says what the peer takes; what goes on the wire is the session's matter."""
+
+    name = "session"
+    joins = False
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(1 << 62)
+        self._session = session
+
+    def check(self, message: bytes) -> None:
+        self._session.check(plain(message))
+
+    def encode(self, message: bytes) -> bytes:
+        self.check(message)
+        return MARK + message
+
+    def feed(self, data: bytes) -> list[bytes]:
+        raise AssertionError("a session is fed with frames")

@@ -245,7 +245,12 @@ class ReliableConnection(ConnectionBase, Carrier):
             if not self.session.wants:
                 raise BlockingIOError
             self.session.send(bytes(data[len(MARK) :]))
-        self._emit()
+        if self.session.busy:
+            # It leaves after the callback, and then acknowledges what that dealt with: a board whose window is full of
+            # answers could not take it before.
+            self.call_at(time.monotonic() + ACK_AFTER_S)
+        else:
+            self._emit()
         return len(data)
 
     def _wait_writable(self, timeout: float) -> bool:

@@ -46,14 +46,23 @@ class BoardInfo:
 
 @dataclass(frozen=True)
 class BoardCounters:
-    """What both ends of the line have seen.
+    """What both ends of the line have seen: ``host`` since the present connection began, the others, on the board,
+    since it started, modulo 65,536.
 
-    :ivar host: here, since the present connection began.
-    :ivar board: there, since the board started.
+    :ivar host: this end.
+    :ivar bad_frames: frames that came damaged.
+    :ivar overruns: times that the receive ring was found full.
+    :ivar resent: frames sent again.
+    :ivar lost: messages not acknowledged when their session ended.
+    :ivar unreported: reports left out since the line was busy.
     """
 
     host: LinkCounters
-    board: companion.CountersAnswer
+    bad_frames: int
+    overruns: int
+    resent: int
+    lost: int
+    unreported: int
 
 
 class Board(Client):
@@ -95,7 +104,7 @@ class Board(Client):
         self._reference = reference
         self._restore = restore
         self._orders = Orders(self, timeout)
-        self._reports = Reports(self._orders, reference)
+        self._telemetry = Reports(self._orders, reference)
         self._layouts: dict[int, tuple[type[Layout], Callable[[Any], None]]] = {}
 
     # Pins ------------------------------------------------------------------------------------------------------------
@@ -126,7 +135,7 @@ class Board(Client):
         :raises ValueError: there is no such pin or rate.
         :raises ServiceError: four reports are under way, which is what a companion keeps. Others as of :meth:`order`.
         """
-        return self._reports.begin(callback, analog, digital, rate)
+        return self._telemetry.begin(callback, analog, digital, rate)
 
     # The board itself ------------------------------------------------------------------------------------------------
 
@@ -149,8 +158,9 @@ class Board(Client):
 
     def counters(self) -> BoardCounters:
         """What both ends of the line have seen. Waits."""
-        board = self.ask(companion.Counters, companion.CountersAnswer)
-        return BoardCounters(self._line().counters(), board)
+        said = self.ask(companion.Counters, companion.CountersAnswer)
+        host = self._line().counters()
+        return BoardCounters(host, said.bad_frames, said.overruns, said.resent, said.lost, said.unreported)
 
     def rename(self, tag: str) -> None:
         """Have it answer to another tag from now on, also after a reset: 1 to 24 ASCII characters without blanks,
@@ -208,7 +218,7 @@ class Board(Client):
 
     def _hear(self, message: bytes) -> bool:
         """Deal with a message; whether it was one for us."""
-        if self._orders.answered(message) or self._reports.heard(message):
+        if self._orders.answered(message) or self._telemetry.heard(message):
             return True
         layout, callback = self._layouts.get(message[0], _NOBODY) if message else _NOBODY
         if layout is None:
@@ -218,7 +228,7 @@ class Board(Client):
 
     def _begun(self) -> None:
         """It is connected, perhaps again."""
-        self._reports.restart()
+        self._telemetry.restart()
         if self._restore:
             self._orders.again()
 

@@ -20,7 +20,6 @@ struct SessionState {
   uint8_t window_;      // the host's; 0: no session
   uint8_t segment_;     // the longest payload that both sides take
   uint8_t datagrams_;   // the count of the last one sent
-  uint8_t tick_;        // when time was looked at last
   uint8_t resend_;      // ticks after which the host wants frames again
   uint8_t resendIn_;    // ticks that are left of it; 0: they begin with the next look at the time
   uint8_t pingIn_;
@@ -30,6 +29,7 @@ struct SessionState {
 // What outlasts sessions.
 struct LineState {
   uint8_t credit_;    // told to the host: 0, or the size of the receive ring
+  uint8_t tick_;      // when time was looked at last
   uint8_t patience_;  // tens of milliseconds that the host is to wait longer than usual
 };
 
@@ -48,7 +48,7 @@ class BasicReliableConnection
   BasicReliableConnection(Port& port, const char* tag) : Base(port, tag), SessionState(), LineState() {}
 
   bool poll() {
-    if (window_) tend();
+    tend();
     return Base::poll();
   }
 
@@ -135,6 +135,7 @@ class BasicReliableConnection
     uint8_t tick = uint8_t(Platform::now() / tickMs);
     uint8_t elapsed = tick - tick_;
     tick_ = tick;
+    if (!window_) return;
     if (elapsed > silenceIn_) return end();
     silenceIn_ -= elapsed;
     if (!resendIn_) {
@@ -218,16 +219,19 @@ class BasicReliableConnection
   }
 
   LEADSCOMM_WITHIN void onHello(const uint8_t* hello) {
+    if (!window_ || memcmp(peer_, hello + Handshake::Epoch, epochBytes) != 0) begin(hello);
     silenceIn_ = silenceTicks;
-    if (window_ && memcmp(peer_, hello + Handshake::Epoch, epochBytes) == 0) return;
+  }
+
+  LEADSCOMM_WITHIN void begin(const uint8_t* hello) {
     end();
     memcpy(peer_, hello + Handshake::Epoch, epochBytes);
     this->language_ = Language::Frames;
+    window_ = hello[Handshake::Credit] ? 1 : hello[Handshake::Window];
     uint8_t segment = hello[Handshake::Segment];
     segment_ = hello[Handshake::Segment + 1] || segment > Payload ? Payload : segment;
-    window_ = hello[Handshake::Credit] ? 1 : hello[Handshake::Window];
-    uint16_t resend = uint16_t(hello[Handshake::Resend] | hello[Handshake::Resend + 1] << 8) / tickMs;
-    resend_ = resend > 250 ? 250 : uint8_t(resend + 2);
+    uint16_t ticks = uint16_t(hello[Handshake::Resend] | hello[Handshake::Resend + 1] << 8) / tickMs;
+    resend_ = ticks > 250 ? 250 : uint8_t(ticks + 2);
   }
 
   LEADSCOMM_WITHIN void complete(uint8_t* welcome) {

@@ -105,6 +105,11 @@ class Way:
         return min(times, default=None)
 
     @property
+    def flying(self) -> bool:
+        """Whether something will come out by itself."""
+        return bool(self._wire)
+
+    @property
     def empty(self) -> bool:
         """Whether nothing is on its way."""
         return not (self._wire or self._aside)

@@ -34,8 +34,9 @@ class FaultyConnection(ConnectionBase, Holder):
     """A connection whose frames meet with faults.
 
     What is said before the first message (TLS, keys, who is there) passes unharmed, as do the signs of life of a
-    transport. Frames that are late leave by the flusher; where no entity runs the connection, while it sends, receives
-    or closes. What else the connection below has by name is found here as well.
+    transport. Frames that are late leave by the flusher; where no entity runs the connection, ``send`` waits for them,
+    and those that are to be overtaken leave while something is sent or received. What else the connection below has by
+    name is found here as well.
 
     :param line: the connection as it would be without faults; this one's own from now on.
     :param address: says what is to go wrong.
@@ -69,7 +70,7 @@ class FaultyConnection(ConnectionBase, Holder):
     def __init__(self, line: ConnectionBase, address: Address) -> None:
         self.line = line
         super().__init__(framing=line.framing)
-        self.outbox: HeldOutbox = HeldOutbox(self, line.framing)
+        self.outbox: FaultyOutbox = FaultyOutbox(self)
         faults, direction, seed = Faults.of(address.options), address.options["direction"], _seed(address)
         self.outgoing = Way(Faults() if direction == "in" else faults, f"{seed} out")
         self.incoming = Way(Faults() if direction == "out" else faults, f"{seed} in")
@@ -155,11 +156,6 @@ class FaultyConnection(ConnectionBase, Holder):
 
     # Going out -------------------------------------------------------------------------------------------------------
 
-    def send(self, message: bytes) -> None:
-        super().send(message)
-        if self.outbox.flusher is None and self._stuck:
-            self.run_until(lambda: not self._stuck, self.outbox.timeout)
-
     def has_room(self) -> bool:
         with self._changed:
             free = not self._stuck and not self.outgoing.full(time.monotonic())
@@ -167,6 +163,11 @@ class FaultyConnection(ConnectionBase, Holder):
 
     def idle(self) -> bool:
         return self.has_room()  # what is only late has left
+
+    def has_sent(self) -> bool:
+        """Whether the line has everything but what waits to be overtaken."""
+        with self._changed:
+            return not (self._blocks or self.outgoing.flying)
 
     def _write(self, data: bytes | memoryview) -> int:
         if self._write_error is not None:
@@ -362,6 +363,22 @@ class FaultyConnection(ConnectionBase, Holder):
                     self._changed.wait_for(lambda: self._aborted, pause)
             elif self.line._wait_readable(pause):
                 return True
+
+
+class FaultyOutbox(HeldOutbox):
+    """Where no entity runs the connection, ``send`` waits until the message has left, since nobody would send it
+    later."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: FaultyConnection) -> None:
+        super().__init__(connection, connection.framing)
+        self._connection = connection
+
+    def send(self, message: bytes) -> None:
+        super().send(message)
+        if self._flusher is None:
+            self._connection.run_until(self._connection.has_sent, self.timeout)
 
 
 class FaultyListener(ListenerBase):

@@ -425,5 +425,5 @@ def _seed(address: Address) -> str:
     counter = notes.setdefault("fault_connections", itertools.count(1))
     number = next(counter)
     if number == 1:
-        _log.info("fault:// in front of %s: seed=%d", address.scheme, seed)
+        _log.info("faults of %s: seed=%d", address, seed)
     return f"{seed} {number}"

@@ -65,9 +65,7 @@ def damaged(program: Path, count: int, seed: int, kind: str) -> Verdict:
     command = [str(program), "damage", str(count), str(seed), kind]
     with (
         subprocess.Popen(command, stdout=subprocess.PIPE) as maker,
-        subprocess.Popen(
-            [str(program), "recode"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        ) as codec,
+        subprocess.Popen([str(program), "recode"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as codec,
     ):
         assert maker.stdout and codec.stdin and codec.stdout
         reader = Thread(target=_collect, args=(codec.stdout, verdict))

@@ -25,12 +25,7 @@ def frames(data: bytes) -> list[bytes]:
 
 def said(step: Step) -> list[tuple[int, ...] | bytes]:
     """The board's frames: (kind, number, ack) and, where there is one, the payload behind it."""
-    return [
-        part
-        for frame in frames(step.out)
-        for part in ((frame[0] >> 6, frame[0] >> 3 & 7, frame[0] & 7), frame[1:])
-        if part
-    ]
+    return [part for frame in frames(step.out) for part in ((frame[0] >> 6, frame[0] >> 3 & 7, frame[0] & 7), frame[1:]) if part]
 
 
 def data(number: int, payload: bytes, ack: int = 0, kind: int = DATA) -> bytes:

@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from leadscomm.connections.ports import Port
-from leadscomm.errors import BuildFailed, CommError, ConnectFailed
+from leadscomm.connections.serial import who_is_there
+from leadscomm.errors import BuildFailed, CommError, ConnectFailed, FlashFailed
 from leadscomm.hardware import board_port
 from leadscomm.hardware.flashing import Stage, Upload, check_fits, size_of
 from leadscomm.hardware.image import Image, read_image
 from leadscomm.hardware.models import MODELS, Model
 from leadscomm.hardware.toolchain import arduino_folder, build
 
+ANSWER_S: Final = 1.8
+"""How long a sketch has to say who it is: its port is opened, which resets most boards once more."""
+COMPANION_S: Final = 10.0
+"""The same for the companion firmware, which does answer."""
 _BAR_LENGTH: Final = 40
 _DOING: Final = {Stage.ASKING: "asking", Stage.WRITING: "writing", Stage.VERIFYING: "verifying"}
 
@@ -68,8 +73,11 @@ def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         "bytes": size_of(image),
         "verified": args.verify,
         "seconds": round(seconds, 3),
+        "identity": who_is_there(port.device, time.monotonic() + (ANSWER_S if args.program else COMPANION_S)),
     }
     print(json.dumps(done, indent=2) if args.json else _sentence(done, model), file=out)
+    if args.program is None and done["identity"] is None:
+        raise FlashFailed(f"{upload.stage.value}, and does not answer; press the reset button and try leadscomm ports")
     return 0
 
 
@@ -112,7 +120,8 @@ def _upload(upload: Upload, err: TextIO) -> None:
 
 def _sentence(done: dict[str, Any], model: Model) -> str:
     how = "written and verified" if done["verified"] else "written"
-    return f"{model.title} on {done['port']}: {done['bytes']:,} bytes {how} in {done['seconds']:.1f} s"
+    who = "it does not say who it is" if done["identity"] is None else f"it is {done['identity']}"
+    return f"{model.title} on {done['port']}: {done['bytes']:,} bytes {how} in {done['seconds']:.1f} s; {who}"
 
 
 class _Progress:

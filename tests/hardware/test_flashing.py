@@ -67,6 +67,7 @@ def test_a_sketch_on_an_uno(blink: Path) -> None:
         assert err.startswith(f"compiling {blink} for the Arduino Uno\nwriting ...\n")
         assert out.startswith(f"Arduino Uno on {uno.port}: ")
         assert " bytes written in " in out
+        assert out.endswith(" s; it does not say who it is\n")
         assert holds(uno, compiled(blink))
 
 
@@ -83,9 +84,18 @@ def test_other_boards(blink: Path, mcu: str, name: str) -> None:
 @pytest.mark.parametrize("mcu", COMPANION)
 def test_the_companion_firmware_is_what_is_meant_by_nothing(mcu: str) -> None:
     with board(mcu) as empty:
-        code, _, err = run("flash", "--board", mcu, "--port", empty.port)
+        code, out, err = run("flash", "--board", mcu, "--port", empty.port)
         assert code == 0, err
         assert holds(empty, COMPANION[mcu])
+        assert out.endswith(" s; it is companion\n")
+
+
+@pytest.mark.slow
+def test_the_only_board_is_found() -> None:
+    with board("mega") as mega:
+        code, out, err = run("flash", "--board", "mega", LEADSCOMM_PORTS=mega.port)
+        assert code == 0, err
+        assert out.startswith(f"Arduino Mega 2560 on {mega.port}: ")
 
 
 @pytest.mark.slow
@@ -97,7 +107,12 @@ def test_verified_and_told_to_programs() -> None:
         done = json.loads(out)
         assert done.pop("seconds") > 0
         assert done["bytes"] == sum(len(data) for _, data in read_image(COMPANION["uno"]).pieces)
-        assert (done["board"], done["port"], done["verified"]) == ("uno", uno.port, True)
+        assert [done[what] for what in ("board", "port", "verified", "identity")] == [
+            "uno",
+            uno.port,
+            True,
+            "companion",
+        ]
 
 
 @pytest.mark.slow
@@ -242,6 +257,16 @@ def test_a_dry_run_sends_nothing(blink: Path) -> None:
         assert code == 0, err
         assert f"avrdude -p atmega328p -c arduino -P {uno.port} -b 115200 -D -V -Uflash:w:" in out
         assert uno.counters()["opens"] == 0
+
+
+def test_a_dry_run_needs_no_board(blink: Path) -> None:
+    with board("uno") as one, board("uno") as two:
+        ports = os.pathsep.join((one.port, two.port))
+        code, out, err = run("flash", "--dry-run", blink, LEADSCOMM_PORTS=ports)
+        assert code == 0, err
+        assert "several boards may be meant; say which by --port: " in err
+        assert "-P PORT " in out
+        assert run("flash", blink, LEADSCOMM_PORTS=ports)[0] == 1
 
 
 def test_what_does_not_compile_is_not_sent(tmp_path: Path) -> None:

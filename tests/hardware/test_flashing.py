@@ -18,9 +18,9 @@ from leadscomm.hardware.toolchain import arduino_folder, build
 from leadscomm.testing import VirtualBoard
 from tests.cli.program import Program, run, without_controls
 from tests.entities.recorder import wait_until
-from tests.hardware.tools import BLINK, needs_avrdude, needs_compiler, needs_simulator, write
+from tests.hardware.tools import BLINK, needs_avrdude, write
 
-pytestmark = [needs_avrdude, needs_compiler, needs_simulator]
+pytestmark = [needs_avrdude, pytest.mark.usefixtures("sketches")]  # a compiler and an emulator
 COMPANION = {board: arduino_folder() / "firmware" / f"companion-{board}.hex" for board in ("uno", "mega")}
 
 
@@ -96,6 +96,15 @@ def test_the_only_board_is_found() -> None:
         code, out, err = run("flash", "--board", "mega", LEADSCOMM_PORTS=mega.port)
         assert code == 0, err
         assert out.startswith(f"Arduino Mega 2560 on {mega.port}: ")
+
+
+@pytest.mark.slow
+def test_a_board_that_speaks_leads_text_says_who_it_is_too() -> None:
+    with board("mega") as mega:
+        sketch = arduino_folder() / "LeadsComm" / "examples" / "LeadsText"
+        code, out, err = run("flash", "--board", "mega", "--port", mega.port, sketch)
+        assert code == 0, err
+        assert out.endswith(" s; it is wsc\n")
 
 
 @pytest.mark.slow

@@ -210,7 +210,7 @@ def test_a_signal_while_it_writes(number: signal.Signals, code: int) -> None:
         with writing(uno) as program:
             program.process.send_signal(number)
             assert program.wait() == code
-            assert str(program.err) == "writing ...\n\nthe board has half a program now: run the command again\n"
+            assert str(program.err) == "writing ...\nthe board has half a program now: run the command again\n"
             assert group_is_gone(program)
         assert not holds(uno, COMPANION["uno"])
         code, _, err = run("flash", "--port", uno.port, COMPANION["uno"])
@@ -228,12 +228,22 @@ def test_ctrl_c_on_a_terminal_reaches_avrdude_too() -> None:
         assert group_is_gone(program)
 
 
+def test_ctrl_c_after_it_is_written(blink: Path) -> None:
+    with board("uno") as uno, Program("flash", "--port", uno.port, blink) as program:
+        program.err.see("^writing")
+        wait_until(lambda: uno.counters()["opens"] == 2, "asking")
+        program.interrupt()
+        assert program.wait() == 130
+        assert str(program.err).endswith("writing ...\nthe program is on the board\n")
+        assert holds(uno, compiled(blink))
+
+
 def test_ctrl_c_before_anything_is_written(blink: Path) -> None:
     with VirtualBoard(compiled(blink)) as deaf, Program("flash", "--port", deaf.port, COMPANION["uno"]) as program:
         wait_until(lambda: deaf.counters()["opens"] > 0, "avrdude")
         program.interrupt()
         assert program.wait() == 130
-        assert str(program.err) == "\nthe board has the program that it had\n"
+        assert str(program.err) == "the board has the program that it had\n"
         assert group_is_gone(program)
         assert holds(deaf, compiled(blink))
 

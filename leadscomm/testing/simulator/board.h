@@ -124,6 +124,7 @@ struct board {
     bool ended;                         /* the firmware has crashed, or sleeps for ever: `state` */
     char state[400];
     avr_cycle_count_t stop_at;          /* a `run` command waits for it; 0: none does */
+    unsigned long run_number;           /* of that command */
     avr_cycle_count_t due_cycle;        /* pace: this cycle belongs to this real time */
     int64_t due_ns;
 };

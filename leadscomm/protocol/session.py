@@ -83,8 +83,8 @@ class Session:
         self.ended: str | None = None
         self.again = False
         self.trouble: str | None = None
-        self._lost_datagrams = 0
-        self._bad_frames = 0
+        self._left = False
+        self._lost_datagrams = self._bad_frames = 0
         self.asked = 0
         self.receiver = CompactReceiver(longest)
         self.sender: CompactSender | None = None
@@ -92,7 +92,6 @@ class Session:
         self._line = line or Wire()
         self._asks = asks
         self._ask_at = ask_at
-        self._left = False
         self._began = now
         self._heard_at = now
         self._said_at = now
@@ -128,6 +127,11 @@ class Session:
     def wants(self) -> bool:
         """Whether another message should be given to :meth:`send` now."""
         return self.open and self.sender is not None and self.sender.wants
+
+    @property
+    def busy(self) -> bool:
+        """Whether messages that were taken are not dealt with yet."""
+        return bool(self._handed)
 
     @property
     def idle(self) -> bool:
@@ -362,13 +366,13 @@ class Session:
 
     def frames(self, now: float) -> list[bytes]:
         """The frames that are to be sent now, in order; what is due is done."""
+        due: list[bytes] = []
+        when = self.deadline()
         if self.open:
             due = self._due(now)
-        elif self.peer is None and self.ended is None and self._asks and now >= self._began + self._ask_at(self.asked):
+        elif when is not None and now >= when:
             self.asked += 1
             due = [self.me.hello()]
-        else:
-            due = []
         due[:0] = self._answers
         self._answers.clear()
         if due:

@@ -141,12 +141,11 @@ class FrameInquiry(Inquiry):
     def __init__(self, line: ConnectionBase, tag: str, plan: Plan, crc: str = BOARD_CRC) -> None:
         super().__init__(line, tag, plan)
         self._framing = CobsFraming(crc, _LONGEST_ANSWER)
-        self._epoch = secrets.randbelow(0xFFFFFFFF) + 1
+        self._epoch = new_epoch()
         self._trouble = ""
 
     def _question(self, count: int) -> bytes:
-        hello = Handshake(epoch=self._epoch, profiles=ASKING).hello()
-        return self.plan.before_asking(count) + self._framing.encode(hello)
+        return self.plan.before_asking(count) + self._framing.encode(_who(self._epoch))
 
     def _read(self, data: bytes) -> None:
         for frame in self._framing.feed(data):
@@ -176,12 +175,30 @@ class AnyInquiry(FrameInquiry):
                 self._is_it(word.decode())
 
 
+def new_epoch() -> int:
+    """A number for a session, other than all before as far as anybody can tell."""
+    return secrets.randbelow(0xFFFFFFFF) + 1
+
+
+def question(address: Address) -> bytes:
+    """What a board is asked in frames, as it goes on the wire."""
+    return CobsFraming(_crc(address), _LONGEST_ANSWER).encode(_who(new_epoch()))
+
+
+def _who(epoch: int) -> bytes:
+    return Handshake(epoch=epoch, profiles=ASKING).hello()
+
+
+def _crc(address: Address) -> str:
+    return str(dict(address.framing.options).get("crc", BOARD_CRC))
+
+
 def inquiry(line: ConnectionBase, address: Address, tag: str) -> Inquiry:
     """The question who is there, in the language of an endpoint."""
     baud = address.options["baud"]
     framing = address.framing
     if framing.name == "board" or address.options["reliable"]:
-        return FrameInquiry(line, tag, Plan(baud), str(dict(framing.options).get("crc", BOARD_CRC)))
+        return FrameInquiry(line, tag, Plan(baud), _crc(address))
     return TextInquiry(line, tag, Plan(baud, ends_bootloaders=False))
 
 

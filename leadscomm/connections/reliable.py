@@ -11,7 +11,6 @@ there is room in the peer's window.
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections import deque
@@ -20,6 +19,7 @@ from functools import partial
 from typing import ClassVar, Final
 
 from leadscomm.connections.address import Address
+from leadscomm.connections.asking import new_epoch
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.opening import HEARD_BYTES, Plan, why_not
 from leadscomm.connections.outbox_session import MARK, Carrier, SessionFraming, SessionOutbox
@@ -93,7 +93,7 @@ class ReliableConnection(ConnectionBase, Carrier):
 
     def _new_session(self) -> Session:
         me = Handshake(
-            epoch=secrets.randbelow(0xFFFFFFFF) + 1,
+            epoch=new_epoch(),
             tag=self._tag,
             segment=SEGMENT_BYTES,
             longest=min(self._longest, MANY),

@@ -4,17 +4,18 @@ device any URL of pyserial's handlers, such as ``serial://socket://host:port``.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from typing_extensions import Self
 
 from leadscomm.connections import ports
 from leadscomm.connections.address import Address
-from leadscomm.connections.asking import AnyInquiry, Inquiry, find, inquiry
+from leadscomm.connections.asking import AnyInquiry, Inquiry, find, inquiry, question
 from leadscomm.connections.base import ConnectionBase, ListenerBase
 from leadscomm.connections.lines import Line, line_of
 from leadscomm.connections.opening import Plan
@@ -152,6 +153,50 @@ class SerialConnection(ConnectionBase):
             on_close()
 
 
+class BoardConnection(SerialConnection):
+    """A conversation with a board in ``framing=board``: it is asked who it is until it says something.
+
+    A board that has a name says nothing before it is spoken to, so that it does not disturb hosts of another language.
+    """
+
+    __slots__ = ("_asked", "_began", "_hello", "_plan")
+
+    def __init__(self, serial: Serial, plan: Plan, hello: bytes, **settings: Any) -> None:
+        super().__init__(serial, **settings)
+        self._plan = plan
+        self._hello = hello
+        self._began = time.monotonic()
+        self._asked: int | None = 0  # None: it has spoken
+
+    def tick(self) -> float | None:
+        if self._asked is None or self._line is None:
+            return None
+        now = time.monotonic()
+        due = self._began + self._plan.asking_time(self._asked)
+        if now >= due:
+            with contextlib.suppress(OSError):
+                self._write(self._plan.before_asking(self._asked) + self._hello)
+            self._asked += 1
+            due = self._began + self._plan.asking_time(self._asked)
+        return max(0.0, due - now)
+
+    def _read(self) -> bytes | None:
+        data = super()._read()
+        if data:
+            self._asked = None
+        return data
+
+    def _wait_readable(self, timeout: float | None) -> bool:
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            due = None if self.keeper is not None else self.tick()
+            rest = None if end is None else max(0.0, end - time.monotonic())
+            if super()._wait_readable(min((span for span in (rest, due) if span is not None), default=None)):
+                return True
+            if end is not None and time.monotonic() >= end:
+                return False
+
+
 # Opening -------------------------------------------------------------------------------------------------------------
 
 
@@ -190,7 +235,11 @@ def _dial(address: Address, deadline: float, on_close: Callable[[], None] | None
 def _open(address: Address, device: str, on_close: Callable[[], None] | None) -> SerialConnection:
     port = ports.open_port(device, address.options)
     half_duplex = address.options["rs485"] and not ports.set_half_duplex(port)
-    return SerialConnection(port, framing=line_framing(address), half_duplex=half_duplex, on_close=on_close)
+    settings: dict[str, Any] = {"framing": line_framing(address), "half_duplex": half_duplex, "on_close": on_close}
+    if address.framing.name == "board" and not address.options["identity"]:
+        plan = Plan(address.options["baud"])
+        return BoardConnection(port, plan, question(address), **settings)
+    return SerialConnection(port, **settings)
 
 
 def _ask(

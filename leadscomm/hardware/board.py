@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.reliable import LinkCounters, ReliableConnection
+from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.entities.callback import Callback, CallbackChain
 from leadscomm.entities.client import Client
 from leadscomm.entities.service import Service
@@ -19,6 +19,7 @@ from leadscomm.hardware.layout import Layout
 from leadscomm.hardware.orders import AnAnswer, Making, Orders
 from leadscomm.hardware.pins import Analog, Pin
 from leadscomm.hardware.reports import Reports, Sample, Subscription
+from leadscomm.protocol.counters import LinkCounters
 
 ALayout = TypeVar("ALayout", bound=Layout)
 ANSWER_TIMEOUT_S: Final = 2.0
@@ -98,9 +99,8 @@ class Board(Client):
             if identity is None:
                 raise EndpointError("a board wants an endpoint, or identity=TAG to be looked for")
             port = "serial://auto"
-        if identity is not None:
-            options["identity"] = identity
-        super().__init__(port, _Ear(self, Callback() if callback is None else callback), reliable=True, **options)
+        ear = _Ear(self, Callback() if callback is None else callback)
+        super().__init__(port, ear, identity=identity, reliable=True, **options)
         self._reference = reference
         self._restore = restore
         self._orders = Orders(self, timeout)

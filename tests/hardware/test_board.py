@@ -109,7 +109,7 @@ def test_a_refusal_says_why(rig: Rig) -> None:
 
 def test_no_answer_in_time(rig: Rig) -> None:
     rig.companion.answers = False
-    with rig.board(timeout=0.05) as board, pytest.raises(CommTimeout, match="did not answer Read in 0.05 s; does"):
+    with rig.board(timeout=0.05) as board, pytest.raises(CommTimeout, match=r"did not answer Read in 0\.05 s; does"):
         board.pin(13).read()
 
 
@@ -144,7 +144,7 @@ def test_an_echo_of_something_else(rig: Rig) -> None:
 def test_an_answer_of_the_wrong_length(rig: Rig) -> None:
     rig.companion.answers = False
     rig.companion.first = [Answer(0, 0).pack()]
-    with rig.board() as board, pytest.raises(RemoteProtocolError, match="LevelAnswer.level wants 1 more byte"):
+    with rig.board() as board, pytest.raises(RemoteProtocolError, match=r"LevelAnswer\.level wants 1 more byte"):
         board.pin(3).read()
 
 
@@ -244,6 +244,7 @@ class Plain(Layout):
 
 def test_messages_of_a_layout(rig: Rig) -> None:
     recorder = Recorder()
+    rig.companion.answers = False
     with rig.board(recorder) as board:
         speeds: list[Speed] = []
         board.on(Speed, speeds.append)

@@ -14,6 +14,7 @@ from leadscomm.hardware.pins import FULL_SCALE
 _WRAP_US: Final = 1 << 32
 _LONGEST_MS: Final = 0xFFFF
 _NAMES: Final = 256
+_REPORT: Final = bytes([Report.number or 0])
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class Reports:
         self._orders = orders
         self._reference = reference
         self._subscriptions: dict[int, Subscription] = {}
+        self._ordered = False  # whether there ever was one: what comes late is then known for what it is
         self._next = 0
 
     def begin(
@@ -112,6 +114,7 @@ class Reports:
         while self._next in self._subscriptions:
             self._next = (self._next + 1) % _NAMES
         name, self._next = self._next, (self._next + 1) % _NAMES
+        self._ordered = True
         subscription = self._subscriptions[name] = Subscription(self, name, callback, pins)
         try:
             self._orders.order(lambda request: pins.order(request, name, period), keep=("report", name))
@@ -133,7 +136,7 @@ class Reports:
 
         :raises RemoteProtocolError: it is like one, and is none.
         """
-        if message[:1] != bytes([Report.number or 0]) or not self._subscriptions:
+        if not self._ordered or message[:1] != _REPORT:
             return False
         report = Report.unpack(message)
         subscription = self._subscriptions.get(report.report)

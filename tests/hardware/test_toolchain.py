@@ -253,7 +253,7 @@ def test_a_library_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(BuildFailed, match="there is no library .*/nothing"):
+    with pytest.raises(BuildFailed, match=r"there is no library .*/nothing"):
         build(write(tmp_path / "some", some_ino=BLINK), libraries=[tmp_path / "nothing"])
 
 

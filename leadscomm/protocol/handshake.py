@@ -67,13 +67,13 @@ class Handshake:
 
     @classmethod
     def decode(cls, body: bytes) -> Handshake | None:
-        """Read what is behind the header; None if it is cut off.
+        """Read what is behind the header; None if it is cut off. (There is no version 0.)
 
         Of another version nothing but that is read: the rest may have another form.
         """
-        if body and body[0] != VERSION:
+        if body and body[0] not in (0, VERSION):
             return cls(epoch=0, version=body[0])
-        if len(body) < _FIXED.size:
+        if len(body) < _FIXED.size or not body[0]:
             return None
         version, profiles, epoch, echo, segment, longest, resend, window, credit, size = _FIXED.unpack_from(body)
         tag = body[_FIXED.size : _FIXED.size + size]

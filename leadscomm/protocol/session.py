@@ -366,13 +366,13 @@ class Session:
 
     def frames(self, now: float) -> list[bytes]:
         """The frames that are to be sent now, in order; what is due is done."""
+        due: list[bytes] = []
+        when = self.deadline()
         if self.open:
             due = self._due(now)
-        elif self.peer is None and self.ended is None and self._asks and now >= self._began + self._ask_at(self.asked):
+        elif when is not None and now >= when:
             self.asked += 1
             due = [self.me.hello()]
-        else:
-            due = []
         due[:0] = self._answers
         self._answers.clear()
         if due:

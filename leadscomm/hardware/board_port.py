@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from leadscomm.connections.port_state import IN_USE, NO_PERMISSION, permission_mend, state_of
-from leadscomm.connections.ports import Port, available_ports, listed
+from leadscomm.connections.ports import EXTRA_PORTS, Port, available_ports, listed
 from leadscomm.errors import ConnectFailed
 from leadscomm.hardware.models import MODELS, Model
 
@@ -55,4 +55,4 @@ def check_free(device: str) -> None:
 
 def _may_have_board(port: Port) -> bool:
     """Whether it is on USB, or one that the user has named (``LEADSCOMM_PORTS``)."""
-    return port.vid is not None or port.device in os.environ.get("LEADSCOMM_PORTS", "").split(os.pathsep)
+    return port.vid is not None or port.device in os.environ.get(EXTRA_PORTS, "").split(os.pathsep)

@@ -105,7 +105,7 @@ class Stepper:
         refuse: bool = False,
         one_poll: bool = False,
     ) -> Step:
-        """Turn the clock by `after` ms, hand over `data`, do `acts` (s send, m send more, d datagram, b bye), and poll."""
+        """Turn the clock by `after` ms, hand over `data`, do `acts` (s send, m send more, i send if idle, d datagram, b bye), and poll."""
         self.now += after
         habits = echo | refuse << 1 | one_poll << 2
         request = [struct.pack("<HIBI", self.now & 0xFFFF, room, habits, len(data)), data, bytes([len(acts)])]

@@ -72,7 +72,10 @@ Wire = Callable[[bytes], bytes]
 
 
 def converse(program: Path, count: int, one: Wire, other: Wire) -> None:
-    """Two boards with each other. Neither begins, so each gets a HELLO in the other's name, with the other's epoch."""
+    """Two boards with each other: each sends when nothing of its own is under way.
+
+    Neither begins, so each gets a HELLO in the other's name.
+    """
     with Stepper(program, "reliable") as left, Stepper(program, "lean") as right:
         boards = (left, right)
         for board in boards:
@@ -83,7 +86,7 @@ def converse(program: Path, count: int, one: Wire, other: Wire) -> None:
         under_way = [b"", b""]
         for _ in range(count * 100):
             for me, board in enumerate(boards):
-                acts = [("s", waiting[me][-1])] if waiting[me] else []
+                acts = [("i", waiting[me][-1])] if waiting[me] else []
                 step = board.step((one, other)[me](under_way[me]), *acts, after=STEP_MS)
                 if step.statuses == ["sent"]:
                     waiting[me].pop()

@@ -83,7 +83,7 @@ def test_a_port_that_is_not_there() -> None:
 
 def test_a_port_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(board_port, "state_of", lambda device: (NO_PERMISSION, ()))
-    with pytest.raises(ConnectFailed, match="no permission to open .*; run `sudo "):
+    with pytest.raises(ConnectFailed, match=r"no permission to open .*; run `sudo "):
         board_port.check_free(str(tmp_path))
 
 

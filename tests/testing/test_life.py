@@ -131,6 +131,23 @@ def test_a_board_that_is_killed_says_so(firmware: Firmware) -> None:
     board.close()
 
 
+def test_who_is_interrupted_may_ask_again(firmware: Firmware) -> None:
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with VirtualBoard(firmware(ECHO, BAUD=115200)) as board:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(KeyboardInterrupt):
+                board.advance(60)
+            assert board.state() == "running"
+            assert board.counters()["resets"] == 0
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def ended(process: int) -> bool:
     """Wait for a process by its descriptor."""
     import select

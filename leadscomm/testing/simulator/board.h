@@ -94,6 +94,7 @@ struct port {
     bool plugged, open;
     int fd;                             /* the pty's master, or the TCP connection; -1: none */
     int listener, watch, openers;
+    int64_t seen_open_ns;               /* since when the pty is open, as far as its master tells */
     uint16_t number;                    /* of the TCP port */
     char name[108];
     const char *link;                   /* a symbolic link to the pty, or NULL */
@@ -124,6 +125,7 @@ struct board {
     bool ended;                         /* the firmware has crashed, or sleeps for ever: `state` */
     char state[400];
     avr_cycle_count_t stop_at;          /* a `run` command waits for it; 0: none does */
+    unsigned long run_number;           /* of that command */
     avr_cycle_count_t due_cycle;        /* pace: this cycle belongs to this real time */
     int64_t due_ns;
 };
@@ -178,6 +180,9 @@ int port_fd(const struct board *b);
 bool termios_make_raw(int fd, unsigned baud);
 unsigned termios_baud(int fd);
 bool termios_forget_input(int fd);
+
+/* main.c */
+int64_t now_ns(void);
 
 /* control.c */
 void control_read(struct board *b);

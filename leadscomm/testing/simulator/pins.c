@@ -113,7 +113,7 @@ void pins_make(struct board *b) {
             b->adc = (avr_adc_t *)io;
             memcpy(b->mux, b->adc->muxmode, sizeof b->mux);
             for (int i = 0; i < 64; i++)
-                b->adc->muxmode[i].src &= b->mux[i].kind == ADC_MUX_SINGLE ? 7 : ~0u;
+                b->adc->muxmode[i].src &= b->mux[i].kind == ADC_MUX_SINGLE ? 7 : 0x1fff;
             avr_irq_register_notify(io->irq + ADC_IRQ_OUT_TRIGGER, on_conversion, b);
         }
     b->avr->vcc = b->avr->avcc = b->avr->aref = SUPPLY_MV;

@@ -114,19 +114,21 @@ class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
     uint8_t end = this->length_ - 1;
     uint8_t begin = end;
     while (begin && received[uint8_t(begin - 1)] != ';') --begin;
-    bool first = begin == 0;
-    while (begin < end && received[begin] <= ' ') ++begin;  // a terminal's ends of lines
+    while (begin < end && (received[begin] == '\r' || received[begin] == '\n')) ++begin;  // a terminal's ends of lines
     const uint8_t* text = received + begin;
     uint8_t size = end - begin;
-    if (isQuestion(text, size) && mayBeText(first)) return introduce();
+    if (isQuestion(text, size) && mayBeText(begin == 0)) return introduce();
     if (language_ != Language::Text) return false;
     for (uint8_t at = 0; at < size; ++at) {
       if (text[at] < ' ') return false;
     }
+    if (!size) return false;
     bool whole = !this->overflowed_;
     this->forget();
-    if (!whole) ++this->counters_.bad;
-    if (!whole || !size) return false;
+    if (!whole) {
+      ++this->counters_.bad;
+      return false;
+    }
     if (!isFarewell(text, size)) return this->deliver(begin, size);
     language_ = Language::Unheard;
     return false;

@@ -20,6 +20,7 @@ struct SessionState {
   uint8_t window_;      // the host's; 0: no session
   uint8_t segment_;     // the longest payload that both sides take
   uint8_t datagrams_;   // the count of the last one sent
+  bool reserved_;       // a message was not taken for want of room: the next place is for its answer
   uint8_t resend_;      // ticks after which the host wants frames again
   uint8_t resendIn_;    // ticks that are left of it; 0: they begin with the next look at the time
   uint8_t pingIn_;
@@ -28,7 +29,7 @@ struct SessionState {
 
 // What outlasts sessions.
 struct LineState {
-  uint8_t credit_;    // told to the host: 0, or the size of the receive ring
+  uint8_t credit_;    // told to the host, modulo ring size: 0: never; the ring's bytes; one more: lifted again
   uint8_t tick_;      // when time was looked at last
   uint8_t patience_;  // tens of milliseconds that the host is to wait longer than usual
 };
@@ -57,7 +58,7 @@ class BasicReliableConnection
     if (this->text()) return more ? Status::TooLong : this->sendText(payload, size);
     if (!window_) return Status::NotConnected;
     if (size > segment_) return Status::TooLong;
-    if (kept_ == Window) return Status::Full;
+    if (kept_ + reserved_ >= Window) return Status::Full;
     uint8_t number = oldest_ + kept_++;
     Kept& frame = frameOf(number);
     frame.header = uint8_t((number & 7) << 3) | (more ? Header::More : Header::Data);
@@ -138,6 +139,10 @@ class BasicReliableConnection
     if (!window_) return;
     if (elapsed > silenceIn_) return end();
     silenceIn_ -= elapsed;
+    if (tick < elapsed && credit_ == Platform::receiveRing && credit_) {  // every four seconds
+      ++credit_;
+      ackDue_ = true;
+    }
     if (!resendIn_) {
       resendIn_ = resend_;
     } else if (elapsed < resendIn_) {
@@ -150,7 +155,8 @@ class BasicReliableConnection
       write(Control::Ping | expected_, nullptr, 0);
     } else {
       pingIn_ -= elapsed;
-      if (ackDue_) write(Control::Ack | expected_, &credit_, credit_ ? 1 : 0);
+      uint8_t credit = credit_ & Platform::receiveRing;
+      if (ackDue_) write(Control::Ack | expected_, &credit, credit_ ? 1 : 0);
     }
   }
 
@@ -206,10 +212,12 @@ class BasicReliableConnection
     acknowledge(ack);
     if (name != Control::Ack) {
       ackDue_ = true;
-      // Who gets a message must be able to answer it: without room for the answer it is not taken.
       uint8_t wanted = expected_;
       wanted <<= 3;
-      if (name == Control::Ping || ((header ^ wanted) & Header::numberBits) || kept_ == Window) return false;
+      if (name == Control::Ping || ((header ^ wanted) & Header::numberBits)) return false;
+      // Who gets a message must be able to answer it: without room for an answer it is not taken, and comes again.
+      reserved_ = kept_ == Window;
+      if (reserved_) return false;
       expected_ = (expected_ + 1) & 7;
       return this->deliver(Base::payloadAt, size);
     }
@@ -239,7 +247,7 @@ class BasicReliableConnection
     welcome[Handshake::Resend] = uint8_t(resend);
     welcome[Handshake::Resend + 1] = uint8_t(resend >> 8);
     welcome[Handshake::Window] = Window;
-    welcome[Handshake::Credit] = credit_;
+    welcome[Handshake::Credit] = credit_ & Platform::receiveRing;
   }
 
   void onText() { end(); }

@@ -81,10 +81,15 @@ def test_a_port_that_is_not_there() -> None:
         board_port.check_free("/dev/ttyNone")
 
 
-def test_a_port_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ConnectFailed, match=f"{tmp_path} is no serial port; there are: "):
+        board_port.check_free(str(tmp_path))
+
+
+def test_a_port_that_may_not_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(board_port, "state_of", lambda device: (NO_PERMISSION, ()))
     with pytest.raises(ConnectFailed, match=r"no permission to open .*; run `sudo "):
-        board_port.check_free(str(tmp_path))
+        board_port.check_free("/dev/tty")
 
 
 # Whether a program fits ----------------------------------------------------------------------------------------------

@@ -335,7 +335,7 @@ class ReliableConnection(ConnectionBase, Carrier):
                     messages = []
             if not messages:
                 self.pump()
-            if messages or not self._waits:
+            if messages or self.framing.faults or not self._waits:
                 return messages
 
     def _read_frames(self) -> list[bytes] | None:

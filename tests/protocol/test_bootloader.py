@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from leadscomm.protocol.bootloader import LEAVE, asking_time, before_asking
@@ -19,7 +21,7 @@ def test_questions_follow_each_other_and_leave_room_on_the_wire(baud: int, ends:
     asked = times(baud, ends=ends)
     assert asked[0] == 0
     wire = HELLO_BYTES * 10 / baud
-    assert all(later - earlier >= wire for earlier, later in zip(asked, asked[1:], strict=False))
+    assert all(later - earlier >= wire for earlier, later in pairwise(asked))
 
 
 @pytest.mark.parametrize("baud", [9600, 57600, 115200, 1000000])

@@ -1,4 +1,4 @@
-"""``./dev bench device``: measures the device side, prints Markdown, and writes docs/device-performance.md when asked to.
+"""``./dev bench device``: measures the device side, prints Markdown, and writes docs/device-performance.md if asked to.
 
 Firmware runs on the virtual board. Sizes are avr-size's, cycles and rates those of simulated time; where a host takes
 part, it is leadscomm in this process, in real time.
@@ -20,7 +20,7 @@ from leadscomm.testing import VirtualBoard
 from . import link
 from .corruption import undetected
 from .firmware import BYTES, Firmware, cycles_per_byte
-from .report import Target, library_table, target_table, table
+from .report import Target, library_table, table, target_table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "device-performance.md"
 BARE = "BareEcho"

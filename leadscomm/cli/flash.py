@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -59,25 +61,28 @@ def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     with tempfile.TemporaryDirectory(prefix="leadscomm-") as folder:
         image = _program(args, model, folder, err)
         check_fits(image, model)
-        upload = Upload(image, model, port.device, args.verify, _Progress(err))
+        progress = _Progress(err)
+        upload = Upload(image, model, port.device, args.verify, progress)
         if args.dry_run:
             print(shlex.join(upload.command(model.bauds[0])), file=out)
             return 0
         board_port.check_free(port.device)
-        begin = time.monotonic()
-        _upload(upload, err)
-        seconds = time.monotonic() - begin
+        with progress.telling(upload):
+            begin = time.monotonic()
+            upload.run()
+            seconds = time.monotonic() - begin
+            identity = _ask(port, ANSWER_S if args.program else COMPANION_S, err)
     done = {
         "board": model.name,
         "port": port.device,
         "bytes": size_of(image),
         "verified": args.verify,
         "seconds": round(seconds, 3),
-        "identity": who_is_there(port.device, time.monotonic() + (ANSWER_S if args.program else COMPANION_S)),
+        "identity": identity,
     }
     print(json.dumps(done, indent=2) if args.json else _sentence(done, model), file=out)
-    if args.program is None and done["identity"] is None:
-        raise FlashFailed(f"{upload.stage.value}, and does not answer; press the reset button and try leadscomm ports")
+    if args.program is None and identity is None:
+        raise FlashFailed(f"{upload.stage.value}, and does not answer; press its reset button and run leadscomm doctor")
     return 0
 
 
@@ -108,14 +113,12 @@ def _program(args: argparse.Namespace, model: Model, folder: str, err: TextIO) -
         raise BuildFailed(error.summary) from error
 
 
-def _upload(upload: Upload, err: TextIO) -> None:
+def _ask(port: Port, patience: float, err: TextIO) -> str | None:
     try:
-        upload.run()
-    except CommError:
-        raise
-    except BaseException:  # Ctrl-C
-        print(f"\n{upload.stage.value}", file=err)
-        raise
+        return who_is_there(port.device, time.monotonic() + patience)
+    except ConnectFailed as error:
+        print(error, file=err)
+        return None
 
 
 def _sentence(done: dict[str, Any], model: Model) -> str:
@@ -139,6 +142,18 @@ class _Progress:
         elif stage is not self._stage and stage in _DOING:
             print(f"{_DOING[stage]} ...", file=self._err)
         self._stage = stage
+
+    @contextlib.contextmanager
+    def telling(self, upload: Upload) -> Iterator[None]:
+        """If this is left early, say what the board holds."""
+        try:
+            yield
+        except BaseException as error:
+            if self._redraws and self._stage in _DOING:
+                self._err.write("\n")
+            if not isinstance(error, CommError):  # Ctrl-C; our own errors say it
+                print(upload.stage.value, file=self._err)
+            raise
 
     def _draw(self, stage: Stage, done: float) -> None:
         if self._stage not in (None, stage):

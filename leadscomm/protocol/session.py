@@ -23,7 +23,6 @@ from leadscomm.protocol.frames import Frame, counts_missed, next_count, parse
 from leadscomm.protocol.handshake import (
     ASKING,
     COMPACT,
-    FRAME_TOO_LONG,
     MANY,
     MESSAGE_TOO_LONG,
     NO_SESSION,
@@ -323,7 +322,7 @@ class Session:
         if refusal.reason == NO_SESSION:
             if self.open:
                 self._end("the peer knows nothing of the session; it was restarted or reset", again=True)
-        elif refusal.reason in (FRAME_TOO_LONG, MESSAGE_TOO_LONG):
+        elif refusal.reason == MESSAGE_TOO_LONG:  # a frame that is too long is two of ours whose end was lost
             self._fault(str(refusal))
         elif self.peer is None and self._asks:
             self.trouble = str(refusal)
@@ -337,9 +336,8 @@ class Session:
                 self._end(self.trouble)
 
     def _end(self, why: str, *, again: bool = False) -> None:
-        if self.ended is None:
-            self.ended = why
-            self.again = again
+        self.ended = why
+        self.again = again
 
     # What is due -----------------------------------------------------------------------------------------------------
 
@@ -366,13 +364,13 @@ class Session:
 
     def frames(self, now: float) -> list[bytes]:
         """The frames that are to be sent now, in order; what is due is done."""
+        due: list[bytes] = []
+        when = self.deadline()
         if self.open:
             due = self._due(now)
-        elif self.peer is None and self.ended is None and self._asks and now >= self._began + self._ask_at(self.asked):
+        elif when is not None and now >= when:
             self.asked += 1
             due = [self.me.hello()]
-        else:
-            due = []
         due[:0] = self._answers
         self._answers.clear()
         if due:

@@ -18,9 +18,9 @@ from leadscomm.hardware.toolchain import arduino_folder, build
 from leadscomm.testing import VirtualBoard
 from tests.cli.program import Program, run, without_controls
 from tests.entities.recorder import wait_until
-from tests.hardware.tools import BLINK, needs_avrdude, needs_compiler, needs_simulator, write
+from tests.hardware.tools import BLINK, needs_avrdude, write
 
-pytestmark = [needs_avrdude, needs_compiler, needs_simulator]
+pytestmark = [needs_avrdude, pytest.mark.usefixtures("sketches")]  # a compiler and an emulator
 COMPANION = {board: arduino_folder() / "firmware" / f"companion-{board}.hex" for board in ("uno", "mega")}
 
 
@@ -96,6 +96,15 @@ def test_the_only_board_is_found() -> None:
         code, out, err = run("flash", "--board", "mega", LEADSCOMM_PORTS=mega.port)
         assert code == 0, err
         assert out.startswith(f"Arduino Mega 2560 on {mega.port}: ")
+
+
+@pytest.mark.slow
+def test_a_board_that_speaks_leads_text_says_who_it_is_too() -> None:
+    with board("mega") as mega:
+        sketch = arduino_folder() / "LeadsComm" / "examples" / "LeadsText"
+        code, out, err = run("flash", "--board", "mega", "--port", mega.port, sketch)
+        assert code == 0, err
+        assert out.endswith(" s; it is wsc\n")
 
 
 @pytest.mark.slow
@@ -201,7 +210,7 @@ def test_a_signal_while_it_writes(number: signal.Signals, code: int) -> None:
         with writing(uno) as program:
             program.process.send_signal(number)
             assert program.wait() == code
-            assert str(program.err) == "writing ...\n\nthe board has half a program now: run the command again\n"
+            assert str(program.err) == "writing ...\nthe board has half a program now: run the command again\n"
             assert group_is_gone(program)
         assert not holds(uno, COMPANION["uno"])
         code, _, err = run("flash", "--port", uno.port, COMPANION["uno"])
@@ -219,12 +228,22 @@ def test_ctrl_c_on_a_terminal_reaches_avrdude_too() -> None:
         assert group_is_gone(program)
 
 
+def test_ctrl_c_after_it_is_written(blink: Path) -> None:
+    with board("uno") as uno, Program("flash", "--port", uno.port, blink) as program:
+        program.err.see("^writing")
+        wait_until(lambda: uno.counters()["opens"] == 2, "asking")
+        program.interrupt()
+        assert program.wait() == 130
+        assert str(program.err).endswith("writing ...\nthe program is on the board\n")
+        assert holds(uno, compiled(blink))
+
+
 def test_ctrl_c_before_anything_is_written(blink: Path) -> None:
     with VirtualBoard(compiled(blink)) as deaf, Program("flash", "--port", deaf.port, COMPANION["uno"]) as program:
         wait_until(lambda: deaf.counters()["opens"] > 0, "avrdude")
         program.interrupt()
         assert program.wait() == 130
-        assert str(program.err) == "\nthe board has the program that it had\n"
+        assert str(program.err) == "the board has the program that it had\n"
         assert group_is_gone(program)
         assert holds(deaf, compiled(blink))
 

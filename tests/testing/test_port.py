@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,33 @@ def test_closing_and_opening_at_once_resets_too(firmware: Firmware) -> None:
             port.close()
             port.open()
             until(board, lambda resets=resets: count(board, "resets") == resets)  # type: ignore[misc]
+
+
+@pytest.mark.slow
+def test_every_open_resets_before_its_first_byte_is_heard(firmware: Firmware) -> None:
+    """Sessions follow each other at once; the firmware marks its start by 255, and each byte: the session's number."""
+    source = (
+        "int main(void) { GPIOR0 = 255; begin(115200); for (;;) { uint8_t byte = get(); GPIOR0 = byte; put(byte); } }"
+    )
+    with VirtualBoard(firmware(source)) as board:
+        until(board, lambda: len(board.marks()) == 1)
+        for session in range(1, 100):
+            with open(board.port, "r+b", buffering=0) as port:
+                while not answered(port, session):
+                    pass
+        starts = -1
+        for mark in causes(board):
+            starts += mark == 255
+            assert mark in (255, starts)
+        assert starts == 99
+
+
+def answered(port: FileIO, session: int) -> bool:
+    """Say the number, and wait a moment for it to be said again: the board may just be starting."""
+    port.write(bytes([session]))
+    if not select.select([port], [], [], 0.02)[0]:
+        return False
+    return port.read(100)[-1] == session  # type: ignore[index]
 
 
 def test_a_second_opener_resets_nothing(firmware: Firmware) -> None:

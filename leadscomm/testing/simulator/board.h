@@ -94,6 +94,7 @@ struct port {
     bool plugged, open;
     int fd;                             /* the pty's master, or the TCP connection; -1: none */
     int listener, watch, openers;
+    int64_t seen_open_ns;               /* since when the pty is open, as far as its master tells */
     uint16_t number;                    /* of the TCP port */
     char name[108];
     const char *link;                   /* a symbolic link to the pty, or NULL */
@@ -179,6 +180,9 @@ int port_fd(const struct board *b);
 bool termios_make_raw(int fd, unsigned baud);
 unsigned termios_baud(int fd);
 bool termios_forget_input(int fd);
+
+/* main.c */
+int64_t now_ns(void);
 
 /* control.c */
 void control_read(struct board *b);

@@ -1,8 +1,8 @@
 /* The virtual board's program: options, and the loop that couples simulated time to real time. See board.h.
  *
- * Simulated time goes on in slices of 200 us. With pace on a slice is simulated when it is over in real time, so that
- * nothing happens too early; what the host sends meanwhile is put on the wire at the slice's beginning. Where this
- * machine cannot keep up, simulated time falls behind; it does not hurry afterwards.
+ * Simulated time goes on in slices of 200 us. With pace on a slice is simulated when its beginning has come in real
+ * time, so that nothing happens more than a slice too early; what the host sends meanwhile is put on the wire at the
+ * slice's end. Where this machine cannot keep up, simulated time falls behind; it does not hurry afterwards.
  */
 #include "board.h"
 
@@ -23,7 +23,7 @@
 
 static struct board board;
 
-static int64_t now_ns(void) {
+int64_t now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * NS + t.tv_nsec;

@@ -46,7 +46,7 @@ int recode() {
     uint16_t before = recoder.counters().bad;
     port.feed(chunk, size);
     port.room = 1 << 30;
-    recoder.poll();
+    while (port.available()) recoder.poll();
     bad += uint16_t(recoder.counters().bad - before);
     fwrite(port.out.data(), 1, port.out.size(), stdout);
     port.out.clear();

@@ -98,10 +98,9 @@ class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
     hello[Handshake::Longest] = uint8_t(Heir::longest);
     hello[Handshake::Longest + 1] = uint8_t(Heir::longest >> 8);
     self().complete(hello);
-    uint8_t size = 0;
-    uint8_t* to = hello + Handshake::Tag;
-    for (const char* from = tag_; *from && size < Payload - Handshake::Tag; ++size) *to++ = uint8_t(*from++);
+    uint8_t size = sizeOfTag(tag_, Payload - Handshake::Tag);
     hello[Handshake::TagSize] = size;
+    memcpy(hello + Handshake::Tag, tag_, size);
     self().write(Control::Welcome, hello, Handshake::Tag + size);
     return false;
   }
@@ -144,7 +143,7 @@ class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
     self().onText();
     language_ = Language::Text;
     this->forget();
-    this->outlet_.writeText(reinterpret_cast<const uint8_t*>(tag_), uint8_t(strnlen(tag_, Payload)));
+    this->outlet_.writeText(reinterpret_cast<const uint8_t*>(tag_), sizeOfTag(tag_, Payload));
     return false;
   }
 

@@ -243,7 +243,7 @@ class BasicReliableConnection
   }
 
   LEADSCOMM_WITHIN void complete(uint8_t* welcome) {
-    uint16_t resend = resendMs + patience_ * 10;
+    uint16_t resend = uint16_t(resendMs + patience_ * 10);
     welcome[Handshake::Resend] = uint8_t(resend);
     welcome[Handshake::Resend + 1] = uint8_t(resend >> 8);
     welcome[Handshake::Window] = Window;

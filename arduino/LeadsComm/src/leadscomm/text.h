@@ -52,7 +52,7 @@ class BasicTextConnection {
     if (size == tooLong) ++counters_.bad;
     if (size == 0 || size == tooLong || isFarewell(received_, size)) return false;
     if (isQuestion(received_, size)) {
-      outlet_.writeText(reinterpret_cast<const uint8_t*>(tag_), uint8_t(strnlen(tag_, Payload)));
+      outlet_.writeText(reinterpret_cast<const uint8_t*>(tag_), sizeOfTag(tag_, Payload));
       return false;
     }
     size_ = size;

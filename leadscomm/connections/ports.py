@@ -17,7 +17,7 @@ from leadscomm.errors import ConnectFailed, EndpointError
 if TYPE_CHECKING:
     from serial import Serial
 
-EXTRA_PORTS: Final = "LEADSCOMM_PORTS"
+CHOSEN_PORTS: Final = "LEADSCOMM_PORTS"
 SLICE_S: Final = 0.2
 """How long reading waits at a time where nothing can wake it (other than ports of a Unix system)."""
 _IN_USE: Final = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
@@ -62,8 +62,8 @@ class Port:
 def available_ports() -> list[Port]:
     """The serial ports of this machine, at this moment.
 
-    Those that the environment variable ``LEADSCOMM_PORTS`` names (separated as in ``PATH``) are among them, if they are
-    there: pseudo-terminals, say, which no system lists.
+    Where the environment variable ``LEADSCOMM_PORTS`` names ports (separated as in ``PATH``), those and no others, as
+    far as they are there: pseudo-terminals, say, which no system lists, or all but the modem.
     """
     from serial.tools.list_ports import comports
 
@@ -79,12 +79,15 @@ def available_ports() -> list[Port]:
         )
         for found in sorted(comports())
     ]
-    known = {os.path.realpath(port.device) for port in listed}
-    for path in os.environ.get(EXTRA_PORTS, "").split(os.pathsep):
-        if path and os.path.exists(path) and os.path.realpath(path) not in known:
-            known.add(os.path.realpath(path))
-            listed.append(Port(path, f"named by {EXTRA_PORTS}"))
-    return listed
+    named = [path for path in os.environ.get(CHOSEN_PORTS, "").split(os.pathsep) if path]
+    if not named:
+        return listed
+    known = {os.path.realpath(port.device): port for port in listed}
+    chosen: dict[str, Port] = {}
+    for path in filter(os.path.exists, named):
+        real = os.path.realpath(path)
+        chosen.setdefault(real, known.get(real, Port(path, f"named by {CHOSEN_PORTS}")))
+    return list(chosen.values())
 
 
 def listed() -> str:

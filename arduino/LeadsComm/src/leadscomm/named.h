@@ -66,12 +66,13 @@ class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
   LEADSCOMM_WITHIN bool onFrame(uint8_t header, uint8_t size) {
     language_ = Language::Frames;
     if ((header & Control::nameBits) != Control::Hello) return self().onSessionFrame(header, size);
-    return size && answer(self().received_ + Base::payloadAt, size);
+    return size && answer(size);
   }
 
-  LEADSCOMM_APART bool answer(uint8_t* hello, uint8_t size) {
+  LEADSCOMM_APART bool answer(uint8_t size) {
+    uint8_t* const hello = self().received_ + Base::payloadAt;
     if (hello[Handshake::Version] != Handshake::version) return refuse(Reason::Version, Handshake::version);
-    if (size < Handshake::Tag || size - Handshake::Tag < hello[Handshake::TagSize]) return false;
+    if (size < Handshake::Tag || uint8_t(size - Handshake::Tag) < hello[Handshake::TagSize]) return false;
     if (hello[Handshake::Profiles]) {
       hello[Handshake::Profiles] &= Heir::profiles;
       if (!hello[Handshake::Profiles]) return refuse(Reason::Profile, Heir::profiles);

@@ -26,8 +26,8 @@ struct SessionState {
   uint8_t silenceIn_;
 };
 
-// What outlasts sessions.
-struct LineState {
+// What outlasts sessions, too.
+struct LineState : SessionState {
   uint8_t peer_[epochBytes];  // the epoch of the host that was heard last
   uint8_t credit_;      // bytes that the host may have under way; 0: no limit
   uint8_t creditSize_;  // 1: it is told with each ACK, since it was told once; else 0
@@ -39,7 +39,6 @@ template <size_t Payload, uint8_t Window, class Port, size_t Longest, class Plat
 class BasicReliableConnection
     : public Named<BasicReliableConnection<Payload, Window, Port, Longest, Platform, WithText>, Payload, Port, Platform,
                    WithText>,
-      private SessionState,
       private LineState {
   typedef Named<BasicReliableConnection, Payload, Port, Platform, WithText> Base;
   friend Base;
@@ -47,7 +46,7 @@ class BasicReliableConnection
   static_assert(Window == 1 || Window == 2 || Window == 4, "a window has 1, 2 or 4 frames");
 
  public:
-  BasicReliableConnection(Port& port, const char* tag) : Base(port, tag), SessionState(), LineState() {}
+  BasicReliableConnection(Port& port, const char* tag) : Base(port, tag), LineState() {}
 
   bool poll() {
     tend();
@@ -253,7 +252,13 @@ class BasicReliableConnection
   }
 
   void onText() { end(); }
-  void onMissing() { ackDue_ = true; }
+
+  // In a session the host knows how long a frame may be: a longer one is two, and the 00 between them was damaged.
+  bool onMissing() {
+    ackDue_ = true;
+    return !window_;
+  }
+
 
   LEADSCOMM_WITHIN void onFullRing() {
     credit_ = uint8_t(Platform::receiveRing);

@@ -21,7 +21,15 @@ from leadscomm.connections.opening import HEARD_BYTES, Plan, what_it_says
 from leadscomm.protocol.board import BOARD_CRC
 from leadscomm.protocol.cobs import CobsFraming
 from leadscomm.protocol.frames import parse
-from leadscomm.protocol.handshake import ASKING, OTHER_VERSION, VERSION, Handshake, Refusal, welcome_of
+from leadscomm.protocol.handshake import (
+    ASKING,
+    OTHER_VERSION,
+    VERSION,
+    Handshake,
+    Refusal,
+    refusal_of,
+    welcome_of,
+)
 
 ASK: Final = b"ic"
 """What a LEADS board is asked; it answers with its tag."""
@@ -148,13 +156,13 @@ class FrameInquiry(Inquiry):
         return self.plan.before_asking(count) + self._framing.encode(_who(self._epoch))
 
     def _read(self, data: bytes) -> None:
-        for frame in self._framing.feed(data):
-            welcome = welcome_of(parse(frame))
-            if welcome is None:
-                continue
-            if welcome.version != VERSION:
-                self._trouble = f"does not understand the question: {Refusal(OTHER_VERSION, welcome.version)}"
-            elif welcome.echo == self._epoch and self._is_it(welcome.tag):
+        for frame in map(parse, self._framing.feed(data)):
+            welcome, refusal = welcome_of(frame), refusal_of(frame)
+            if welcome is not None and welcome.version != VERSION:
+                refusal = Refusal(OTHER_VERSION, welcome.version)
+            if refusal is not None:
+                self._trouble = f"does not understand the question: {refusal}"
+            elif welcome is not None and welcome.echo == self._epoch and self._is_it(welcome.tag):
                 self.line.framing.feed(self._framing.remainder)
         self._framing.count_faults()
 

@@ -72,7 +72,9 @@ def test_a_single_board_is_not_waited_for_longer_than_its_answer_takes(plugged: 
 def test_two_boards_with_one_tag_are_an_error_that_names_both(plugged: ExitStack, language: str):
     kind = Board if language == "framing=separator" else WireBoard
     found = [plug(plugged, kind(b"wsc")) for _ in range(2)]
-    with pytest.raises(ConnectFailed, match=r"2 boards answer to wsc, on .* and .*: give them different tags") as caught:
+    with pytest.raises(
+        ConnectFailed, match=r"2 boards answer to wsc, on .* and .*: give them different tags"
+    ) as caught:
         look(language)
     assert all(port in str(caught.value) for port in found)
     for port in found:  # neither is kept
@@ -83,6 +85,7 @@ def test_every_port_is_named_for_what_it_said(plugged: ExitStack):
     other = plug(plugged, WireBoard(b"arm"))
     silent = plug(plugged, WireBoard(speaks="nothing"))
     newer = plug(plugged, NewerBoard())
+    refusing = plug(plugged, WireBoard(speaks="version 2"))
     modem = plug(plugged, Modem())
     text = plug(plugged, Talker(b"wss_lf:12.00;"))
     noisy = plug(plugged, Talker(bytes(range(128, 228))))
@@ -97,6 +100,7 @@ def test_every_port_is_named_for_what_it_said(plugged: ExitStack):
     assert f"{other} said 'arm'" in said
     assert f"{silent} said nothing" in said
     assert f"{newer} does not understand the question: it speaks version 2" in said
+    assert f"{refusing} does not understand the question: it speaks version 2" in said
     assert f"{modem} repeats what it is told, as a modem does" in said
     assert f"{text} gives no answer: it answers in text" in said
     assert f"{noisy} gives no answer: it sends noise" in said

@@ -127,6 +127,23 @@ def test_the_watchdog_resets(firmware: Firmware) -> None:
             assert port.read(5) == b"alive"
 
 
+def test_the_watchdog_may_be_given_another_time_while_it_runs(firmware: Firmware) -> None:
+    source = """
+    int main(void) {
+        if (MCUSR & 1 << WDRF) { GPIOR0 = 2; for (;;) {} }
+        wdt_enable(WDTO_1S);
+        WDTCSR = 1 << WDCE | 1 << WDE;
+        WDTCSR = 1 << WDE;               /* 16 ms, as optiboot does it */
+        GPIOR0 = 1;
+        for (;;) {}
+    }
+    """
+    with VirtualBoard(firmware(source)) as board:
+        until(board, lambda: len(board.marks()) >= 2)
+        (_, set_at), (_, reset_at) = board.marks()[:2]
+        assert (reset_at - set_at) / 16_000_000 == pytest.approx(0.016, rel=0.01)
+
+
 def test_a_pulled_cable_is_noticed(firmware: Firmware) -> None:
     with VirtualBoard(firmware(ECHO, BAUD=115200)) as board:
         with opened(board) as port:

@@ -6,7 +6,7 @@ import os
 import stat
 
 from leadscomm.connections.port_state import IN_USE, NO_PERMISSION, permission_mend, state_of
-from leadscomm.connections.ports import EXTRA_PORTS, Port, available_ports, listed
+from leadscomm.connections.ports import NAMED_PORTS, Port, available_ports, listed
 from leadscomm.errors import ConnectFailed
 from leadscomm.hardware.models import MODELS, Model
 
@@ -61,4 +61,4 @@ def check_free(device: str) -> None:
 
 def _may_have_board(port: Port) -> bool:
     """Whether it is on USB, or one that the user has named (``LEADSCOMM_PORTS``)."""
-    return port.vid is not None or port.device in os.environ.get(EXTRA_PORTS, "").split(os.pathsep)
+    return port.vid is not None or port.device in os.environ.get(NAMED_PORTS, "").split(os.pathsep)

@@ -26,7 +26,7 @@ FRAMES = pytest.mark.parametrize("language", ["reliable=1", "framing=board"])
 @pytest.fixture
 def plugged(monkeypatch) -> Iterator[ExitStack]:
     """Ports that a test plugs boards into: `plug(stack, board)`."""
-    monkeypatch.setenv(ports.EXTRA_PORTS, "")
+    monkeypatch.setenv(ports.NAMED_PORTS, "")
     monkeypatch.setattr("serial.tools.list_ports.comports", list)
     with ExitStack() as stack:
         yield stack
@@ -36,7 +36,7 @@ def plug(stack: ExitStack, board: WireBoard | Board) -> str:
     """Plug a board in; its port."""
     stack.enter_context(board)
     port = board.port if isinstance(board, WireBoard) else board.device
-    os.environ[ports.EXTRA_PORTS] = os.pathsep.join(filter(None, (os.environ[ports.EXTRA_PORTS], port)))
+    os.environ[ports.NAMED_PORTS] = os.pathsep.join(filter(None, (os.environ[ports.NAMED_PORTS], port)))
     return port
 
 

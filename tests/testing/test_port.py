@@ -11,6 +11,7 @@ import pytest
 import serial
 
 import leadscomm
+from leadscomm.errors import CommError
 from leadscomm.testing import VirtualBoard
 from tests.entities.recorder import Recorder
 from tests.testing.firmware import ECHO, HELLO, Firmware
@@ -186,6 +187,14 @@ def test_a_link_keeps_the_name(firmware: Firmware, tmp_path: Path) -> None:
             port.write(b"hello")
             assert port.read(5) == b"hello"
     assert not name.is_symlink()
+
+
+def test_a_file_is_not_replaced_by_a_link(firmware: Firmware, tmp_path: Path) -> None:
+    file = tmp_path / "letter.txt"
+    file.write_text("Dear all")
+    with pytest.raises(CommError, match="File exists"):
+        VirtualBoard(firmware(HELLO), link=file)
+    assert file.read_text() == "Dear all"
 
 
 def test_tcp(firmware: Firmware) -> None:

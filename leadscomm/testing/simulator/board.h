@@ -188,6 +188,7 @@ bool termios_forget_input(int fd);
 int64_t now_ns(void);
 
 /* control.c */
+void control_make(void);
 void control_read(struct board *b);
 void control_ran(struct board *b);
 void control_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import threading
 import time
@@ -374,6 +375,38 @@ def test_server_and_client(transport: str):
             wait_until(lambda: server.num_connections() == 1)
             server.broadcast(b"to all")
             assert heard.wait("receive", 201)[-1] == b"to all"
+        assert served.of("fail") == heard.of("fail") == []
+
+
+@pytest.mark.parametrize("faults", [1e-4, pytest.param(1e-3, marks=pytest.mark.slow)])
+def test_a_cable_that_flips_drops_and_doubles_bytes(faults: float):
+    dice = random.Random(5)
+
+    def wear(data: bytes) -> bytes:
+        worn = bytearray()
+        for byte in data:
+            at = dice.random() / faults
+            worn += bytes((byte ^ 1 << dice.randrange(8),)) if at < 1 else b"" if at < 2 else bytes((byte,))
+            worn += bytes((byte,)) if 2 <= at < 3 else b""
+        return bytes(worn)
+
+    messages = [dice.randbytes(dice.randrange(100)) for _ in range(500)]
+    with Cable(wear) as cable:
+        served, heard = Recorder(), Recorder()
+        with (
+            Server(f"serial://{cable.a}?{OPTIONS}", served) as server,
+            Client(f"serial://{cable.b}?{OPTIONS}", heard) as client,
+        ):
+            for recorder in (served, heard):
+                recorder.wait("connect")
+            (connection,) = served.of("connect")
+            for message in messages:
+                client.send(message)
+                server.send(message[::-1], connection)
+            assert heard.wait("receive", 500) == [message[::-1] for message in messages]
+            assert served.wait("receive", 500) == messages
+            counters = client.connection.counters()  # type: ignore[union-attr]
+            assert counters.bad_frames > 0 or faults < 1e-3
         assert served.of("fail") == heard.of("fail") == []
 
 

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
 from leadscomm.connections.faults import Faults, Way
-from leadscomm.connections.outbox_held import HeldOutbox, Holder
+from leadscomm.connections.outbox_held import HeldOutbox
 from leadscomm.errors import ConnectionLost, EndpointError
 from leadscomm.protocol.cutting import cutter_for
 
@@ -30,7 +30,7 @@ RETRY_S: Final = 0.01
 """How often a connection that no entity runs looks, while it waits for messages, whether its peer takes bytes again."""
 
 
-class FaultyConnection(ConnectionBase, Holder):
+class FaultyConnection(ConnectionBase):
     """A connection whose frames meet with faults.
 
     What is said before the first message (TLS, keys, who is there) passes unharmed, as do the signs of life of a
@@ -161,9 +161,6 @@ class FaultyConnection(ConnectionBase, Holder):
             free = not self._stuck and not self.outgoing.full(time.monotonic())
         return free or self._write_error is not None
 
-    def idle(self) -> bool:
-        return self.has_room()  # what is only late has left
-
     def has_sent(self) -> bool:
         """Whether the line has everything but what waits to be overtaken."""
         with self._changed:
@@ -266,6 +263,7 @@ class FaultyConnection(ConnectionBase, Holder):
             return self._changed.wait_for(self.has_room, timeout)
 
     def run_until(self, done: Callable[[], bool], timeout: float) -> bool:
+        """Turn the timers in this thread until it is done, or over; whether it is done within ``timeout`` seconds."""
         end = time.monotonic() + timeout
         while True:
             self.pump()
@@ -375,10 +373,19 @@ class FaultyOutbox(HeldOutbox):
         super().__init__(connection, connection.framing)
         self._connection = connection
 
+    def has_room(self) -> bool:
+        return self._connection.has_room()
+
+    def idle(self) -> bool:
+        return self._connection.has_room()  # what is only late has left
+
+    def run_until(self, done: Callable[[], bool], timeout: float) -> None:
+        self._connection.run_until(done, timeout)
+
     def send(self, message: bytes) -> None:
         super().send(message)
         if self._flusher is None:
-            self._connection.run_until(self._connection.has_sent, self.timeout)
+            self.run_until(self._connection.has_sent, self.timeout)
 
 
 class FaultyListener(ListenerBase):

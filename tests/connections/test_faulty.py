@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -127,6 +130,17 @@ def test_what_cannot_be_says_what_can(url, mend):
 def test_fault_is_no_scheme_of_ones_own():
     with pytest.raises(EndpointError, match="and not fault"):
         register_scheme("fault", Scheme("nowhere:nothing"))
+
+
+def test_who_does_not_ask_for_faults_does_not_even_import_them():
+    program = (
+        "import sys, leadscomm;"
+        "server = leadscomm.create_server('loop://a?reliable=1', leadscomm.Callback()).start(parallel=True);"
+        "client = leadscomm.create_client('loop://a?reliable=1', leadscomm.Callback()).start(parallel=True);"
+        "client.close(); server.close();"
+        "print([name for name in sys.modules if 'fault' in name and name.startswith('leadscomm')])"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout.strip() == b"[]"
 
 
 # Faults, one by one --------------------------------------------------------------------------------------------------
@@ -394,8 +408,6 @@ def test_a_framing_of_ones_own_is_cut_at_its_messages():
 
 
 def test_a_connection_in_leads_shape_has_nothing_to_put_faults_under():
-    import socket
-
     ours, theirs = socket.socketpair()
     register_scheme("shaped", Scheme(lambda address, deadline: LeadsShaped(ours)))
     try:

@@ -135,6 +135,7 @@ class FaultyConnection(ConnectionBase):
     def abort(self) -> None:
         with self._changed:
             self._aborted = True
+            self._write_error = self._write_error or ConnectionLost("it was ended on this side")
             self._forget()
         self.line.abort()
 
@@ -194,8 +195,7 @@ class FaultyConnection(ConnectionBase):
         self.outbox.progressed()
 
     def _write_due(self) -> None:
-        while not self._stuck and self._next_block():
-            block = self._blocks[-1]
+        while not self._stuck and (block := self._next_block()):
             try:
                 count = self.line._write(block)
             except BlockingIOError:
@@ -215,13 +215,13 @@ class FaultyConnection(ConnectionBase):
             self.line.shut_sending()
         self._set_timer()
 
-    def _next_block(self) -> bool:
-        """Whether something is due."""
+    def _next_block(self) -> bytes | memoryview | None:
+        """What is due."""
         with self._changed:
             if not self._blocks:
                 frames = self.outgoing.take(time.monotonic())
                 self._blocks[:] = [b"".join(frames)] if frames and self.framing.joins else frames[::-1]
-            return bool(self._blocks)
+            return self._blocks[-1] if self._blocks else None
 
     def _wait_for_line(self) -> None:
         """The line takes nothing at the moment."""
@@ -270,7 +270,7 @@ class FaultyConnection(ConnectionBase):
             if done():
                 return True
             now = time.monotonic()
-            if now >= end or self._aborted:
+            if now >= end or self._write_error is not None:
                 return False
             if self._stuck:
                 self._stuck = not self.line._wait_writable(end - now)

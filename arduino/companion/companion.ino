@@ -53,7 +53,7 @@ void loop() {
 
 /// Carries out the order that came, and answers it. There is room for the answer: otherwise poll() takes no message.
 void answer() {
-  if (host.size() < 2 || host.more()) return;  // nothing that could be answered
+  if (!host.reliable() || host.more() || host.size() < 2) return;  // no order
   uint8_t space[58];
   leadscomm::Writer out(space, sizeof space);
   const Status status = obey(host.data()[0], out);

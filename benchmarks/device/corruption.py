@@ -9,7 +9,7 @@ from tests.arduino.compare import run
 
 
 def undetected(count: int) -> int:
-    """How many of ``count`` frames with one wrong bit, two, a byte too few or one twice were delivered as something that
-    nobody sent. Both codecs take the same, or this fails."""
+    """Of ``count`` frames with one or two wrong bits, a byte too few or one twice: how many were delivered as something
+    that nobody sent. Both codecs take the same, or this fails."""
     with TemporaryDirectory(prefix="leadscomm-bench-") as folder:
         return int(run(Path(folder), count)["wrong"])

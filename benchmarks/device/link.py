@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -203,7 +204,7 @@ def worst_calls(firmware: Firmware, seconds: float) -> dict[str, float]:
         marks = board.marks()
         board.unplug()
     worst = {"poll": 0, "send": 0}
-    for (begun, start), (ended, end) in zip(marks, marks[1:]):
+    for (begun, start), (ended, end) in itertools.pairwise(marks):
         name = {(1, 2): "poll", (3, 4): "send"}.get((begun, ended))
         if name:
             worst[name] = max(worst[name], end - start)

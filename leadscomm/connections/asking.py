@@ -21,7 +21,15 @@ from leadscomm.connections.opening import HEARD_BYTES, Plan, what_it_says
 from leadscomm.protocol.board import BOARD_CRC
 from leadscomm.protocol.cobs import CobsFraming
 from leadscomm.protocol.frames import parse
-from leadscomm.protocol.handshake import ASKING, OTHER_VERSION, VERSION, Handshake, Refusal, welcome_of
+from leadscomm.protocol.handshake import (
+    ASKING,
+    OTHER_VERSION,
+    VERSION,
+    Handshake,
+    Refusal,
+    refusal_of,
+    welcome_of,
+)
 
 ASK: Final = b"ic"
 """What a LEADS board is asked; it answers with its tag."""
@@ -123,14 +131,15 @@ class TextInquiry(Inquiry):
     """``ic`` in the framing of the endpoint."""
 
     def _question(self, count: int) -> bytes:
-        return self.line.framing.encode_all([ASK])
+        # An empty message ends what the board may have taken for the beginning of one; it answers none.
+        return self.line.framing.encode_all([b"", ASK] if count else [ASK])
 
     def _read(self, data: bytes) -> None:
         messages = self.line.framing.feed(data)
         self.line.framing.count_faults()
         self.over = self.line.framing.broken
         for index, message in enumerate(messages):
-            if message != ASK and self._is_it(message.decode("utf-8", "replace")):
+            if message not in (b"", ASK) and self._is_it(message.decode("utf-8", "replace")):
                 self.line.hold(messages[index + 1 :])
                 return
 
@@ -148,13 +157,13 @@ class FrameInquiry(Inquiry):
         return self.plan.before_asking(count) + self._framing.encode(_who(self._epoch))
 
     def _read(self, data: bytes) -> None:
-        for frame in self._framing.feed(data):
-            welcome = welcome_of(parse(frame))
-            if welcome is None:
-                continue
-            if welcome.version != VERSION:
-                self._trouble = f"does not understand the question: {Refusal(OTHER_VERSION, welcome.version)}"
-            elif welcome.echo == self._epoch and self._is_it(welcome.tag):
+        for frame in map(parse, self._framing.feed(data)):
+            welcome, refusal = welcome_of(frame), refusal_of(frame)
+            if welcome is not None and welcome.version != VERSION:
+                refusal = Refusal(OTHER_VERSION, welcome.version)
+            if refusal is not None:
+                self._trouble = f"does not understand the question: {refusal}"
+            elif welcome is not None and welcome.echo == self._epoch and self._is_it(welcome.tag):
                 self.line.framing.feed(self._framing.remainder)
         self._framing.count_faults()
 

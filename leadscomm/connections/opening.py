@@ -68,4 +68,4 @@ def what_it_says(heard: bytes) -> str:
         return f"it answers in text ({shown}); leave reliable=1 and framing out"
     if impression.verdict == guess.OTHER:
         return f"what it says looks like {impression.options} ({shown})"
-    return f"it sends noise ({shown}); is its baud rate another (baud=)?"
+    return f"it sends noise ({shown}); is its baud rate another (baud=; boards of LEADS itself have 9600)?"

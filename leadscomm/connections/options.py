@@ -154,7 +154,7 @@ UDP: Final[Mapping[str, Option]] = {
     ),
 }
 SERIAL: Final[Mapping[str, Option]] = {
-    "baud": Option(9600, count, "bits a second"),
+    "baud": Option(115200, count, "bits a second; LEADS's own boards want 9600"),
     "bytesize": Option(8, one_of(5, 6, 7, 8), "data bits"),
     "parity": Option("N", one_of("N", "E", "O", "M", "S"), "parity: none, even, odd, mark or space"),
     "stopbits": Option(1, one_of(1, 1.5, 2), "stop bits"),

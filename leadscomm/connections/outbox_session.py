@@ -68,7 +68,8 @@ class SessionOutbox(Outbox):
         if self._flusher is not None:
             return super().drain(timeout)
         self.flush()
-        return self._carrier.run_until(self.drained, timeout)
+        self._carrier.run_until(lambda: self.drained() or self._session.ended is not None, timeout)
+        return self.drained()
 
     def _block(self) -> None:
         self._blocked = self.waiting = True

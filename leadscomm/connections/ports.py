@@ -17,7 +17,8 @@ from leadscomm.errors import ConnectFailed, EndpointError
 if TYPE_CHECKING:
     from serial import Serial
 
-EXTRA_PORTS: Final = "LEADSCOMM_PORTS"
+NAMED_PORTS: Final = "LEADSCOMM_PORTS"
+"""Which ports may be looked at."""
 SLICE_S: Final = 0.2
 """How long reading waits at a time where nothing can wake it (other than ports of a Unix system)."""
 _IN_USE: Final = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
@@ -60,14 +61,14 @@ class Port:
 
 
 def available_ports() -> list[Port]:
-    """The serial ports of this machine, at this moment.
+    """The serial ports that may be looked at, at this moment: those of this machine.
 
-    Those that the environment variable ``LEADSCOMM_PORTS`` names (separated as in ``PATH``) are among them, if they are
-    there: pseudo-terminals, say, which no system lists.
+    If the environment variable ``LEADSCOMM_PORTS`` is set, it names them instead (separated as in ``PATH``): what stands
+    elsewhere is left alone, and pseudo-terminals, which no system lists, are found as well.
     """
     from serial.tools.list_ports import comports
 
-    listed = [
+    system = [
         Port(
             found.device,
             found.description or "",
@@ -79,12 +80,21 @@ def available_ports() -> list[Port]:
         )
         for found in sorted(comports())
     ]
-    known = {os.path.realpath(port.device) for port in listed}
-    for path in os.environ.get(EXTRA_PORTS, "").split(os.pathsep):
-        if path and os.path.exists(path) and os.path.realpath(path) not in known:
-            known.add(os.path.realpath(path))
-            listed.append(Port(path, f"named by {EXTRA_PORTS}"))
-    return listed
+    named = os.environ.get(NAMED_PORTS)
+    return system if named is None else _chosen(system, named.split(os.pathsep))
+
+
+def _chosen(system: list[Port], paths: list[str]) -> list[Port]:
+    """The ports at these paths, each once, if they are there."""
+    known = {os.path.realpath(port.device): port for port in system}
+    chosen: dict[str, Port] = {}
+    for path in filter(None, paths):
+        place = os.path.realpath(path)
+        if place in known:
+            chosen.setdefault(place, known[place])
+        elif os.path.exists(path):
+            chosen.setdefault(place, Port(path, f"named by {NAMED_PORTS}"))
+    return list(chosen.values())
 
 
 def listed() -> str:

@@ -328,6 +328,8 @@ class ReliableConnection(ConnectionBase, Carrier):
                 if frames is None:
                     self._ended = True
                     return None
+                if not frames and not self.line.framing.faults:
+                    return []  # a part of a frame
                 messages = self._received(frames)
                 if self.keeper is None:
                     self._inbox = self._inbox or deque()
@@ -335,7 +337,7 @@ class ReliableConnection(ConnectionBase, Carrier):
                     messages = []
             if not messages:
                 self.pump()
-            if messages or not self._waits:
+            if messages or self.framing.faults or not self._waits:
                 return messages
 
     def _read_frames(self) -> list[bytes] | None:
@@ -349,7 +351,9 @@ class ReliableConnection(ConnectionBase, Carrier):
                 return self._early_frames()
             try:
                 if line.more() or not self._waits or line._wait_readable(LOOK_S):
-                    return line.read_batch()
+                    frames = line.read_batch()
+                    if frames or frames is None or line.framing.faults or not self._waits:
+                        return frames
             except BlockingIOError:
                 if not self._waits:
                     raise

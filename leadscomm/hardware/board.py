@@ -259,8 +259,10 @@ class _Ear(Callback):
         self.chained.on_initialize(service)
 
     def on_connect(self, service: Service, connection: ConnectionBase) -> None:
-        self._board._begun()
-        self.chained.on_connect(service, connection)
+        try:
+            self._board._begun()
+        finally:
+            self.chained.on_connect(service, connection)
 
     def on_receive(self, service: Service, msg: bytes) -> None:
         if not self._board._hear(msg):

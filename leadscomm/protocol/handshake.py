@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeGuard
 
 from leadscomm.protocol.frames import CONTROL, HELLO, REFUSE, WELCOME, Frame, control
 
@@ -120,5 +120,13 @@ class Refusal:
 
 def welcome_of(frame: Frame | None) -> Handshake | None:
     """The answer to a HELLO, if ``frame`` is one."""
-    wanted = frame is not None and (frame.kind, frame.number) == (CONTROL, WELCOME)
-    return Handshake.decode(frame.payload) if frame is not None and wanted else None
+    return Handshake.decode(frame.payload) if _is(frame, WELCOME) else None
+
+
+def refusal_of(frame: Frame | None) -> Refusal | None:
+    """The refusal, if ``frame`` is one."""
+    return Refusal.decode(frame.payload) if _is(frame, REFUSE) else None
+
+
+def _is(frame: Frame | None, control: int) -> TypeGuard[Frame]:
+    return frame is not None and (frame.kind, frame.number) == (CONTROL, control)

@@ -23,7 +23,6 @@ from leadscomm.protocol.frames import Frame, counts_missed, next_count, parse
 from leadscomm.protocol.handshake import (
     ASKING,
     COMPACT,
-    FRAME_TOO_LONG,
     MANY,
     MESSAGE_TOO_LONG,
     NO_SESSION,
@@ -323,7 +322,7 @@ class Session:
         if refusal.reason == NO_SESSION:
             if self.open:
                 self._end("the peer knows nothing of the session; it was restarted or reset", again=True)
-        elif refusal.reason in (FRAME_TOO_LONG, MESSAGE_TOO_LONG):
+        elif refusal.reason == MESSAGE_TOO_LONG:  # a frame that is too long is two of ours whose end was lost
             self._fault(str(refusal))
         elif self.peer is None and self._asks:
             self.trouble = str(refusal)
@@ -337,9 +336,8 @@ class Session:
                 self._end(self.trouble)
 
     def _end(self, why: str, *, again: bool = False) -> None:
-        if self.ended is None:
-            self.ended = why
-            self.again = again
+        self.ended = why
+        self.again = again
 
     # What is due -----------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from leadscomm.errors import CommError, MissingTool, ServiceError
 from leadscomm.testing.program import INSTALL
@@ -86,9 +86,9 @@ class Control:
         line, _, self._unread = self._unread.partition(b"\n")
         return line.decode("ascii", "backslashreplace")
 
-    def _fail(self) -> None:
+    def _fail(self) -> NoReturn:
         """
-        :raises CommError: always: what the program said before it ended.
+        :raises CommError: what the program said before it ended.
         """
         self._end()
         code = self._process.returncode

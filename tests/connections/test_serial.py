@@ -439,7 +439,9 @@ def test_a_board_that_talks_already_is_asked_all_the_same(board: Board):
 
 
 def test_nobody_answers(plugged: list[Port], board: Board, cable: Cable, monkeypatch):
-    with pytest.raises(ConnectFailed, match="no board answers with the tag ACCL: there is no free port; there are: none"):
+    with pytest.raises(
+        ConnectFailed, match="no board answers with the tag ACCL: there is no free port; there are: none"
+    ):
         connect("serial://auto?identity=ACCL")
     with Board(deaf_to=1000) as silent:
         taken = connect(f"serial://{cable.a}")

@@ -306,13 +306,11 @@ def test_a_message_that_becomes_too_long_is_refused_and_its_pieces_acknowledged(
     assert pair.board.session.frames(pair.now) == [frames.control(ACK, ack=3), Refusal(5, 300).frame()][::-1]
     assert "too long" in str(pair.board.session.take_faults()[0])
     pair.host.session.receive(Refusal(5, 300).frame(), pair.now)
-    pair.host.session.receive(Refusal(4, 58).frame(), pair.now)
-    assert [str(fault)[:20] for fault in pair.host.session.take_faults()] == [
-        "it takes messages of",
-        "it takes frames of 5",
-    ]
+    assert "messages of 300 bytes at most" in str(pair.host.session.take_faults()[0])
+    pair.host.session.receive(Refusal(4, 58).frame(), pair.now)  # two frames whose end was lost look like one
+    assert pair.host.session.take_faults() == []
     for _ in range(100):
-        pair.host.session.receive(Refusal(4, 58).frame(), pair.now)
+        pair.host.session.receive(Refusal(5, 300).frame(), pair.now)
     assert len(pair.host.session.take_faults()) == 16
 
 

@@ -119,6 +119,7 @@ def test_any_bytes_are_a_handshake_or_none(body: bytes) -> None:
 def test_of_another_version_only_that_is_read() -> None:
     assert Handshake.decode(b"\x07") == Handshake(epoch=0, version=7)
     assert Handshake.decode(b"") is None
+    assert Handshake.decode(Handshake(epoch=1, tag="wsc").hello()[1:-1]) is None
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import pytest
 
 from leadscomm.errors import CommError, EndpointError, FirmwareError, ServiceError
 from leadscomm.testing import VirtualBoard
-from leadscomm.testing.emulated import EMULATED, find_emulated
 from tests.entities.recorder import PATIENCE_S
 from tests.testing.firmware import ECHO, Firmware
 
@@ -89,12 +88,6 @@ def test_a_board_without_anything_to_run_is_refused() -> None:
 def test_options_out_of_range_are_refused(firmware: Firmware, wrong: dict[str, int]) -> None:
     with pytest.raises(CommError, match="out of range"):
         VirtualBoard(firmware(ECHO, BAUD=115200), **wrong)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("name", EMULATED)
-def test_every_board_has_as_many_pins_as_its_variant(name: str) -> None:
-    assert len(find_emulated(name).pins) == (70 if find_emulated(name).model.mcu == "atmega2560" else 20)
-    assert len(set(find_emulated(name).pins)) == len(find_emulated(name).pins)
 
 
 def test_a_closed_board_says_so(firmware: Firmware) -> None:

@@ -11,6 +11,7 @@ import pytest
 import serial
 
 import leadscomm
+from leadscomm.errors import CommError
 from leadscomm.testing import VirtualBoard
 from tests.entities.recorder import Recorder
 from tests.testing.firmware import ECHO, HELLO, Firmware
@@ -127,6 +128,23 @@ def test_the_watchdog_resets(firmware: Firmware) -> None:
             assert port.read(5) == b"alive"
 
 
+def test_the_watchdog_may_be_given_another_time_while_it_runs(firmware: Firmware) -> None:
+    source = """
+    int main(void) {
+        if (MCUSR & 1 << WDRF) { GPIOR0 = 2; for (;;) {} }
+        wdt_enable(WDTO_1S);
+        WDTCSR = 1 << WDCE | 1 << WDE;
+        WDTCSR = 1 << WDE;               /* 16 ms, as optiboot does it */
+        GPIOR0 = 1;
+        for (;;) {}
+    }
+    """
+    with VirtualBoard(firmware(source)) as board:
+        until(board, lambda: len(board.marks()) >= 2)
+        (_, set_at), (_, reset_at) = board.marks()[:2]
+        assert (reset_at - set_at) / 16_000_000 == pytest.approx(0.016, rel=0.01)
+
+
 def test_a_pulled_cable_is_noticed(firmware: Firmware) -> None:
     with VirtualBoard(firmware(ECHO, BAUD=115200)) as board:
         with opened(board) as port:
@@ -169,6 +187,14 @@ def test_a_link_keeps_the_name(firmware: Firmware, tmp_path: Path) -> None:
             port.write(b"hello")
             assert port.read(5) == b"hello"
     assert not name.is_symlink()
+
+
+def test_a_file_is_not_replaced_by_a_link(firmware: Firmware, tmp_path: Path) -> None:
+    file = tmp_path / "letter.txt"
+    file.write_text("Dear all")
+    with pytest.raises(CommError, match="File exists"):
+        VirtualBoard(firmware(HELLO), link=file)
+    assert file.read_text() == "Dear all"
 
 
 def test_tcp(firmware: Firmware) -> None:

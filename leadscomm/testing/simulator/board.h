@@ -20,6 +20,7 @@
 #include <simavr/avr_eeprom.h>
 #include <simavr/avr_ioport.h>
 #include <simavr/avr_uart.h>
+#include <simavr/avr_watchdog.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -107,6 +108,8 @@ struct board {
     avr_t *avr;
     avr_io_t module;                    /* told by simavr of resets */
     avr_eeprom_t *eeprom;
+    avr_watchdog_t *watchdog;
+    avr_io_write_t write_watchdog;      /* simavr's own handler */
     struct uart uart;
     struct line line;
     struct port port;
@@ -185,6 +188,7 @@ bool termios_forget_input(int fd);
 int64_t now_ns(void);
 
 /* control.c */
+void control_make(void);
 void control_read(struct board *b);
 void control_ran(struct board *b);
 void control_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -27,8 +27,8 @@
  */
 #include "board.h"
 
-#include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,21 +37,31 @@
 
 #define LINE 8192
 
+static FILE *answers;
 static unsigned long number;  /* of the command that is answered */
 
-static void begin(void) { printf("%lu ok", number); }
+/* Answers get standard output for themselves: what libsimavr prints here and there goes to standard error. */
+void control_make(void) {
+    answers = fdopen(dup(STDOUT_FILENO), "w");
+    if (!answers || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 || fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK) < 0) {
+        perror("standard input and output");
+        exit(1);
+    }
+}
+
+static void begin(void) { fprintf(answers, "%lu ok", number); }
 
 static void end(void) {
-    putchar('\n');
-    fflush(stdout);
+    putc('\n', answers);
+    fflush(answers);
 }
 
 /* An answer of one piece. */
 void control_say(const char *format, ...) {
     va_list arguments;
-    printf("%lu ", number);
+    fprintf(answers, "%lu ", number);
     va_start(arguments, format);
-    vprintf(format, arguments);
+    vfprintf(answers, format, arguments);
     va_end(arguments);
     end();
 }
@@ -96,9 +106,9 @@ static void peek(struct board *b, const char *rest) {
         return;
     }
     begin();
-    putchar(' ');
+    putc(' ', answers);
     for (size_t i = 0; i < length; i++)
-        printf("%02x", memory[address + i]);
+        fprintf(answers, "%02x", memory[address + i]);
     end();
 }
 
@@ -184,7 +194,7 @@ static void marks(struct board *b, const char *rest) {
     (void)rest;
     begin();
     for (uint64_t i = b->marked > MARKS ? b->marked - MARKS : 0; i < b->marked; i++)
-        printf(" %llu:%u", (unsigned long long)b->marks[i % MARKS].cycle, b->marks[i % MARKS].mark);
+        fprintf(answers, " %llu:%u", (unsigned long long)b->marks[i % MARKS].cycle, b->marks[i % MARKS].mark);
     end();
 }
 
@@ -207,7 +217,7 @@ static void counters(struct board *b, const char *rest) {
     (void)rest;
     begin();
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        printf(" %s=%llu", all[i].name, (unsigned long long)all[i].value);
+        fprintf(answers, " %s=%llu", all[i].name, (unsigned long long)all[i].value);
     end();
 }
 

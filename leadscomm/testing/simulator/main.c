@@ -7,7 +7,6 @@
 #include "board.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <stdio.h>
@@ -114,6 +113,7 @@ int main(int argc, char **argv) {
     board.uart.depth = 3;
     board.pace = board.reset_on_open = board.baud_check = true;
     read_options(&board, argc, argv, &mcu, &eeprom);
+    control_make();
     if (!chip_make(&board, mcu, eeprom)) {
         fprintf(stderr, "libsimavr cannot be used for %s\n", mcu);
         return 1;
@@ -122,7 +122,6 @@ int main(int argc, char **argv) {
         fprintf(stderr, "no port: %s\n", strerror(errno));
         return 1;
     }
-    fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
     control_say("ready %s", board.port.name);
     live(&board);
 }

@@ -69,7 +69,7 @@ bool pins_analog(struct board *b, unsigned channel, uint32_t millivolts) {
     return true;
 }
 
-/* The chip measures in steps of reference / 1024, simavr of reference / 1023: what makes simavr say what the chip does. */
+/* The chip measures in steps of reference / 1024, simavr of reference / 1023: what makes both say the same. */
 static uint32_t rounded_up(struct board *b, uint32_t millivolts) {
     uint32_t reference = b->adc->ref_values[avr_regbit_get_array(b->avr, b->adc->ref, 3)];
     if (reference <= ADC_VREF_AVCC)

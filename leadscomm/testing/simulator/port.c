@@ -16,12 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define ANNOUNCED_WITHIN_NS 5000000
-#define TAKEN_AT_ONCE 64  /* as much as the buffer of a USB adapter; the rest waits in the system, and then in the host */
+#define TAKEN_AT_ONCE 64  /* the buffer of a USB adapter; the rest waits in the system, and then in the host */
 
 static void opened(struct board *b) {
     b->port.open = true;
@@ -57,6 +56,13 @@ static bool touch(const struct port *p, unsigned baud) {
     return done;
 }
 
+/* Remove the symbolic link; anything else of that name stays. */
+static void unlink_ours(const struct port *p) {
+    char target[1];
+    if (p->link && readlink(p->link, target, sizeof target) >= 0)
+        unlink(p->link);
+}
+
 static bool plug_pty(struct board *b) {
     struct port *p = &b->port;
     p->fd = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
@@ -68,11 +74,8 @@ static bool plug_pty(struct board *b) {
     p->watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (p->watch >= 0)
         inotify_add_watch(p->watch, p->name, IN_OPEN | IN_CLOSE);
-    if (p->link) {
-        unlink(p->link);
-        return !symlink(p->name, p->link);
-    }
-    return true;
+    unlink_ours(p);
+    return !p->link || !symlink(p->name, p->link);
 }
 
 /* Follow opens and closes; true if all who had the port open have closed it, and somebody has opened it again. */
@@ -187,11 +190,22 @@ static void look_at_tcp(struct board *b) {
 
 /* Both */
 
+static void close_all(struct port *p) {
+    close_fd(&p->watch);
+    close_fd(&p->fd);
+    close_fd(&p->listener);
+}
+
 /* Plug the cable in; `errno` says why that failed. */
 bool port_plug(struct board *b) {
-    b->port.fd = b->port.listener = b->port.watch = -1;
-    b->port.plugged = b->port.transport == PTY ? plug_pty(b) : plug_tcp(b);
-    return b->port.plugged;
+    struct port *p = &b->port;
+    p->fd = p->listener = p->watch = -1;
+    p->plugged = p->transport == PTY ? plug_pty(b) : plug_tcp(b);
+    int why = errno;
+    if (!p->plugged)
+        close_all(p);
+    errno = why;
+    return p->plugged;
 }
 
 /* Pull it out: programs that have the port open find it gone. */
@@ -201,11 +215,9 @@ void port_unplug(struct board *b) {
         return;
     if (p->open)
         closed(b);
-    close_fd(&p->watch);
-    close_fd(&p->fd);
-    close_fd(&p->listener);
-    if (p->transport == PTY && p->link)
-        unlink(p->link);
+    close_all(p);
+    if (p->transport == PTY)
+        unlink_ours(p);
     p->plugged = false;
 }
 

@@ -131,14 +131,15 @@ class TextInquiry(Inquiry):
     """``ic`` in the framing of the endpoint."""
 
     def _question(self, count: int) -> bytes:
-        return self.line.framing.encode_all([ASK])
+        # An empty message ends what the board may have taken for the beginning of one; it answers none.
+        return self.line.framing.encode_all([b"", ASK] if count else [ASK])
 
     def _read(self, data: bytes) -> None:
         messages = self.line.framing.feed(data)
         self.line.framing.count_faults()
         self.over = self.line.framing.broken
         for index, message in enumerate(messages):
-            if message != ASK and self._is_it(message.decode("utf-8", "replace")):
+            if message not in (b"", ASK) and self._is_it(message.decode("utf-8", "replace")):
                 self.line.hold(messages[index + 1 :])
                 return
 

@@ -320,7 +320,9 @@ class SerialListener(ListenerBase):
                 self._pause = LOOK_EVERY_S
             try:
                 connection = self._dialled()
-            except (ConnectFailed, CommTimeout) as error:
+            except (ConnectFailed, ConnectionLost, CommTimeout) as error:
+                if self._closed:
+                    return None
                 if str(error) == self._trouble:
                     continue
                 self._trouble = str(error)

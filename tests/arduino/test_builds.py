@@ -23,7 +23,7 @@ void loop() { while (Serial.available()) Serial.write(Serial.read()); }
 """
 
 # Bytes of flash and RAM beside the bare sketch: what may not grow unnoticed. DEVICE targets: Echo 700 and 85.
-LIMITS = {"Echo": (700, 85), "Reliable": (2_250, 235)}
+LIMITS = {"Echo": (700, 85), "Reliable": (2_300, 235)}
 
 
 def test_the_parts_alone(programs: Path) -> None:

@@ -274,6 +274,15 @@ def test_credit_of_the_host_lets_a_single_frame_be_under_way(met: Stepper) -> No
     assert said(met.step(b"", ("s", b"a"), ("s", b"b"))) == [(DATA, 0, 0), b"a"]
 
 
+def test_two_frames_that_became_one_are_damage(met: Stepper) -> None:
+    """In a session the host knows how long a frame may be, so this is no reason to refuse anything."""
+    met.step(b"\xff" * 300 + b"\0", one_poll=True)
+    for _ in range(3):
+        step = met.step()
+    assert step.bad == 1
+    assert met.step(data(0, b"again")).messages
+
+
 def test_a_flood_of_garbage_is_survived(met: Stepper) -> None:
     for block in range(64):
         met.step(bytes((block * 7 + place * 31) % 255 + 1 for place in range(16_384)))

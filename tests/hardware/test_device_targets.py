@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
 
 from leadscomm import Client
 from leadscomm.testing import VirtualBoard
+from tests.entities.recorder import PATIENCE_S
 from tests.hardware.sketches import Sketches
 from tests.hardware.traffic import Echoes, Volley, random_messages
 
@@ -99,19 +101,20 @@ def test_one_bit_in_a_hundred_bytes_flipped(sketches: Sketches) -> None:
 # Garbage
 
 
-def test_garbage_costs_one_frame(sketches: Sketches) -> None:
-    garbage_costs_one_frame(sketches, 20_000)
+def write_garbage(virtual: VirtualBoard, size: int) -> None:
+    """Random bytes, past whoever has the port open, as fast as the line is and no faster."""
+    before = virtual.counters()["to_board"]
+    garbage = random.Random(size).randbytes(size)
+    with open(os.open(virtual.port, os.O_WRONLY | os.O_NOCTTY), "wb", buffering=0) as port:
+        for start in range(0, size, 1000):
+            port.write(garbage[start : start + 1000])
+            while virtual.counters()["to_board"] < before + start:
+                virtual.advance(0.001)
+    while virtual.counters()["to_board"] < before + size:
+        virtual.advance(0.001)
 
 
-@slow
-def test_a_megabyte_of_garbage_costs_one_frame(sketches: Sketches) -> None:
-    garbage_costs_one_frame(sketches, 1_000_000)
-
-
-def garbage_costs_one_frame(sketches: Sketches, size: int) -> None:
-    """Random bytes, straight to the port; the second frame behind them is understood again. The session stands."""
-    import os
-
+def test_garbage_does_not_end_a_session(sketches: Sketches) -> None:
     echoes = Echoes()
     with (
         VirtualBoard(sketches.example("Reliable", 1_000_000), mcu="uno") as virtual,
@@ -119,14 +122,27 @@ def garbage_costs_one_frame(sketches: Sketches, size: int) -> None:
     ):
         client.send(b"before")
         echoes.wait(1)
-        before = virtual.counters()["to_board"]
-        garbage = random.Random(size).randbytes(size)
-        with open(os.open(virtual.port, os.O_WRONLY | os.O_NOCTTY), "wb", buffering=0) as port:
-            for start in range(0, size, 1000):
-                port.write(garbage[start : start + 1000])
-                while virtual.counters()["to_board"] < before + start:  # as fast as the line, and no faster
-                    virtual.advance(0.001)
+        write_garbage(virtual, 20_000)
         client.send(b"after")
         assert echoes.wait(2) == [b"before", b"after"]
         assert client.connection.counters().resent <= 1
+    assert echoes.failed == []
+
+
+@pytest.mark.parametrize("size", [20_000, pytest.param(1_000_000, marks=slow)])
+def test_garbage_costs_one_frame(sketches: Sketches, size: int) -> None:
+    """The frame right behind it ends what the garbage began; the next one is understood."""
+    echoes = Echoes()
+    with (
+        VirtualBoard(sketches.example("Echo", 1_000_000), mcu="uno") as virtual,
+        Client(at(virtual, 1_000_000, "framing=board"), echoes) as client,
+    ):
+        client.send(b"before")
+        echoes.wait(1)
+        write_garbage(virtual, size)
+        client.send(b"first")
+        client.send(b"second")
+        with echoes.changed:
+            assert echoes.changed.wait_for(lambda: echoes.came[-1] == b"second", PATIENCE_S)
+        assert echoes.came in ([b"before", b"second"], [b"before", b"first", b"second"])
     assert echoes.failed == []

@@ -8,7 +8,7 @@ import pytest
 
 from leadscomm.protocol.bootloader import LEAVE, asking_time, before_asking
 
-HELLO_BYTES = 24
+HELLO_BYTES = 25
 
 
 def times(baud: int, count: int = 12, **how: bool) -> list[float]:
@@ -40,10 +40,17 @@ def test_at_the_bootloaders_own_speed_they_are_ended() -> None:
 
 @pytest.mark.parametrize("baud", [9600, 57600, 500000])
 def test_at_other_speeds_they_are_left_alone_until_they_gave_up(baud: int) -> None:
-    assert not [asked for asked in times(baud) if 0.065 < asked < 1.1]
+    assert not [asked for asked in times(baud) if 0.065 < asked < 1.5]
     assert {before_asking(number, baud) for number in range(9)} == {b""}
 
 
+def test_in_the_second_in_which_most_programs_begin_it_is_asked_closely() -> None:
+    asked = [when for when in times(115200, 60) if 1.0 <= when <= 2.0]
+    assert max(later - earlier for earlier, later in pairwise(asked)) <= 0.036
+    late = times(115200, 200)[-50:]
+    assert min(later - earlier for earlier, later in pairwise(late)) == pytest.approx(0.1)
+
+
 def test_text_does_not_end_them_either() -> None:
-    assert not [asked for asked in times(115200, ends=False) if 0.065 < asked < 1.1]
-    assert times(115200, ends=False)[3] == pytest.approx(1.1)
+    assert not [asked for asked in times(115200, ends=False) if 0.065 < asked < 1.5]
+    assert times(115200, ends=False)[3] == pytest.approx(1.5)

@@ -41,7 +41,7 @@ class BasicConnection : public Named<BasicConnection<Payload, Port, Platform>, P
   }
 
   void onText() {}
-  void onMissing() {}
+  bool onMissing() { return true; }
   void onHello(const uint8_t*) {}
   void complete(uint8_t* welcome) { memset(welcome + Handshake::Resend, 0, Handshake::TagSize - Handshake::Resend); }
 

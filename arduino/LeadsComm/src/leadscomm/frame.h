@@ -41,22 +41,6 @@ struct Crc16 {
   }
 };
 
-// A frame in the making: where its last byte is, and the code byte that counts up to the next 00.
-struct Stuffing {
-  uint8_t* last;
-  uint8_t* code;
-
-  LEADSCOMM_WITHIN void add(uint8_t byte) {
-    *++last = byte;
-    if (byte == 0) close();
-  }
-
-  LEADSCOMM_WITHIN void close() {
-    *code = uint8_t(last - code);
-    code = last;
-  }
-};
-
 // Unstuffs a frame of `size` bytes, without its 00: the body is behind frame[0] then. False: it is no frame.
 inline bool unstuff(uint8_t* frame, uint8_t size) {
   while (size) {
@@ -71,16 +55,26 @@ inline bool unstuff(uint8_t* frame, uint8_t size) {
 
 // Writes a frame of size + overheadBytes bytes.
 inline void encode(uint8_t* frame, uint8_t header, const uint8_t* payload, uint8_t size) {
-  Stuffing stuffing = {frame, frame};
+  uint8_t* code = frame;
   Crc16 crc;
   for (uint8_t byte = header;; byte = *payload++) {
-    stuffing.add(byte);
+    *++frame = byte;
+    if (byte == 0) {
+      *code = uint8_t(frame - code);
+      code = frame;
+    }
     crc.add(byte);
     if (size-- == 0) break;
   }
-  stuffing.add(uint8_t(~crc.high));
-  stuffing.add(uint8_t(~crc.low));
-  stuffing.add(0);
+  frame[1] = uint8_t(~crc.high);
+  frame[2] = uint8_t(~crc.low);
+  frame[3] = 0;
+  for (uint8_t left = crcBytes + 1; left; --left) {
+    if (*++frame == 0) {
+      *code = uint8_t(frame - code);
+      code = frame;
+    }
+  }
 }
 
 // Takes a frame of `size` bytes, without its 00: the header is in frame[1] then, and the payload, of size - 4 bytes,

@@ -23,7 +23,7 @@ struct NamedState {
 //   bool onSessionFrame(header, size)  as onFrame in Wire, for all frames but HELLO
 //   void onHello(hello)                a session is wanted
 //   void complete(welcome)             fills in what only a session has
-//   void onMissing()                   a frame was lost
+//   bool onMissing()                   a frame was lost. True: its sender may not know how long it may be
 //   void onText()                      the host speaks LEADS text from now on
 //   bool write(header, payload, size)  as Outlet::writeFrame
 template <class Heir, size_t Payload, class Port, class Platform, bool WithText>
@@ -59,19 +59,19 @@ class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
   const Heir& self() const { return static_cast<const Heir&>(*this); }
 
   LEADSCOMM_WITHIN void onBad(bool tooLong) {
-    self().onMissing();
-    if (tooLong && !text()) refuse(Reason::FrameTooLong, Payload);
+    if (self().onMissing() && tooLong && !text()) refuse(Reason::FrameTooLong, Payload);
   }
 
   LEADSCOMM_WITHIN bool onFrame(uint8_t header, uint8_t size) {
     language_ = Language::Frames;
     if ((header & Control::nameBits) != Control::Hello) return self().onSessionFrame(header, size);
-    return size && answer(self().received_ + Base::payloadAt, size);
+    return size && answer(size);
   }
 
-  LEADSCOMM_APART bool answer(uint8_t* hello, uint8_t size) {
+  LEADSCOMM_APART bool answer(uint8_t size) {
+    uint8_t* const hello = self().received_ + Base::payloadAt;
     if (hello[Handshake::Version] != Handshake::version) return refuse(Reason::Version, Handshake::version);
-    if (size < Handshake::Tag || size - Handshake::Tag < hello[Handshake::TagSize]) return false;
+    if (size < Handshake::Tag || uint8_t(size - Handshake::Tag) < hello[Handshake::TagSize]) return false;
     if (hello[Handshake::Profiles]) {
       hello[Handshake::Profiles] &= Heir::profiles;
       if (!hello[Handshake::Profiles]) return refuse(Reason::Profile, Heir::profiles);

@@ -8,7 +8,6 @@
 namespace leadscomm {
 
 struct SessionState {
-  uint8_t peer_[epochBytes];  // the host's epoch
   uint8_t expected_;    // number of the next data frame from the host
   bool ackDue_;
   uint8_t oldest_;      // number of the oldest frame that is kept
@@ -27,18 +26,19 @@ struct SessionState {
   uint8_t silenceIn_;
 };
 
-// What outlasts sessions.
-struct LineState {
-  uint8_t credit_;    // told to the host, modulo ring size: 0: never; the ring's bytes; one more: lifted again
-  uint8_t tick_;      // when time was looked at last
-  uint8_t patience_;  // tens of milliseconds that the host is to wait longer than usual
+// What outlasts sessions, too.
+struct LineState : SessionState {
+  uint8_t peer_[epochBytes];  // the epoch of the host that was heard last
+  uint8_t credit_;      // bytes that the host may have under way; 0: no limit
+  uint8_t creditSize_;  // 1: it is told with each ACK, since it was told once; else 0
+  uint8_t tick_;        // when time was looked at last
+  uint8_t patience_;    // how many times 256 ms the host is to wait longer than usual
 };
 
 template <size_t Payload, uint8_t Window, class Port, size_t Longest, class Platform, bool WithText>
 class BasicReliableConnection
     : public Named<BasicReliableConnection<Payload, Window, Port, Longest, Platform, WithText>, Payload, Port, Platform,
                    WithText>,
-      private SessionState,
       private LineState {
   typedef Named<BasicReliableConnection, Payload, Port, Platform, WithText> Base;
   friend Base;
@@ -46,7 +46,7 @@ class BasicReliableConnection
   static_assert(Window == 1 || Window == 2 || Window == 4, "a window has 1, 2 or 4 frames");
 
  public:
-  BasicReliableConnection(Port& port, const char* tag) : Base(port, tag), SessionState(), LineState() {}
+  BasicReliableConnection(Port& port, const char* tag) : Base(port, tag), LineState() {}
 
   bool poll() {
     tend();
@@ -97,9 +97,10 @@ class BasicReliableConnection
     ackDue_ = true;
   }
 
-  // How long the host waits for an acknowledgement before it sends again, in ms: 50 to 2600, unless called 50. Slow lines
-  // need more: two of the longest frames and an answer take 150 ms at 9600 baud. Call it before the first poll().
-  void resendAfter(uint16_t ms) { patience_ = uint8_t((ms - resendMs) / 10); }
+  // How long the host waits for an acknowledgement before it sends again: 50 ms, unless this is called before the first
+  // poll(); then 306 ms, 562 ms and so on, the next that is not less. Slow lines need it: two of the longest frames and an
+  // answer take 150 ms at 9600 baud.
+  void resendAfter(uint16_t ms) { patience_ = ms <= resendMs ? 0 : uint8_t((ms - resendMs + 255) / 256); }
 
   // For what puts pieces together: tells the host that its message is not taken.
   void refuse(Reason reason, uint16_t value) { Base::refuse(reason, value); }
@@ -115,7 +116,7 @@ class BasicReliableConnection
   static const uint8_t tickMs = 16;
   static const uint8_t pingTicks = 1000 / tickMs;
   static const uint8_t silenceTicks = 255;  // 4 s
-  static const uint16_t resendMs = 50;
+  static const uint8_t resendMs = 50;
 
   struct Kept {
     uint8_t header;  // without the acknowledgement
@@ -139,10 +140,7 @@ class BasicReliableConnection
     if (!window_) return;
     if (elapsed > silenceIn_) return end();
     silenceIn_ -= elapsed;
-    if (tick < elapsed && credit_ == Platform::receiveRing && credit_) {  // every four seconds
-      ++credit_;
-      ackDue_ = true;
-    }
+    if (tick < elapsed) credit_ = 0;  // every four seconds
     if (!resendIn_) {
       resendIn_ = resend_;
     } else if (elapsed < resendIn_) {
@@ -155,8 +153,7 @@ class BasicReliableConnection
       write(Control::Ping | expected_, nullptr, 0);
     } else {
       pingIn_ -= elapsed;
-      uint8_t credit = credit_ & Platform::receiveRing;
-      if (ackDue_) write(Control::Ack | expected_, &credit, credit_ ? 1 : 0);
+      if (ackDue_) write(Control::Ack | expected_, &credit_, creditSize_);
     }
   }
 
@@ -227,13 +224,18 @@ class BasicReliableConnection
   }
 
   LEADSCOMM_WITHIN void onHello(const uint8_t* hello) {
-    if (!window_ || memcmp(peer_, hello + Handshake::Epoch, epochBytes) != 0) begin(hello);
+    bool known = window_ != 0;
+    for (uint8_t at = 0; at < epochBytes; ++at) {
+      uint8_t byte = hello[Handshake::Epoch + at];
+      if (peer_[at] != byte) known = false;
+      peer_[at] = byte;
+    }
+    if (!known) begin(hello);
     silenceIn_ = silenceTicks;
   }
 
   LEADSCOMM_WITHIN void begin(const uint8_t* hello) {
     end();
-    memcpy(peer_, hello + Handshake::Epoch, epochBytes);
     this->language_ = Language::Frames;
     window_ = hello[Handshake::Credit] ? 1 : hello[Handshake::Window];
     uint8_t segment = hello[Handshake::Segment];
@@ -243,18 +245,24 @@ class BasicReliableConnection
   }
 
   LEADSCOMM_WITHIN void complete(uint8_t* welcome) {
-    uint16_t resend = uint16_t(resendMs + patience_ * 10);
-    welcome[Handshake::Resend] = uint8_t(resend);
-    welcome[Handshake::Resend + 1] = uint8_t(resend >> 8);
+    welcome[Handshake::Resend] = resendMs;
+    welcome[Handshake::Resend + 1] = patience_;
     welcome[Handshake::Window] = Window;
-    welcome[Handshake::Credit] = credit_ & Platform::receiveRing;
+    welcome[Handshake::Credit] = credit_;
   }
 
   void onText() { end(); }
-  void onMissing() { ackDue_ = true; }
+
+  // In a session the host knows how long a frame may be: a longer one is two, and the 00 between them was damaged.
+  bool onMissing() {
+    ackDue_ = true;
+    return !window_;
+  }
+
 
   LEADSCOMM_WITHIN void onFullRing() {
     credit_ = uint8_t(Platform::receiveRing);
+    creditSize_ = 1;
     ackDue_ = true;
   }
 

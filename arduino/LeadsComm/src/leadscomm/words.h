@@ -3,15 +3,14 @@
 #ifndef LEADSCOMM_WORDS_H
 #define LEADSCOMM_WORDS_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 namespace leadscomm {
 
 // How long a tag is, if no more than `most` bytes of it are taken.
-inline uint8_t sizeOfTag(const char* tag, size_t most) {
+inline uint8_t sizeOfTag(const char* tag, uint8_t most) {
   uint8_t size = 0;
-  while (size < most && tag[size] != 0) ++size;
+  while (size < most && *tag++ != 0) ++size;
   return size;
 }
 

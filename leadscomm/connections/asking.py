@@ -7,7 +7,6 @@ In text a board is asked ``ic`` and says its tag, as in LEADS; where frames are 
 from __future__ import annotations
 
 import contextlib
-import secrets
 import select
 import sys
 import time
@@ -17,7 +16,7 @@ from typing import Final
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.opening import HEARD_BYTES, Plan, what_it_says
+from leadscomm.connections.opening import HEARD_BYTES, Plan, new_epoch, what_it_says
 from leadscomm.protocol.board import BOARD_CRC
 from leadscomm.protocol.cobs import CobsFraming
 from leadscomm.protocol.frames import parse
@@ -182,11 +181,6 @@ class AnyInquiry(FrameInquiry):
         for word in self._heard.split(b";")[:-1]:
             if self.tag is None and word.isalnum() and word != ASK:
                 self._is_it(word.decode())
-
-
-def new_epoch() -> int:
-    """A number for a session, other than all before as far as anybody can tell."""
-    return secrets.randbelow(0xFFFFFFFF) + 1
 
 
 def question(address: Address) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,6 +42,11 @@ class Plan:
     def before_asking(self, count: int) -> bytes:
         """What is sent before question number ``count``; a zero ends what the peer may have taken for a frame."""
         return (bootloader.before_asking(count, self.baud) if self.baud else b"") + b"\0"
+
+
+def new_epoch() -> int:
+    """A number for a session, other than all before as far as anybody can tell."""
+    return secrets.randbelow(0xFFFFFFFF) + 1
 
 
 def why_not(who: str, session: Session, heard: bytes) -> CommError:

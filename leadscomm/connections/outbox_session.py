@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.writer import Flusher, Writer
+from leadscomm.errors import DeliveryError
 from leadscomm.protocol.base import Framing, plain
 from leadscomm.protocol.session import Session
 
@@ -61,6 +62,10 @@ class SessionOutbox(Outbox):
             self.flush()
         self._notify()
 
+    def refuse(self, message: bytes, error: Exception) -> None:
+        """Report a message that the peer does not take."""
+        self._tell(DeliveryError(f"{self._writer}: {error}", [message]))
+
     def drained(self) -> bool:
         return super().drained() and self._session.idle
 
@@ -98,7 +103,6 @@ class SessionFraming(Framing):
         self._session.check(plain(message))
 
     def encode(self, message: bytes) -> bytes:
-        self.check(message)
         return MARK + message
 
     def feed(self, data: bytes) -> list[bytes]:

@@ -63,8 +63,8 @@ class Port:
 def available_ports() -> list[Port]:
     """The serial ports that may be looked at, at this moment: those of this machine.
 
-    If the environment variable ``LEADSCOMM_PORTS`` is set, it names them instead (separated as in ``PATH``): what stands
-    elsewhere is left alone, and pseudo-terminals, which no system lists, are found as well.
+    If the environment variable ``LEADSCOMM_PORTS`` is set, it names them instead (separated as in ``PATH``): all others
+    are left alone, and pseudo-terminals, which no system lists, are found as well.
     """
     from serial.tools.list_ports import comports
 

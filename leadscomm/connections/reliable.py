@@ -19,11 +19,10 @@ from functools import partial
 from typing import ClassVar, Final
 
 from leadscomm.connections.address import Address
-from leadscomm.connections.asking import new_epoch
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.opening import HEARD_BYTES, Plan, why_not
+from leadscomm.connections.opening import HEARD_BYTES, Plan, new_epoch, why_not
 from leadscomm.connections.outbox_session import MARK, Carrier, SessionFraming, SessionOutbox
-from leadscomm.errors import ConnectionLost, DeliveryError
+from leadscomm.errors import ConnectionLost, DeliveryError, LocalProtocolError
 from leadscomm.protocol.base import Framing, plain
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.handshake import MANY, Handshake
@@ -47,7 +46,6 @@ class ReliableConnection(ConnectionBase, Carrier):
 
     :param line: what carries it: a connection whose framing keeps frames apart and drops damaged ones; this one's own
         from now on.
-    :param tag: this side's name.
     :param asks: this side begins; otherwise it waits for the peer to.
     :param longest: bytes of a message that comes, at most.
     :param plan: when the peer is asked; what is known of the line.
@@ -62,7 +60,6 @@ class ReliableConnection(ConnectionBase, Carrier):
         "_longest",
         "_pending",
         "_reading",
-        "_tag",
         "_timer_at",
         "_turn",
         "_waits",
@@ -72,12 +69,10 @@ class ReliableConnection(ConnectionBase, Carrier):
         "session",
     )
 
-    def __init__(
-        self, line: ConnectionBase, *, asks: bool, tag: str = "", longest: int = MANY, plan: Plan | None = None
-    ) -> None:
+    def __init__(self, line: ConnectionBase, *, asks: bool, longest: int = MANY, plan: Plan | None = None) -> None:
         self.line = line
         self.plan = plan or Plan()
-        self._tag, self._asks, self._longest = tag, asks, longest
+        self._asks, self._longest = asks, longest
         self._turn = threading.Lock()  # around the session, for an instant at a time
         self._changed = threading.Condition(self._turn)
         self._emitting = threading.Lock()  # held by whoever sends frames, for their order; never waited for
@@ -94,7 +89,6 @@ class ReliableConnection(ConnectionBase, Carrier):
     def _new_session(self) -> Session:
         me = Handshake(
             epoch=new_epoch(),
-            tag=self._tag,
             segment=SEGMENT_BYTES,
             longest=min(self._longest, MANY),
             resend=RESEND_MS,
@@ -189,7 +183,7 @@ class ReliableConnection(ConnectionBase, Carrier):
         only, once this one has ended; :meth:`finish` then leaves the line alone."""
         if not self.session.again or self._shut or self._yielded:
             return None
-        heir = ReliableConnection(self.line, asks=True, tag=self._tag, longest=self._longest, plan=self.plan)
+        heir = ReliableConnection(self.line, asks=True, longest=self._longest, plan=self.plan)
         heir._early = self._early_frames()
         heir.accepted = self.accepted
         self._yielded = True
@@ -241,10 +235,16 @@ class ReliableConnection(ConnectionBase, Carrier):
 
     def _write(self, data: bytes | memoryview) -> int:
         """Take a message from the outbox, with the mark before it."""
+        message = bytes(data[len(MARK) :])
+        try:
+            self.session.check(message)
+        except LocalProtocolError as error:  # of a broadcast: nobody has asked what this peer takes
+            self.outbox.refuse(message, error)
+            return len(data)
         with self._turn:
             if not self.session.wants:
                 raise BlockingIOError
-            self.session.send(bytes(data[len(MARK) :]))
+            self.session.send(message)
         if self.session.busy:
             # It leaves after the callback, and then acknowledges what that dealt with: a board whose window is full of
             # answers could not take it before.

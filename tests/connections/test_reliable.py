@@ -438,6 +438,19 @@ def test_a_server_on_a_board_goes_on_after_a_reset(board: WireBoard):
         assert failure.messages == (b"lost",)
 
 
+def test_a_broadcast_that_a_board_cannot_take_is_reported_and_holds_up_nothing(board: WireBoard):
+    recorder = Recorder()
+    with Server(f"serial://{board.port}?{OPTIONS}", recorder) as server:
+        recorder.wait("connect")
+        wait_until(lambda: server.num_connections() == 1)
+        server.broadcast(bytes(59))
+        server.broadcast(b"short")
+        assert recorder.wait("receive") == [b"short"]
+        (failure,) = recorder.wait("fail")
+        assert isinstance(failure, DeliveryError)
+        assert failure.messages == (bytes(59),)
+
+
 def test_a_server_that_is_closed_while_nobody_answers():
     with WireBoard(speaks="nothing") as board:
         server = Server(f"serial://{board.port}?{OPTIONS}", Recorder())

@@ -368,6 +368,6 @@ def test_a_host_of_leads_finds_a_board_of_ours(
     ):
         leads.command("find", virtual.port, tag)
         assert leads.wait("connect") == [virtual.port]
-        assert all(message.startswith(telemetry) for message in leads.wait("receive", 3))
+        assert any(message.startswith(telemetry) for message in leads.wait("receive", 3))
         leads.command("write", order)
         wait_until(lambda: virtual.pin(13))

@@ -142,6 +142,11 @@ class ConnectionBase(Writer):
         """What ``max_per_address`` counts; None where it does not apply (loopback, Unix, a cable)."""
         return None
 
+    @property
+    def _answers_goodbye(self) -> bool:
+        """Whether a peer that has said goodbye is told it too; LEADS does."""
+        return True
+
     def _wait_readable(self, timeout: float | None) -> bool:
         return wait_for(self.fileno(), timeout)
 
@@ -253,7 +258,7 @@ class ConnectionBase(Writer):
             return
         if self.outbox.closed:
             return  # said already
-        farewell = self.framing.farewell
+        farewell = self.framing.farewell if not self._ended or self._answers_goodbye else None
         self.outbox.send_last(b"" if farewell is None else self.framing.encode_all([farewell]))
 
     def closed(self) -> bool:

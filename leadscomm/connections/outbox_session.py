@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.outbox_held import HeldOutbox
 from leadscomm.connections.writer import Flusher, Writer
 from leadscomm.errors import DeliveryError
 from leadscomm.protocol.base import Framing, plain
@@ -27,7 +28,7 @@ class Carrier(Writer):
         ``timeout`` seconds."""
 
 
-class SessionOutbox(Outbox):
+class SessionOutbox(HeldOutbox):
     """The outbox of a session: what it writes to is the peer's window, and "written" is acknowledged.
 
     :param carrier: takes the messages.
@@ -45,41 +46,22 @@ class SessionOutbox(Outbox):
         self._lower = lower
         self.left: list[bytes] = []
 
-    @property
-    def flusher(self) -> Flusher | None:
-        """Who turns the session's timers; None: whoever sends or receives."""
-        return self._flusher
-
     def configure(self, *, flusher: Flusher | None, **settings: Any) -> None:
         super().configure(flusher=flusher, **settings)
         self._lower.configure(flusher=flusher, **settings)
 
-    def progressed(self) -> None:
-        """Something was acknowledged, or the session has ended."""
-        if self._blocked and self.error is None and self._session.wants:
-            self.resume()
-        elif self._on_drained is not None:
-            self.flush()
-        self._notify()
+    def has_room(self) -> bool:
+        return self._session.wants
+
+    def idle(self) -> bool:
+        return self._session.idle
+
+    def run_until(self, done: Callable[[], bool], timeout: float) -> None:
+        self._carrier.run_until(lambda: done() or self._session.ended is not None, timeout)
 
     def refuse(self, message: bytes, error: Exception) -> None:
         """Report a message that the peer does not take."""
         self._tell(DeliveryError(f"{self._writer}: {error}", [message]))
-
-    def drained(self) -> bool:
-        return super().drained() and self._session.idle
-
-    def drain(self, timeout: float) -> bool:
-        if self._flusher is not None:
-            return super().drain(timeout)
-        self.flush()
-        self._carrier.run_until(lambda: self.drained() or self._session.ended is not None, timeout)
-        return self.drained()
-
-    def _block(self) -> None:
-        self._blocked = self.waiting = True
-        if self._session.wants:  # room came before the line above, when nobody knew that it was waited for
-            self._blocked = self.waiting = False
 
     def abandon(self) -> list[bytes]:
         written = self._session.unacknowledged()

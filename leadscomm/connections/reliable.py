@@ -424,9 +424,13 @@ class ReliableConnection(ConnectionBase, Carrier):
 
 
 def dressed(line: ConnectionBase, address: Address, *, asks: bool, plan: Plan | None = None) -> ConnectionBase:
-    """``line`` itself, or with ``reliable=1`` a session over it."""
+    """``line`` itself, or with ``reliable=1`` a session over it; the faults of ``fault://`` are then below that."""
     if not address.options.get("reliable"):
         return line
+    if address.faulty:
+        from leadscomm.connections.faulty import FaultyConnection
+
+        line = FaultyConnection(line, address)
     return ReliableConnection(line, asks=asks, longest=address.framing.make().max_message, plan=plan)
 
 

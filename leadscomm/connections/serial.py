@@ -131,11 +131,9 @@ class SerialConnection(ConnectionBase):
     def _wait_writable(self, timeout: float) -> bool:
         return self._opened().wait(timeout, writable=True)
 
-    def disconnect(self) -> None:
-        if self._ended:
-            self.outbox.send_last(b"")  # a goodbye is not answered: who opens the port next would take it for himself
-        else:
-            super().disconnect()
+    @property
+    def _answers_goodbye(self) -> bool:
+        return False  # who opens the port next would take the answer for himself
 
     def shut_sending(self) -> None:
         if self._line is not None:

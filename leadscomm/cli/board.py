@@ -68,8 +68,8 @@ def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     """Emulate until Ctrl-C."""
     with _firmware(args) as firmware, contextlib.closing(_make(args, firmware)) as board:
         greeting = json.dumps(_facts(board)) if args.json else "\n".join(_greeting(board, args.bootloader))
-        print(greeting, file=out, flush=True)
         try:
+            print(greeting, file=out, flush=True)
             while True:
                 board.check()
                 time.sleep(_LOOK_S)

@@ -41,7 +41,7 @@ class Verdict:
 
 
 def same(program: Path, count: int, seed: int) -> int:
-    """Random frames of Python are read and written again by C++: byte for byte the same. Returns how many there were."""
+    """Random frames of Python are read and written again by C++: byte for byte the same. Returns how many."""
     draw = random.Random(seed)
     python = framing()
     for start in range(0, count, BLOCK):
@@ -65,9 +65,13 @@ def damaged(program: Path, count: int, seed: int, kind: str) -> Verdict:
     command = [str(program), "damage", str(count), str(seed), kind]
     with (
         subprocess.Popen(command, stdout=subprocess.PIPE) as maker,
-        subprocess.Popen([str(program), "recode"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as codec,
+        subprocess.Popen(
+            [str(program), "recode"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as codec,
     ):
-        assert maker.stdout and codec.stdin and codec.stdout
+        assert maker.stdout
+        assert codec.stdin
+        assert codec.stdout
         reader = Thread(target=_collect, args=(codec.stdout, verdict))
         reader.start()
         python = framing()

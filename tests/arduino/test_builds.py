@@ -1,4 +1,4 @@
-"""The library as compilers see it: strictly, for several boards, in the Arduino IDE's way, and how much room it takes."""
+"""The library as compilers see it: strictly, for several boards, in the Arduino IDE's way; and its size."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def check(compiler: str, *flags: str) -> None:
 
 
 def test_one_file_alone_knows_arduino() -> None:
-    including = {path.name for path in (LIBRARY / "src").rglob("*.h") if "Arduino.h" in path.read_text(encoding="utf-8")}
+    including = {
+        path.name for path in (LIBRARY / "src").rglob("*.h") if "Arduino.h" in path.read_text(encoding="utf-8")
+    }
     special = {path.name for path in (LIBRARY / "src").rglob("*.h") if "__AVR" in path.read_text(encoding="utf-8")}
     assert including == {"LeadsComm.h"}
     assert special <= {"LeadsComm.h", "compiler.h"}
@@ -68,7 +70,9 @@ def test_examples_compile_without_a_warning(example: Path, board: str, tmp_path:
 
 @AVR
 def test_everything_compiles_for_an_avr(tmp_path: Path) -> None:
-    build(PROGRAMS / "everything.cpp", libraries=[LIBRARY], build_folder=tmp_path, flags=("-Wall", "-Wextra", "-Werror"))
+    build(
+        PROGRAMS / "everything.cpp", libraries=[LIBRARY], build_folder=tmp_path, flags=("-Wall", "-Wextra", "-Werror")
+    )
 
 
 @BUILDER
@@ -90,7 +94,9 @@ def test_examples_compile_in_the_arduino_ide(example: Path, board: str, tmp_path
 def test_how_much_room_it_takes(name: str, tmp_path: Path) -> None:
     (tmp_path / "Bare.ino").write_text(BARE, encoding="ascii")
     bare = size_of(build(tmp_path / "Bare.ino", build_folder=tmp_path / "bare"))
-    size = size_of(build(LIBRARY / "examples" / name / f"{name}.ino", libraries=[LIBRARY], build_folder=tmp_path / name))
+    size = size_of(
+        build(LIBRARY / "examples" / name / f"{name}.ino", libraries=[LIBRARY], build_folder=tmp_path / name)
+    )
     flash, ram = LIMITS[name]
     assert size.flash_bytes - bare.flash_bytes <= flash
     assert size.ram_bytes - bare.ram_bytes <= ram

@@ -32,7 +32,8 @@ def text_board(board: Stepper) -> Stepper:
 def test_nothing_is_said_before_the_host_is_heard(board: Stepper) -> None:
     for _ in range(10):
         step = board.step(b"", ("s", b"x"), ("d", b"x"), after=1000)
-        assert step.out == b"" and "sent" not in step.statuses
+        assert step.out == b""
+        assert "sent" not in step.statuses
 
 
 def test_the_dialogue_of_a_leads_host(text_board: Stepper) -> None:
@@ -109,7 +110,8 @@ def test_long_frames_may_begin_like_the_question(board_program: Path) -> None:
         frame = bytes([header(DATA, 4, 3)]) + b";" + b"x" * 100
         assert wire(frame).startswith(b"ic;")
         step = board.step(wire(frame))
-        assert texts(step) == [frame[1:]] and b"wsc" not in step.out
+        assert texts(step) == [frame[1:]]
+        assert b"wsc" not in step.out
         board.step(wire(bytes([header(CONTROL, BYE, 0)])))
         assert board.step(b"ic;").out == b"wsc;"
 

@@ -48,13 +48,16 @@ ALL = {"flip": 1e-3, "drop": 1e-3, "duplicate": 1e-3, "insert": 1e-3}
 @pytest.mark.parametrize("kind", ["reliable", "lean", "buffered"])
 def test_nothing_is_resent_on_a_good_wire(board_program: Path, kind: str) -> None:
     _, board = exchange(board_program, kind, 500)
-    assert board.last is not None and (board.last.resent, board.last.bad) == (0, 0)
+    assert board.last is not None
+    assert (board.last.resent, board.last.bad) == (0, 0)
 
 
 @pytest.mark.parametrize("kind", ["reliable", "lean", "buffered"])
 def test_each_message_arrives_once_and_in_order(board_program: Path, kind: str) -> None:
     host, board = exchange(board_program, kind, 1_000, **ALL)
-    assert board.last is not None and board.last.resent and host.bad, "the wire was to damage something"
+    assert board.last is not None
+    assert board.last.resent, "the wire was to damage something"
+    assert host.bad
 
 
 @pytest.mark.slow
@@ -124,6 +127,7 @@ def test_a_board_that_was_reset_is_found_out(board_program: Path) -> None:
     assert host.sessions == 3
     lost = set(host.lost)
     assert 1 <= len(lost) <= 4
-    assert arrived == sorted(arrived, key=sent.index) and len(set(arrived)) == len(arrived)
+    assert arrived == sorted(arrived, key=sent.index)
+    assert len(set(arrived)) == len(arrived)
     missing = set(sent[: len(arrived)]) - set(arrived)
     assert missing <= lost, "what did not arrive was reported"

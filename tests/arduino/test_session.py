@@ -8,8 +8,22 @@ from pathlib import Path
 import pytest
 
 from leadscomm.protocol import make_framing
-from tests.arduino.model import ACK, BYE, CONTROL, DATA, DATAGRAM, HANDSHAKE, HELLO, MORE, PING, REFUSE, WELCOME
-from tests.arduino.model import handshake, header, wire
+from tests.arduino.model import (
+    ACK,
+    BYE,
+    CONTROL,
+    DATA,
+    DATAGRAM,
+    HANDSHAKE,
+    HELLO,
+    MORE,
+    PING,
+    REFUSE,
+    WELCOME,
+    handshake,
+    header,
+    wire,
+)
 from tests.arduino.stepper import Step, Stepper
 
 RESEND = 100  # what our HELLO asks for, in ms
@@ -19,13 +33,19 @@ TICK = 32  # no timer of the board is off by more than this, in ms
 def frames(data: bytes) -> list[bytes]:
     framing = make_framing("cobs", crc="crc-ccitt-false", max_message=1000)
     found = framing.feed(data)
-    assert not framing.faults and not framing.remainder
+    assert not framing.faults
+    assert not framing.remainder
     return found
 
 
 def said(step: Step) -> list[tuple[int, ...] | bytes]:
     """The board's frames: (kind, number, ack) and, where there is one, the payload behind it."""
-    return [part for frame in frames(step.out) for part in ((frame[0] >> 6, frame[0] >> 3 & 7, frame[0] & 7), frame[1:]) if part]
+    return [
+        part
+        for frame in frames(step.out)
+        for part in ((frame[0] >> 6, frame[0] >> 3 & 7, frame[0] & 7), frame[1:])
+        if part
+    ]
 
 
 def data(number: int, payload: bytes, ack: int = 0, kind: int = DATA) -> bytes:
@@ -56,7 +76,8 @@ def test_hello_is_answered_by_welcome(board: Stepper) -> None:
     version, profiles, epoch, echo, segment, _, resend, window, credit, size = HANDSHAKE.unpack_from(welcome, 1)
     assert welcome[0] == header(CONTROL, WELCOME, 0)
     assert (version, profiles, echo, resend, credit, welcome[20:]) == (1, 1, 0x11223344, 50, 0, b"wsc")
-    assert epoch and size == 3
+    assert epoch
+    assert size == 3
     assert (segment, window) == {"reliable": (58, 2), "lean": (58, 4), "buffered": (250, 4)}[board.kind]
     assert (step.connected, step.session) == (True, 0x11223344)
 
@@ -67,7 +88,8 @@ def test_the_epoch_stays_until_the_board_starts_anew(board_program: Path) -> Non
         with Stepper(board_program, "reliable", salt=salt) as board:
             answers = [frames(board.step(wire(handshake(epoch=epoch))).out)[0] for epoch in (5, 5, 6)]
             epochs.append({HANDSHAKE.unpack_from(answer, 1)[2] for answer in answers})
-    assert [len(own) for own in epochs] == [1, 1] and epochs[0] != epochs[1]
+    assert [len(own) for own in epochs] == [1, 1]
+    assert epochs[0] != epochs[1]
 
 
 def test_who_only_asks_gets_the_tag_and_no_session(board: Stepper) -> None:
@@ -123,7 +145,8 @@ def test_messages_are_kept_and_sent_again(met: Stepper) -> None:
     step = met.step(b"", *acts)
     assert step.statuses == ["sent"] * window + ["full"]
     first = said(step)
-    assert first[0] == (DATA, 0, 0) and first[-2] == (DATA, window - 1, 0)
+    assert first[0] == (DATA, 0, 0)
+    assert first[-2] == (DATA, window - 1, 0)
     assert met.step(after=RESEND - TICK).out == b""
     assert said(met.step(after=2 * TICK)) == first, "nothing was acknowledged"
     step = met.step(control(ACK, 1), ("s", b"next"))
@@ -232,13 +255,15 @@ def test_silence_is_broken_and_ends_the_session(met: Stepper) -> None:
         step = met.step(after=500)
         said_first += said(step)
     assert not step.connected
-    assert said_first[0] == (CONTROL, PING, 0) and 2 <= len(said_first) <= 4
+    assert said_first[0] == (CONTROL, PING, 0)
+    assert 2 <= len(said_first) <= 4
 
 
 def test_a_host_that_pings_keeps_the_session(met: Stepper) -> None:
     for _ in range(70):  # millis() at 16 bits goes round in this time
         step = met.step(control(PING), after=1000)
-        assert step.connected and (CONTROL, ACK, 0) in said(met.step())
+        assert step.connected
+        assert (CONTROL, ACK, 0) in said(met.step())
 
 
 def test_the_clock_goes_round(board: Stepper) -> None:

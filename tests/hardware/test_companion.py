@@ -287,7 +287,7 @@ def test_it_speaks_the_language_that_it_is_spoken_to(
     virtual.set_analog(2, 2.5)
     heard = Recorder()
     with create_client("serial://auto?identity=companion", heard) as client:
-        heard.wait("receive", 6)
+        heard.wait("receive", 7)
         for order in (
             b"report:0",
             b"d13:1",
@@ -304,7 +304,7 @@ def test_it_speaks_the_language_that_it_is_spoken_to(
         ):
             client.send(order)
         wait_until(lambda: heard.of("receive")[-1] == b"d0:0")
-    said = heard.of("receive")
+    said = [message for message in heard.of("receive") if message != b"companion"]  # it may be asked twice
     assert [text.partition(b":")[0] for text in said[:6]] == [b"a0", b"a1", b"a2", b"a3", b"a4", b"a5"]
     assert said[2] in (b"a2:511", b"a2:512")
     assert [text for text in said if not text.startswith(b"a")] == [b"d13:1", b"d13:0", b"d0:0"]

@@ -27,8 +27,9 @@ def echo_datagrams(sketches: Sketches, baud: int, count: int) -> None:
     volley = Volley(messages)
     with (
         VirtualBoard(sketches.example("Echo", baud), mcu="uno") as virtual,
-        Client(at(virtual, baud, "framing=board"), volley),
+        Client(at(virtual, baud, "framing=board"), volley) as client,
     ):
+        volley.begin(client)
         assert volley.wait(count) == messages
         assert virtual.counters()["overruns"] == 0
     assert volley.failed == []
@@ -132,12 +133,12 @@ def test_garbage_does_not_end_a_session(sketches: Sketches) -> None:
 @pytest.mark.parametrize("size", [20_000, pytest.param(1_000_000, marks=slow)])
 def test_garbage_costs_one_frame(sketches: Sketches, size: int) -> None:
     """The frame right behind it ends what the garbage began; the next one is understood."""
-    echoes = Echoes()
+    echoes = Volley([b"before"])
     with (
         VirtualBoard(sketches.example("Echo", 1_000_000), mcu="uno") as virtual,
         Client(at(virtual, 1_000_000, "framing=board"), echoes) as client,
     ):
-        client.send(b"before")
+        echoes.begin(client)
         echoes.wait(1)
         write_garbage(virtual, size)
         client.send(b"first")

@@ -6,12 +6,13 @@ import random
 import threading
 from typing import Any
 
-from leadscomm import Callback, Service
+from leadscomm import Callback, Client, Service
 from tests.entities.recorder import PATIENCE_S
 
 MOST_UNDER_WAY = 60
 """Bytes on the wire, of the 63 that an Uno's receive ring holds."""
 _OVERHEAD = 6  # of a short frame
+_ASK = b"are you there?"
 
 
 def random_messages(seed: int, count: int, most: int = 58, fewest: int = 0) -> list[bytes]:
@@ -61,13 +62,19 @@ class Volley(Echoes):
     def __init__(self, messages: list[bytes]) -> None:
         super().__init__()
         self.messages = messages
+        self._there = threading.Event()
         self._sent = 0
 
-    def on_connect(self, service: Any, connection: Any) -> None:
-        self._go_on(service)
+    def begin(self, client: Client) -> None:
+        """Ask until the board hears, which was reset when its port was opened; then go on by itself."""
+        while not self._there.wait(0.05):
+            client.send(_ASK)
 
     def on_receive(self, service: Any, msg: bytes) -> None:
-        super().on_receive(service, msg)
+        if msg == _ASK:
+            self._there.set()
+        else:
+            super().on_receive(service, msg)
         self._go_on(service)
 
     def _go_on(self, service: Any) -> None:

@@ -1,8 +1,9 @@
 /* The virtual board's program: options, and the loop that couples simulated time to real time. See board.h.
  *
- * Simulated time goes on in slices of 200 us. With pace on a slice is simulated when its beginning has come in real
- * time, so that nothing happens more than a slice too early; what the host sends meanwhile is put on the wire at the
- * slice's end. Where this machine cannot keep up, simulated time falls behind; it does not hurry afterwards.
+ * Simulated time goes on in slices of 200 us, without pace of 500 us. With pace on a slice is simulated when its
+ * beginning has come in real time, so that nothing happens more than a slice too early; what the host sends meanwhile
+ * is put on the wire at the slice's end. Where this machine cannot keep up, simulated time falls behind; it does not
+ * hurry afterwards.
  */
 #include "board.h"
 
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #define SLICES_A_SECOND 5000
+#define FAST_SLICES_A_SECOND 2000
 #define NS 1000000000ll
 #define MOST_BEHIND_NS (20 * NS / 1000)
 #define IDLE_NS (2 * NS / 1000)
@@ -48,9 +50,10 @@ static void keep_pace(struct board *b) {
 
 static void live(struct board *b) {
     pid_t parent = getppid();
+    avr_cycle_count_t slice = b->frequency / (b->pace ? SLICES_A_SECOND : FAST_SLICES_A_SECOND);
     for (;;) {
         if (b->powered && !b->ended) {
-            chip_run(b, b->avr->cycle + b->frequency / SLICES_A_SECOND);
+            chip_run(b, b->avr->cycle + slice);
             port_flush(b);
             control_ran(b);
             if (b->pace)

@@ -1,5 +1,5 @@
-// Every class and method once, so that the compiler looks at all of them. Compiled for an AVR, and with other compilers,
-// sizes of int and standards of C++; never run.
+// Every class and method once, so that the compiler looks at all of them. Compiled for an AVR, and with other
+// compilers, sizes of int and standards of C++; never run.
 
 #include <LeadsComm.h>
 

@@ -60,7 +60,7 @@ Status sendDatagram(Board&, const std::string&, long) {
   return Status::TooLong;
 }
 template <class Board>
-auto sendDatagram(Board& board, const std::string& data, int) -> decltype(board.sendDatagram(data.data(), data.size())) {
+auto sendDatagram(Board& board, const std::string& data, int) -> decltype(board.sendDatagram(data.data(), 0)) {
   return board.sendDatagram(data.data(), data.size());
 }
 template <class Board>

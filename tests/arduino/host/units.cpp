@@ -1,4 +1,5 @@
-// Packing, pieces, ports and callbacks, each looked at alone. Ends with 1 at the first thing that is not as it should be.
+// Packing, pieces, ports and callbacks, each looked at alone. Ends with 1 at the first thing that is not as it should
+// be.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +65,8 @@ void packing() {
   char text[2];
   CHECK(in.u8(small).i8() == -1 && small == 1 && in.u16() == 0x0203 && in.i32() == -2);
   CHECK(in.u64() == 0x0102030405060708 && in.f32(single).f64(twice).ok() && single == 1.5f && twice == -0.5);
-  CHECK(in.array(back, 2).bytes(text, 2).ok() && back[0] == -2 && back[1] == 0x1234 && text[1] == 'b' && in.left() == 0);
+  CHECK(in.array(back, 2).bytes(text, 2).ok() && back[0] == -2 && back[1] == 0x1234 && text[1] == 'b');
+  CHECK(in.left() == 0);
 }
 
 void packingBeyondTheEnd() {

@@ -7,7 +7,8 @@
 
 namespace leadscomm {
 
-// Says nothing before it has heard its host. The host's side is framing=board, or no framing option at all (LEADS text).
+// Says nothing before it has heard its host. The host's side is framing=board, or no framing option at all (LEADS
+// text).
 template <size_t Payload, class Port, class Platform>
 class BasicConnection : public Named<BasicConnection<Payload, Port, Platform>, Payload, Port, Platform, true> {
   typedef Named<BasicConnection, Payload, Port, Platform, true> Base;

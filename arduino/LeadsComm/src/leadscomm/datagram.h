@@ -25,7 +25,7 @@ struct WireState {
 //   void onFullRing()           the port's receive ring was full
 template <class Heir, size_t Payload, class Port, class Platform>
 class Wire : protected WireState {
-  static_assert(Payload >= 1 && Payload <= longestPayload, "a frame carries 1 to 250 bytes; longer messages go in pieces");
+  static_assert(Payload >= 1 && Payload <= longestPayload, "1 to 250 bytes; longer messages go in pieces");
 
  public:
   // Takes what has come, up to the end of the first message in it. True: data() and size() are that message, until the

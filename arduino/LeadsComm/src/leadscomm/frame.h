@@ -25,9 +25,9 @@ static const size_t longestPayload = 250;
 static const uint8_t goodHigh = 0x1D;  // the register after the body of a good frame
 static const uint8_t goodLow = 0x0F;
 
-// The CRC of the bytes added: polynomial 0x1021, highest bit first, register 0xFFFF at the start. The register is kept as
-// two bytes, and all eight bits of a byte go through it at once, by shifts that an AVR is quick at. A table would be little
-// faster, and take 512 bytes.
+// The CRC of the bytes added: polynomial 0x1021, highest bit first, register 0xFFFF at the start. The register is
+// kept as two bytes, and all eight bits of a byte go through it at once, by shifts that an AVR is quick at. A table
+// would be little faster, and take 512 bytes.
 struct Crc16 {
   uint8_t high = 0xFF;
   uint8_t low = 0xFF;

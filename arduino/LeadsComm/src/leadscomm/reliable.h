@@ -97,9 +97,9 @@ class BasicReliableConnection
     ackDue_ = true;
   }
 
-  // How long the host waits for an acknowledgement before it sends again: 50 ms, unless this is called before the first
-  // poll(); then 306 ms, 562 ms and so on, the next that is not less. Slow lines need it: two of the longest frames and an
-  // answer take 150 ms at 9600 baud.
+  // How long the host waits for an acknowledgement before it sends again: 50 ms, unless this is called before the
+  // first poll(); then 306 ms, 562 ms and so on, the next that is not less. Slow lines need it: two of the longest
+  // frames and an answer take 150 ms at 9600 baud.
   void resendAfter(uint16_t ms) { patience_ = ms <= resendMs ? 0 : uint8_t((ms - resendMs + 255) / 256); }
 
   // For what puts pieces together: tells the host that its message is not taken.

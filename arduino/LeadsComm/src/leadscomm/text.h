@@ -9,8 +9,8 @@
 
 namespace leadscomm {
 
-// For boards that only LEADS hosts, or a person at a terminal, will ever talk to. Unlike the connections that hear frames
-// as well, it also takes what is said before the first "ic;". It speaks at any time.
+// For boards that only LEADS hosts, or a person at a terminal, will ever talk to. Unlike the connections that hear
+// frames as well, it also takes what is said before the first "ic;". It speaks at any time.
 template <size_t Payload, class Port, class Platform>
 class BasicTextConnection {
  public:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 from pathlib import Path
@@ -91,8 +90,7 @@ def test_damaged_frames_are_the_same_in_both_and_none_is_wrong(codec_program: Pa
     assert verdict.wrong == []
 
 
-@pytest.mark.slow
-@pytest.mark.skipif("LEADSCOMM_LONG" not in os.environ, reason="takes minutes: set LEADSCOMM_LONG=1")
+@pytest.mark.long
 def test_ten_million_frames(programs: Path) -> None:
     """Also python -m tests.arduino.compare, which writes down what it found.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -65,8 +64,7 @@ def test_one_damaged_bit_in_a_hundred_bytes(board_program: Path) -> None:
     exchange(board_program, "reliable", 1_000, flip=1e-2)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif("LEADSCOMM_LONG" not in os.environ, reason="takes minutes: set LEADSCOMM_LONG=1")
+@pytest.mark.long
 def test_a_hundred_thousand_messages(board_program: Path) -> None:
     exchange(board_program, "reliable", 100_000, seed=11, **ALL)
 

@@ -89,7 +89,7 @@ def test_reliable_messages_through_faults(sketches: Sketches) -> None:
 
 
 @slow
-@pytest.mark.parametrize("part", range(10))
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in range(1, 10))])
 def test_a_hundred_thousand_reliable_messages_through_faults(sketches: Sketches, part: int) -> None:
     """In ten parts, each with faults of its own. Prints its results; pytest -s shows them."""
     echo_reliably(sketches, 1_000_000, 10_000, most=20, seed=part, **FAULTS)

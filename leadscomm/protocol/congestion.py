@@ -1,9 +1,9 @@
 """How much to send over one link, and how fast: a model of its path, as BBR has one, kept simple.
 
 The model is two numbers: the rate at which bytes arrive at best, and the shortest round trip. Their product is what
-the path holds; more would only stand in a queue somewhere. So loss alone slows nothing down, as it is no sign of a queue on
-a radio, and a thin line has no queue, as its rate is known. Now and then a bit more is sent, to see whether the path has
-grown, and then a bit less, to empty what that filled.
+the path holds; more would only stand in a queue somewhere. So loss alone slows nothing down, as it is no sign of a
+queue on a radio, and a thin line has no queue, as its rate is known. Now and then a bit more is sent, to see whether the
+path has grown, and then a bit less, to empty what that filled.
 
 How much is lost of what is sent in those emptier times, when nothing can be lost for want of room, is the path's own
 loss; the pace makes up for it.
@@ -95,12 +95,12 @@ class Congestion:
 
     def budget(self, now: float, in_flight: int) -> int:
         """Bytes that may be sent now; the last segment may exceed it."""
-        ahead = now + BURST_S - max(self._paced_until, now - _CATCH_UP_S)
-        if ahead <= 0:
+        left = self.window() - in_flight
+        if left <= 0 or now < self._paced_until - BURST_S:
             return 0
         pace = self.pace()
-        left = self.window() - in_flight
-        return int(left) if pace == inf else int(min(left, max(ahead * pace, 1)))
+        ahead = now + BURST_S - max(self._paced_until, now - _CATCH_UP_S)
+        return max(1, int(left if pace == inf else min(left, ahead * pace)))
 
     def next_at(self, in_flight: int) -> float | None:
         """When :meth:`budget` will be more than nothing; None: not before something came."""

@@ -1,8 +1,8 @@
 """What one link has under way: how long answers take, what is lost, and when to ask.
 
 The round trip is smoothed as TCP does (RFC 6298). A segment is lost if one that was sent later came, and it did not
-come for a while after that: the order is judged by time, as RACK does (RFC 8985), since links reorder by time and not by
-count. If nothing comes at all, the oldest one is sent again as a probe; its answer tells what became of the others.
+come for a while after that: the order is judged by time, as RACK does (RFC 8985), since links reorder by time and not
+by count. If nothing comes at all, the oldest one is sent again as a probe; its answer tells what became of the others.
 """
 
 from __future__ import annotations

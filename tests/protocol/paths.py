@@ -1,11 +1,11 @@
-"""Simulated links for two sessions of the full profile, in simulated time: a rate, a queue, a delay, and faults by a seed."""
+"""Simulated links for two sessions of the full profile, in simulated time: rates, queues, delays, faults by a seed."""
 
 from __future__ import annotations
 
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from leadscomm.protocol.full import FullSession
@@ -116,7 +116,7 @@ class World:
     def join(self, way: Way, back: Way | None = None, **options: int | bool) -> Path:
         """Lay a path, and give both sides their link."""
         links = (Link(**options), Link(**options))  # type: ignore[arg-type]
-        path = Path((way, back or Way(**{**vars(way)})), links)
+        path = Path((way, back or replace(way)), links)
         self.paths.append(path)
         for side, link in zip(self.sides, links):
             side.session.add(link, self.now)

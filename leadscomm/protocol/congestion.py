@@ -2,8 +2,8 @@
 
 The model is two numbers: the rate at which bytes arrive at best, and the shortest round trip. Their product is what
 the path holds; more would only stand in a queue somewhere. So loss alone slows nothing down, as it is no sign of a
-queue on a radio, and a thin line has no queue, as its rate is known. Now and then a bit more is sent, to see whether the
-path has grown, and then a bit less, to empty what that filled.
+queue on a radio, and a thin line has no queue, as its rate is known. Now and then a bit more is sent, to see whether
+the path has grown, and then a bit less, to empty what that filled.
 
 How much is lost of what is sent in those emptier times, when nothing can be lost for want of room, is the path's own
 loss; the pace makes up for it.
@@ -145,7 +145,7 @@ class Congestion:
         if not newest.resent:
             self._measure_trip(now - newest.sent_at, now)
         interval = max(now - newest.delivered_at, newest.sent_at - newest.first_at)
-        if interval >= self.shortest or (interval > 0 and self.shortest == inf):
+        if interval > 0 and not interval < self.shortest < inf:
             self._measure_rate((self._delivered - newest.delivered) / interval, newest.limited)
         if newest.delivered >= self._round_ends:
             self._round_ends = self._delivered

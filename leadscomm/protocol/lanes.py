@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Hashable, Iterator
 from itertools import accumulate, islice
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol.length import MAX_LENGTH, LengthFraming
@@ -75,6 +75,10 @@ class _Waiting:
         self.message = message
         self.deadline = deadline
         self.key = key
+
+
+def _message(entry: bytes | _Waiting) -> bytes:
+    return entry.message if isinstance(entry, _Waiting) else entry
 
 
 class Lane:
@@ -172,18 +176,19 @@ class Lane:
         :param messages: not more messages than this.
         :return: those that were begun.
         """
-        candidates = list(islice(self.waiting, min(messages, _AT_ONCE, wanted // PREFIX_BYTES + 1)))
-        if self._special:
-            candidates = [entry.message if isinstance(entry, _Waiting) else entry for entry in candidates]
+        entries = list(islice(self.waiting, min(messages, _AT_ONCE, wanted // PREFIX_BYTES + 1)))
+        candidates = list(map(_message, entries)) if self._special else cast(list[bytes], entries)
         end = self.end
-        ends = list(accumulate(map(PREFIX_BYTES.__add__, map(len, candidates)), initial=end))  # type: ignore[arg-type]
+        ends = list(accumulate(map(PREFIX_BYTES.__add__, map(len, candidates)), initial=end))
         count = min(bisect_left(ends, end + wanted), bisect_right(ends, end + room) - 1, len(candidates))
-        begun: list[bytes] = candidates[:count]  # type: ignore[assignment]
+        begun = candidates[:count]
         take = self.waiting.popleft
         for _ in begun:
-            entry = take()
-            if isinstance(entry, _Waiting):
-                self._forget(entry)
+            take()
+        if self._special:
+            for entry in entries[:count]:
+                if isinstance(entry, _Waiting):
+                    self._forget(entry)
         self.stream += self._framing.encode_all(begun)
         self.ends += ends[1 : count + 1]
         return begun
@@ -260,7 +265,7 @@ class Lane:
     def unacknowledged(self) -> list[bytes]:
         """The messages that the peer has not dealt with, oldest first."""
         begun = LengthFraming(MAX_LENGTH).feed(bytes(self.stream))
-        return begun + [entry.message if isinstance(entry, _Waiting) else entry for entry in self.waiting]
+        return begun + list(map(_message, self.waiting))
 
 
 class Outgoing:
@@ -331,8 +336,7 @@ class Outgoing:
     def _has_room(self, lane: Lane) -> bool:
         room, messages = self._room(lane)
         first = lane.waiting[0]
-        size = len(first.message if isinstance(first, _Waiting) else first) + PREFIX_BYTES
-        return messages > 0 and size <= room
+        return messages > 0 and len(_message(first)) + PREFIX_BYTES <= room
 
     def _room(self, lane: Lane) -> tuple[int, int]:
         """Bytes and messages that a lane may begin. A part is left for lanes that are more urgent."""

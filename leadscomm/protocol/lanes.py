@@ -221,7 +221,7 @@ class Lane:
         self._unreceived[index] = again
         if end < old.end:  # this link takes shorter ones
             rest = Sent(self, end, old.end, True)
-            rest.state = LOST
+            rest.state, rest.via = LOST, old.via
             self._starts.insert(index + 1, end)
             self._unreceived.insert(index + 1, rest)
             self.lost.appendleft(rest)

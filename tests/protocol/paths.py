@@ -101,6 +101,7 @@ class World:
         )
         self.paths: list[Path] = []
         self.frames = 0
+        self._idle_steps = 0
         self._under_way: list[tuple[float, int, int, Path, bytes]] = []
         self._order = count()
         self.each: Callable[[], None] = lambda: None
@@ -147,6 +148,8 @@ class World:
         """Go on to what happens next, or to ``until``."""
         due = [side.session.deadline() for side in self.sides]
         at = min([until, *[each for each in due if each is not None], *[entry[0] for entry in self._under_way[:1]]])
+        self._idle_steps = self._idle_steps + 1 if at <= self.now else 0
+        assert self._idle_steps < 10_000, f"time stands still: {due}"
         self.now = max(self.now, at)
         while self._under_way and self._under_way[0][0] <= self.now:
             _, _, index, path, frame = heapq.heappop(self._under_way)

@@ -1,4 +1,4 @@
-"""Two sessions of the full profile over simulated links: nothing is lost, doubled or overtaken, whatever the links do."""
+"""Two sessions of the full profile over simulated links: nothing is lost, doubled or overtaken, whatever they do."""
 
 from __future__ import annotations
 
@@ -494,6 +494,8 @@ class Sessions(RuleBasedStateMachine):
         old, new = self.world, self.epoch
         fresh = FullSession(offer(new, key=self.key), old.now, asks=side == 0)
         other = old.sides[1 - side].session
+        for path in old.paths:
+            other.remove(path.links[1 - side])
         other.send(b"4 0 lost")
         world = World(self.epoch, *((fresh, other) if side == 0 else (other, fresh)))
         world.now = old.now

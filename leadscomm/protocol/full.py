@@ -10,14 +10,13 @@ A session ends once. Links come and go meanwhile; without any it waits for the n
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Hashable
 from typing import Final
 
 from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import segments as full
-from leadscomm.protocol.frames import counts_missed, next_count
+from leadscomm.protocol.datagrams import Datagrams
 from leadscomm.protocol.handshake import MANY
 from leadscomm.protocol.joining import Joining
 from leadscomm.protocol.lanes import DEFAULT_LANE, PREFIX_BYTES, Carrier, Outgoing, Sent
@@ -31,8 +30,6 @@ PATIENCE_S: Final = 30.0
 """A peer that was not heard over any link for so long has left."""
 PINGS: Final = 5
 """How many signs of life may be missed."""
-MAX_DATAGRAMS: Final = 64
-"""How many datagrams wait for the line; of more the oldest are lost, as datagrams may be."""
 FAREWELL_S: Final = 0.5
 """How long the answer to a farewell is waited for."""
 REMIND_EVERY_S: Final = 1.0
@@ -52,7 +49,7 @@ class FullSession(Joining):
     :param silence: seconds of silence after which a link is dead.
     :param patience: seconds of silence on all links after which the peer has left.
     :param former: epochs of peers that are known to be over: what is left of them on the wire means nothing.
-    :ivar lost_datagrams: how many datagrams of the peer did not come.
+    :ivar datagrams: its messages that may be lost.
     :ivar damaged: frames dropped because their seal was broken.
     :ivar offset: seconds by which the peer's clock is ahead, as far as is known; None before the first measurement.
     """
@@ -73,7 +70,7 @@ class FullSession(Joining):
         super().__init__(me, now, asks=asks, former=former)
         self.incoming = Incoming(me.room, longest)
         self.outgoing = Outgoing(0, 0)
-        self.lost_datagrams = 0
+        self.datagrams = Datagrams()
         self.damaged = 0
         self.offset: float | None = None
         self._offset_trip = 0.0  # the round trip with which it was measured
@@ -84,10 +81,6 @@ class FullSession(Joining):
         self._dealt_bytes = 0  # that the peer was not told of
         self._reminders = 0  # how often in a row it was asked what it has dealt with
         self._progress_at = now
-        self._datagrams: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)
-        self._came_datagrams: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)
-        self._count_sent = 0
-        self._count_seen = 0
         self._left_at = now
 
     # Sending ---------------------------------------------------------------------------------------------------------
@@ -142,8 +135,7 @@ class FullSession(Joining):
                 f"the datagram has {len(message)} bytes, and the links take {longest} at most: a datagram is not cut "
                 "in pieces; send it by send()"
             )
-        self._count_sent = next_count(self._count_sent)
-        self._datagrams.append(wire.datagram(message, self._count_sent))
+        self.datagrams.put(message)
 
     def leave(self, now: float) -> None:
         """Say goodbye; nothing is taken any more. The session ends when the peer has answered, or soon in any case."""
@@ -198,9 +190,7 @@ class FullSession(Joining):
 
     def take_datagrams(self) -> list[bytes]:
         """Take the datagrams that came."""
-        came = list(self._came_datagrams)
-        self._came_datagrams.clear()
-        return came
+        return self.datagrams.take()
 
     def delivered(self, now: float, count: int = 1) -> None:
         """The oldest ``count`` messages that were taken, and not yet reported here, were dealt with."""
@@ -230,7 +220,8 @@ class FullSession(Joining):
                 self.damaged += 1
                 link.owe(now, frames=0, urgent=True)
             elif kind == wire.DATAGRAM:
-                self._datagram(inner, now, link)
+                self._heard(now, link)
+                self.datagrams.receive(inner)
             elif kind == wire.CONTROL:
                 self._control(inner, now, link)
             elif kind == wire.DATA:
@@ -239,18 +230,6 @@ class FullSession(Joining):
     def _heard(self, now: float, link: Link) -> None:
         link.heard_at = self.heard_at = now
         link.dead = False
-
-    def _datagram(self, frame: bytes, now: float, link: Link) -> None:
-        self._heard(now, link)
-        count = frame[0]
-        if count:
-            missed = counts_missed(self._count_seen, count)
-            if missed > wire.COUNTS // 2:  # overtaken by the next ones, or doubled
-                self.lost_datagrams -= 1 if missed < wire.COUNTS - 1 else 0
-            else:
-                self.lost_datagrams += missed
-                self._count_seen = count
-        self._came_datagrams.append(frame[1:])
 
     def _data(self, frame: bytes, now: float, link: Link) -> None:
         found = full.read_data(frame)
@@ -339,7 +318,7 @@ class FullSession(Joining):
             if self.peer is not None:
                 due += [self.outgoing.deadline(), self._patience_ends(), self._reminder_at()]
                 carrier = self._choose_carrier()
-                if carrier is not None and (self._datagrams or self.outgoing.has_more):
+                if carrier is not None and (self.datagrams or self.outgoing.has_more):
                     due.append(carrier.next_at())
         return min([at for at in due if at is not None], default=None)
 
@@ -396,8 +375,7 @@ class FullSession(Joining):
             sent.lane.lose(sent)
         due = self._answers(now, link)
         if link is self._choose_carrier():
-            due += [link.seal.seal(datagram) for datagram in self._datagrams]
-            self._datagrams.clear()
+            due += map(link.seal.seal, self.datagrams.due())
             due += self._segments(now, link)
             remind_at = self._reminder_at()
             if remind_at is not None and now >= remind_at:

@@ -304,7 +304,7 @@ def test_datagrams() -> None:
     link = world.paths[0].links[1]
     for count, lost in ((12, 1), (11, 0), (11, -1), (0, -1), (12, -1)):
         world.b.receive(link.seal.seal(wire.datagram(b"x", count)), world.now, link)
-        assert world.b.lost_datagrams == lost
+        assert world.b.datagrams.lost == lost
     with pytest.raises(LocalProtocolError, match="1196 at most"):
         world.a.send_datagram(bytes(1197))
 

@@ -35,7 +35,7 @@ class Way:
     overhead: int = 0
     cut: bool = False
     free_at: float = 0.0
-    longest_queue: float = 0.0  # seconds
+    queued: list[float] = field(default_factory=list)  # seconds that frames waited for the rate
     carried: int = 0
 
     def arrivals(self, size: int, now: float, dice: random.Random) -> list[float]:
@@ -47,7 +47,7 @@ class Way:
             waits = max(0.0, self.free_at - now)
             if waits * self.rate > self.queue:
                 return []
-            self.longest_queue = max(self.longest_queue, waits)
+            self.queued.append(waits)
             at = self.free_at = now + waits + (size + self.overhead) / self.rate
         if self.drop and dice.random() < self.drop:
             return []
@@ -117,7 +117,7 @@ class World:
     def join(self, way: Way, back: Way | None = None, **options: int | bool) -> Path:
         """Lay a path, and give both sides their link."""
         links = (Link(**options), Link(**options))  # type: ignore[arg-type]
-        path = Path((way, back or replace(way)), links)
+        path = Path((way, back or replace(way, queued=[])), links)
         self.paths.append(path)
         for side, link in zip(self.sides, links):
             side.session.add(link, self.now)

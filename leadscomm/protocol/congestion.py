@@ -118,7 +118,7 @@ class Congestion:
         sent.delivered = self._delivered
         sent.delivered_at = self._delivered_at
         sent.first_at = self._first_at
-        sent.limited = self._limited_until > self._delivered
+        sent.limited = self._limited_until >= self._delivered
         sent.low = self._gain == _LOW_GAIN
         pace = self.pace()
         if pace < inf:
@@ -197,7 +197,7 @@ class Congestion:
         self._measuring_trip = self._measuring_trip and self._slot != 4
         if self._slot == 2 and now > self._trip_at + _TRIP_AGE_S:
             self._measuring_trip, self.shortest, self._trip_at = True, self._trip, now
-        queueing = self._trip > 1.25 * self.shortest + 2 * self.segment / self.rate + 2 * ACK_AFTER_S
+        queueing = self._trip > 1.125 * self.shortest + 2 * self.segment / self.rate + ACK_AFTER_S
         steady = _LOW_GAIN if queueing else 1.0
         self._gain = {0: _PROBE_GAIN, 1: _LOW_GAIN}.get(self._slot, steady)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Collection
 
 from leadscomm.protocol import frames as wire
@@ -14,7 +15,7 @@ from leadscomm.protocol.segments import Offer, Proof
 _EPOCH = struct.Struct("<I")
 
 
-class Joining:
+class Joining(ABC):
     """The part of a session that knows who takes part in it.
 
     :ivar me: what this side says of itself.
@@ -109,9 +110,9 @@ class Joining:
         self.heard_at = now
         link.join(offer, self._proof, now)
 
+    @abstractmethod
     def _begun(self, peer: Offer) -> None:
         """The handshake has ended."""
-        raise NotImplementedError
 
     def _refused(self, frame: bytes) -> None:
         if full.read_no_session(frame, self.me.key) == self.me.epoch:

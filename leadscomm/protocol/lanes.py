@@ -114,7 +114,10 @@ class Lane:
     @property
     def busy(self) -> bool:
         """Whether something might be sent."""
-        return bool(self.lost or self.waiting) or self.next < self.end
+        lost = self.lost
+        while lost and lost[0].state != LOST:  # it came after all
+            lost.popleft()
+        return bool(lost or self.waiting) or self.next < self.end
 
     # What waits
 
@@ -196,14 +199,9 @@ class Lane:
     # What is on its way
 
     def segment(self, size: int) -> Sent | None:
-        """The next segment of at most ``size`` bytes: what was lost first, then what was not sent."""
-        lost = self.lost
-        while lost:
-            old = lost.popleft()
-            if old.state != LOST:
-                continue
-            old.state = DONE
-            return self._again(old, size)
+        """The next segment of at most ``size`` bytes, of a lane that is busy: what was lost first, then what is new."""
+        if self.lost:
+            return self._again(self.lost.popleft(), size)
         start = self.next
         end = min(start + size, self.end)
         if start == end:
@@ -215,6 +213,7 @@ class Lane:
         return fresh
 
     def _again(self, old: Sent, size: int) -> Sent:
+        old.state = DONE
         end = min(old.start + size, old.end)
         again = Sent(self, old.start, end, True)
         index = bisect_left(self._starts, old.start)
@@ -329,22 +328,24 @@ class Outgoing:
     @property
     def has_more(self) -> bool:
         """Whether something could be sent, as far as the peer's room goes."""
-        return any(lane.lost or lane.next < lane.end for lane in self._by_urgency) or (
-            self.waiting_messages > 0 and any(lane.waiting and self._has_room(lane) for lane in self._by_urgency)
-        )
+        for lane in self._by_urgency:
+            if lane.busy and (lane.lost or lane.next < lane.end or self._has_room(lane)):
+                return True
+        return False
 
     def _has_room(self, lane: Lane) -> bool:
+        """Whether the first message of a lane that waits may be begun."""
         room, messages = self._room(lane)
-        first = lane.waiting[0]
-        return messages > 0 and len(_message(first)) + PREFIX_BYTES <= room
+        return messages > 0 and len(_message(lane.waiting[0])) + PREFIX_BYTES <= room
 
     def _room(self, lane: Lane) -> tuple[int, int]:
         """Bytes and messages that a lane may begin. A part is left for lanes that are more urgent."""
-        if not self.begun_messages:
-            return self.room, self.messages
-        left = LANES * LANES - lane.number
-        room, messages = self.room * left // (LANES * LANES), -(-self.messages * left // (LANES * LANES))
-        return room - self.begun_bytes, messages - self.begun_messages
+        parts = LANES * LANES
+        room = self.room * (parts - lane.number) // parts - self.begun_bytes
+        messages = -(-self.messages * (parts - lane.number) // parts) - self.begun_messages
+        if not self.begun_messages:  # a message that needs the whole room has it
+            room = max(room, min(self.room, len(_message(lane.waiting[0])) + PREFIX_BYTES))
+        return room, messages
 
     def segments(self, size: int, budget: int) -> Iterator[Sent]:
         """Segments of at most ``size`` bytes, the most urgent first, until they have ``budget`` bytes or more.

@@ -334,7 +334,8 @@ class FullSession(Joining):
         return None if self.incoming.handed else self.heard_at + self._patience
 
     def _ping_at(self, link: Link) -> float:
-        return max(link.pinged_at, min(link.said_at, link.heard_at)) + self._silence / PINGS
+        often = link.dead or not link.well  # so that its return is noticed soon
+        return link.quiet_since() + self._silence / (4 * PINGS if often else PINGS)
 
     def _reminder_at(self) -> float | None:
         """When to ask what the peer has dealt with: it may have said so, and that was lost."""

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import segments as full
-from leadscomm.protocol.handshake import FULL, NO_SESSION, OTHER_VERSION, VERSION, Handshake, Refusal
+from leadscomm.protocol.handshake import ASKING, COMPACT, FULL, NO_SESSION, OTHER_VERSION, VERSION, Handshake, Refusal
 from leadscomm.protocol.link import Link
 from leadscomm.protocol.segments import Offer, Proof
 
@@ -70,15 +70,20 @@ class Joining(ABC):
             return
         offer = Offer.decode(frame, self.me.key)
         if offer is None:
-            self._not_understood(frame)
+            self._not_understood(frame, said)
         elif offer.epoch != self.me.epoch and offer.epoch not in self._former:
             if which == wire.HELLO:
                 self._asked(offer, now, link)
             else:
                 self._welcomed(offer, now, link)
 
-    def _not_understood(self, frame: bytes) -> None:
-        if self.peer is None and full.keyed(frame) != (self.me.key is not None):
+    def _not_understood(self, frame: bytes, said: Handshake | None) -> None:
+        """Name what does not fit; a damaged frame may do so too, until a good one comes."""
+        if self.peer is not None or said is None:
+            return
+        if said.profiles in (ASKING, COMPACT):
+            self.trouble = "the peer does not speak the full profile of the session protocol"
+        elif full.keyed(frame) != (self.me.key is not None):
             self.trouble = "one side has a key and the other has none: give both the same key_file"
 
     def _asked(self, offer: Offer, now: float, link: Link) -> None:
@@ -103,7 +108,7 @@ class Joining(ABC):
 
     def _join(self, offer: Offer, now: float, link: Link) -> None:
         if self.peer is None:
-            self.peer = offer
+            self.peer, self.trouble = offer, None
             if self.me.key is not None:
                 self._proof = Proof(self.me.key, self.me.epoch, offer.epoch)
             self._begun(offer)

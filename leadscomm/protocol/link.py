@@ -11,14 +11,15 @@ from leadscomm.protocol.recovery import ACK_AFTER_S, Recovery
 from leadscomm.protocol.segments import DATA_OVERHEAD, Checked, NoSeal, Offer, Proof, Seal
 
 ASK_EVERY_S: Final = 0.05
-ASK_AT_MOST_EVERY_S: Final = 1.0
+ASK_SLOWLY_EVERY_S: Final = 0.5
 _ASK_QUICKLY: Final = 20
 DUE_FRAMES: Final = 2
 """So many data frames are acknowledged at once."""
 TROUBLE: Final = 2
 """After so many probes without an answer another link is better."""
 MAX_ANSWERS: Final = 32
-_SMALLEST: Final = 16
+_SMALLEST: Final = 32
+"""Bytes of a lane in a segment, at least: an acknowledgement of one lane with a range has to fit, too."""
 
 
 class Link:
@@ -82,10 +83,14 @@ class Link:
         """Whether segments get through, as far as is known."""
         return self.recovery.tries < TROUBLE
 
+    def quiet_since(self) -> float:
+        """Since when one of both sides has said nothing, not even a PING."""
+        return max(self.pinged_at, min(self.said_at, self.heard_at))
+
     def asked_now(self, now: float) -> None:
         """A HELLO goes out."""
         self.asked += 1
-        self.ask_at = now + (ASK_EVERY_S if self.asked < _ASK_QUICKLY else ASK_AT_MOST_EVERY_S)
+        self.ask_at = now + (ASK_EVERY_S if self.asked < _ASK_QUICKLY else ASK_SLOWLY_EVERY_S)
 
     def owe(self, now: float, *, frames: int = 1, urgent: bool = False) -> None:
         """The peer is to be told of something."""

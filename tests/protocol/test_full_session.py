@@ -6,7 +6,7 @@ import random
 from itertools import groupby
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -415,6 +415,55 @@ def test_handshakes_that_come_to_nothing() -> None:
         waiting.check(bytes(11))
     assert waiting.peer is not None
     assert waiting.peer.handshake.profiles & FULL
+
+
+@pytest.mark.parametrize("outage", [1.0, 20.0])
+def test_it_goes_on_within_a_second_after_an_outage(outage: float) -> None:
+    world = joined()
+    for number in range(500):
+        world.a.send(numbered(4, number, 100))
+    for way in world.paths[0].ways:
+        way.cut = True
+    world.run(outage)
+    for way in world.paths[0].ways:
+        way.cut = False
+    world.settle(1.0)
+    assert in_order(world.sides[1].got, 4) == list(range(500))
+
+
+def test_a_peer_that_speaks_another_profile_is_named() -> None:
+    session, link = FullSession(offer(1), 0.0, asks=True), Link()
+    session.add(link, 0.0)
+    session.receive(Handshake(5).welcome(Handshake(1), COMPACT), 0.0, link)
+    assert "full profile" in (session.trouble or "")
+    session.receive(offer(5).welcome(offer(1)), 0.0, link)
+    assert session.open
+    assert session.trouble is None
+    session.receive(Handshake(6).hello(), 0.0, link)
+    session.receive(Handshake(6, version=2).hello(), 0.0, link)
+    session.receive(Refusal(OTHER_PROFILE, COMPACT).frame(), 0.0, link)
+    session.receive(b"\xd8\x01", 0.0, link)
+    assert session.open
+    assert session.trouble is None
+    session.leave(0.0)
+    session.receive(full.no_session(1, None), 0.0, link)
+    assert session.ended is None
+
+
+@given(st.lists(st.binary(max_size=60), max_size=20), st.sampled_from((None, KEY)), st.booleans())
+def test_any_bytes_do_no_harm(noise: list[bytes], key: bytes | None, opened: bool) -> None:
+    session, link = FullSession(offer(1, key=key), 0.0, asks=True), Link()
+    session.add(link, 0.0)
+    if opened:
+        session.receive(offer(5, key=key).welcome(offer(1)), 0.0, link)
+        session.send(b"x")
+    for number, frame in enumerate(noise):
+        for header in (frame[:1], b"\x60", b"\xc0", b"\xe8", b"\xf0", b"\xd0"):
+            session.receive(header + frame[1:], number, link)
+            session.receive(header + b"\5\0\0\0" + frame[1:], number, link)
+        session.take()
+        session.frames(number, link)
+        session.deadline()
 
 
 def test_lanes_share_small_segments_in_acknowledgements() -> None:

@@ -117,6 +117,10 @@ def test_frames_that_are_cut_off() -> None:
     assert full.read_control(bytes(4)) is None
     assert full.read_ping(bytes(7)) is None
     assert full.read_pong(bytes(23)) is None
+    assert Ack.decode(bytes(7)) is None
+    assert Ack.decode(bytes(8 + 17)) is None
+    assert Ack.decode(bytes(8 + 17) + b"\1") is None
+    assert Ack.decode(bytes(8) + b"\10" + bytes(17)) is None
 
 
 def test_a_counter_is_taken_once_however_late() -> None:

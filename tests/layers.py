@@ -32,7 +32,7 @@ FLOORS = {
     "leadscomm.cli": 7,
     "leadscomm.__main__": 7,
 }
-TRANSPORTS = ("tcp", "tls", "unix", "udp", "serial", "websocket", "loop", "reliable")
+TRANSPORTS = ("tcp", "tls", "unix", "udp", "serial", "websocket", "loop", "reliable", "faulty", "faults")
 # Steps within a floor; modules that are not named may stand anywhere, as long as nothing turns in a circle.
 STEPS = {
     "leadscomm.protocol.segments": 1,

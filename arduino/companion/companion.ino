@@ -53,7 +53,7 @@ void loop() {
 
 /// Carries out the order that came, and answers it. There is room for the answer: otherwise poll() takes no message.
 void answer() {
-  if (host.size() < 2 || host.more()) return;  // nothing that could be answered
+  if (!host.reliable() || host.more() || host.size() < 2) return;  // no order
   uint8_t space[58];
   leadscomm::Writer out(space, sizeof space);
   const Status status = obey(host.data()[0], out);
@@ -90,12 +90,6 @@ Status obey(uint8_t number, leadscomm::Writer &out) {
 #define CHIP "unknown"
 #endif
 
-/// The values of the order that came; false if it is longer or shorter than it should be.
-template <class Order>
-bool take(Order &order) {
-  return leadscomm::read(host, order);
-}
-
 /// Bytes between the variables and the stack; there is no heap.
 uint16_t freeRam() {
 #ifdef __AVR__
@@ -109,7 +103,7 @@ uint16_t freeRam() {
 
 Status inform(leadscomm::Writer &out) {
   Info order;
-  if (!take(order)) return Status::BadLength;
+  if (!leadscomm::read(host, order)) return Status::BadLength;
   InfoAnswer answer = {order.request, 0, 1, 0, millis(), freeRam(), NUM_DIGITAL_PINS, NUM_ANALOG_INPUTS, CHIP};
   answer.write(out);
   return Status::Ok;
@@ -117,7 +111,7 @@ Status inform(leadscomm::Writer &out) {
 
 Status echo(leadscomm::Writer &out) {
   Echo order;
-  if (!take(order)) return Status::BadLength;
+  if (!leadscomm::read(host, order)) return Status::BadLength;
   EchoAnswer answer = {order.request, 0, order.data_count, {}};
   memcpy(answer.data, order.data, order.data_count);
   answer.write(out);
@@ -126,7 +120,7 @@ Status echo(leadscomm::Writer &out) {
 
 Status count(leadscomm::Writer &out) {
   Counters order;
-  if (!take(order)) return Status::BadLength;
+  if (!leadscomm::read(host, order)) return Status::BadLength;
   const leadscomm::Counters seen = host.counters();
   CountersAnswer answer = {order.request, 0, seen.bad, seen.full, seen.resent, seen.lost, reports.leftOut()};
   answer.write(out);
@@ -135,18 +129,18 @@ Status count(leadscomm::Writer &out) {
 
 Status setTag() {
   SetTag order;
-  if (!take(order)) return Status::BadLength;
+  if (!leadscomm::read(host, order)) return Status::BadLength;
   return tag.store(order.tag) ? Status::Ok : Status::BadValue;
 }
 
 Status setReport() {
   SetReport order;
-  return take(order) ? reports.set(order) : Status::BadLength;
+  return leadscomm::read(host, order) ? reports.set(order) : Status::BadLength;
 }
 
 Status setMode() {
   SetMode order;
-  if (!take(order)) return Status::BadLength;
+  if (!leadscomm::read(host, order)) return Status::BadLength;
   if (!usable(order.pin)) return Status::BadPin;
   if (order.mode > static_cast<uint8_t>(Mode::Output)) return Status::BadValue;
   servos.release(order.pin);
@@ -157,7 +151,7 @@ Status setMode() {
 
 Status write() {
   Write order;
-  if (!take(order)) return Status::BadLength;
+  if (!leadscomm::read(host, order)) return Status::BadLength;
   if (!usable(order.pin)) return Status::BadPin;
   put(order.pin, order.level);
   return Status::Ok;
@@ -165,7 +159,7 @@ Status write() {
 
 Status read(leadscomm::Writer &out) {
   Read order;
-  if (!take(order)) return Status::BadLength;
+  if (!leadscomm::read(host, order)) return Status::BadLength;
   if (order.pin >= NUM_DIGITAL_PINS) return Status::BadPin;
   LevelAnswer answer = {order.request, 0, digitalRead(order.pin) == HIGH};
   answer.write(out);
@@ -174,7 +168,7 @@ Status read(leadscomm::Writer &out) {
 
 Status readAnalog(leadscomm::Writer &out) {
   ReadAnalog order;
-  if (!take(order)) return Status::BadLength;
+  if (!leadscomm::read(host, order)) return Status::BadLength;
   if (order.channel >= NUM_ANALOG_INPUTS) return Status::BadPin;
   AnalogAnswer answer = {order.request, 0, static_cast<uint16_t>(analogRead(order.channel))};
   answer.write(out);
@@ -183,7 +177,7 @@ Status readAnalog(leadscomm::Writer &out) {
 
 Status setPwm() {
   SetPwm order;
-  if (!take(order)) return Status::BadLength;
+  if (!leadscomm::read(host, order)) return Status::BadLength;
   if (!usable(order.pin) || !digitalPinHasPWM(order.pin)) return Status::BadPin;
   servos.release(order.pin);
   if (servos.uses(order.pin)) return Status::Busy;
@@ -193,7 +187,7 @@ Status setPwm() {
 
 Status setServo() {
   SetServo order;
-  if (!take(order)) return Status::BadLength;
+  if (!leadscomm::read(host, order)) return Status::BadLength;
   if (!usable(order.pin)) return Status::BadPin;
   if (order.width == 0) {
     servos.release(order.pin);

@@ -1,4 +1,4 @@
-"""``./dev bench device``: measures the device side, prints Markdown, and writes docs/device-performance.md when asked to.
+"""``./dev bench device``: measures the device side, prints Markdown, and writes docs/device-performance.md if asked to.
 
 Firmware runs on the virtual board. Sizes are avr-size's, cycles and rates those of simulated time; where a host takes
 part, it is leadscomm in this process, in real time.
@@ -20,7 +20,7 @@ from leadscomm.testing import VirtualBoard
 from . import link
 from .corruption import undetected
 from .firmware import BYTES, Firmware, cycles_per_byte
-from .report import Target, library_table, target_table, table
+from .report import Target, library_table, table, target_table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "device-performance.md"
 BARE = "BareEcho"
@@ -93,10 +93,20 @@ class Run:
     def rates(self) -> list[Target]:
         say("rates")
         found = [
-            Target(f"telemetry of 16 bytes at {baud:,d} baud", least, link.telemetry(self.firmware, baud, 2), "frames/s", True)
+            Target(
+                f"telemetry of 16 bytes at {baud:,d} baud",
+                least,
+                link.telemetry(self.firmware, baud, 2),
+                "frames/s",
+                True,
+            )
             for baud, least in ((115_200, 555), (1_000_000, 4_000))
         ]
-        for what, sizes in (("30 bytes", range(30, 31)), ("20 to 40 bytes", range(20, 41)), ("2 to 58 bytes", RANDOM_SIZES)):
+        for what, sizes in (
+            ("30 bytes", range(30, 31)),
+            ("20 to 40 bytes", range(20, 41)),
+            ("2 to 58 bytes", RANDOM_SIZES),
+        ):
             with VirtualBoard(self.firmware.elf("Reliable")) as board:
                 done = link.echo(board, sizes, 1_000)
             found.append(Target(f"reliable echo, window 2, {what}: share of the wire", 0.85, done.share, "", True))
@@ -110,7 +120,9 @@ class Run:
         with VirtualBoard(self.firmware.elf("Reliable"), flip=1e-2, seed=5) as board:
             flipped = link.echo(board, RANDOM_SIZES, count // 100)
         return [
-            Target(f"lost, doubled or out of order, of {count:,d} messages through faults", 0, mixed.lost + mixed.wrong),
+            Target(
+                f"lost, doubled or out of order, of {count:,d} messages through faults", 0, mixed.lost + mixed.wrong
+            ),
             Target(f"the same of {count // 100:,d} at flips of 1e-2", 0, flipped.lost + flipped.wrong),
         ]
 
@@ -155,7 +167,10 @@ def markdown(run: Run, groups: Groups) -> Iterator[str]:
     yield "\n".join(run.library())
     yield "\n".join(["## Targets", "", *target_table(groups)])
     yield "\n".join(["## Sizes", "", *table(("sketch", "flash", "RAM"), sizes)])
-    foot = [*facts([]), f"avr-gcc {compiler_version()}, the Arduino core, `-Os -flto`, Uno at 16 MHz on the virtual board"]
+    foot = [
+        *facts([]),
+        f"avr-gcc {compiler_version()}, the Arduino core, `-Os -flto`, Uno at 16 MHz on the virtual board",
+    ]
     yield "\n".join(["## What it was measured with", "", *(f"- {fact}" for fact in foot if fact)])
 
 

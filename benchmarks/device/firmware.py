@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -62,7 +63,7 @@ def cycles_per_byte(firmware: Firmware) -> dict[str, float]:
     if any(mark == _WRONG for mark, _ in marks):
         raise AssertionError("the codec gave other bytes than it got")
     taken: dict[int, list[int]] = {}
-    for (begun, start), (ended, end) in zip(marks, marks[1:]):
+    for (begun, start), (ended, end) in itertools.pairwise(marks):
         if ended == begun + 1:
             taken.setdefault(begun, []).append(end - start - _MARK_CYCLES)
     return {name: mean(taken[section]) / BYTES for name, section in _SECTIONS.items()}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic, perf_counter
@@ -136,10 +137,20 @@ class _Sessions(Callback):  # type: ignore[misc]
             self.changed.notify_all()
 
     def on_receive(self, service: object, msg: bytes) -> None:
-        self.received.append(msg)
+        with self.changed:
+            self.received.append(msg)
+            self.changed.notify_all()
 
     def on_fail(self, service: object, error: Exception) -> None:
-        self.undelivered.extend(getattr(error, "messages", ()))
+        with self.changed:
+            self.undelivered.extend(getattr(error, "messages", ()))
+            self.changed.notify_all()
+
+    def wait(self, enough: Callable[[], bool]) -> None:
+        """Until ``enough()``, which is looked at whenever something was called."""
+        with self.changed:
+            if not self.changed.wait_for(enough, PATIENCE_S):
+                raise AssertionError("the board did not come back")
 
 
 @dataclass(frozen=True)
@@ -162,12 +173,12 @@ def reset(firmware: Firmware) -> Reset:
             board.reset()
             sent += _stream(client, calls, lambda: len(calls.begun) > 1, first=len(sent))
             restored = calls.begun[1] - pressed
-            sent += _stream(client, calls, lambda: calls.received[-1:] == sent[-1:], first=len(sent))
+            calls.wait(lambda: sent[-1] in {*calls.received, *calls.undelivered})
     known = {*calls.received, *calls.undelivered}
     return Reset(restored, len(calls.undelivered), sum(message not in known for message in sent))
 
 
-def _stream(client: Client, calls: _Sessions, enough, first: int = 0) -> list[bytes]:  # type: ignore[no-untyped-def]
+def _stream(client: Client, calls: _Sessions, enough: Callable[[], bool], first: int = 0) -> list[bytes]:
     """Send numbered messages until it is enough; those that were accepted."""
     sent: list[bytes] = []
     until = monotonic() + PATIENCE_S
@@ -193,7 +204,7 @@ def worst_calls(firmware: Firmware, seconds: float) -> dict[str, float]:
         marks = board.marks()
         board.unplug()
     worst = {"poll": 0, "send": 0}
-    for (begun, start), (ended, end) in zip(marks, marks[1:]):
+    for (begun, start), (ended, end) in itertools.pairwise(marks):
         name = {(1, 2): "poll", (3, 4): "send"}.get((begun, ended))
         if name:
             worst[name] = max(worst[name], end - start)

@@ -67,8 +67,9 @@ def _setting(text: str) -> tuple[int, float]:
 def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     """Emulate until Ctrl-C."""
     with _firmware(args) as firmware, contextlib.closing(_make(args, firmware)) as board:
-        print(json.dumps(_facts(board)) if args.json else "\n".join(_greeting(board)), file=out, flush=True)
+        greeting = json.dumps(_facts(board)) if args.json else "\n".join(_greeting(board, args.bootloader))
         try:
+            print(greeting, file=out, flush=True)
             while True:
                 board.check()
                 time.sleep(_LOOK_S)
@@ -133,11 +134,13 @@ def _facts(board: VirtualBoard) -> dict[str, Any]:
     }
 
 
-def _greeting(board: VirtualBoard) -> list[str]:
+def _greeting(board: VirtualBoard, bootloader: bool) -> list[str]:
     lines = [f"{board.endpoint}: a virtual {board.kind.model.title}, until Ctrl-C"]
     options = "&framing=line" if "?" in board.endpoint else "?framing=line"
     lines += wrapped(f"talk to it:  leadscomm connect '{board.endpoint}{options}'", " " * 13)
     lines += wrapped(f"in Python:   leadscomm.create_client({board.endpoint!r})", " " * 13)
+    if bootloader:
+        lines += wrapped(f"write to it: leadscomm flash --board {board.kind.model.name} --port {board.port}", " " * 13)
     return lines
 
 

@@ -1,4 +1,4 @@
-"""``leadscomm demo``: a server, and its clients over TCP, UDP and a serial line, each in a process of its own."""
+"""``leadscomm demo``: a server and its clients over TCP, UDP and a serial line; and a board, all of them processes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from contextlib import ExitStack
 from typing import Final, TextIO
 
 from leadscomm.cli import arguments
+from leadscomm.cli.demonstration.board_link import BoardLink, companion
 from leadscomm.cli.demonstration.display import Display, LiveDisplay, PlainDisplay, is_capable
 from leadscomm.cli.demonstration.link import Link
 from leadscomm.cli.demonstration.pty_cable import PtyCable, can_make
-from leadscomm.cli.wording import wrapped
+from leadscomm.cli.wording import one_line, wrapped
+from leadscomm.errors import CommError
 
 SECONDS: Final = 6.0
 _STARTS_WITHIN_S: Final = 20.0
@@ -50,7 +52,8 @@ def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 def _introduction() -> list[str]:
     text = (
         "A server in this process answers every message, over three links. The client of each link is a process of its "
-        "own: it sends a burst and then some single messages ten times a second, and checks every answer. "
+        "own: it sends a burst and then some single messages ten times a second, and checks every answer. A fourth "
+        "link leads to an emulated Arduino at 115,200 baud, which says again what it is told. "
         "`leadscomm bench` measures how much is possible."
     )
     return [*wrapped(text), ""]
@@ -61,6 +64,7 @@ def _make_links(links: list[Link], display: Display, stack: ExitStack) -> None:
     links.append(Link("tcp", "tcp://127.0.0.1:0", 1000, display.happened))
     links.append(Link("udp", "udp://127.0.0.1:0", 100, display.happened))
     links.append(_serial_link(display, stack))
+    links.append(_board_link(display))
     for link in links:
         stack.enter_context(link)
     stack.callback(_stop, links)  # all are asked to end before the first is waited for
@@ -80,6 +84,16 @@ def _serial_link(display: Display, stack: ExitStack) -> Link:
     urls = [f"serial://{path}?baud=115200" for path in ends]
     link = Link("serial", urls[0], 50, display.happened, dials=urls[1])
     link.missing = missing
+    return link
+
+
+def _board_link(display: Display) -> Link:
+    """The board is a virtual one, where there are the tools for it."""
+    link = BoardLink(display.happened)
+    try:
+        companion()
+    except CommError as error:
+        link.missing = f"not shown: {one_line(error)}"
     return link
 
 

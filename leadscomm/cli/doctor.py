@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Final, TextIO
 
 from leadscomm.cli import arguments
@@ -17,7 +17,8 @@ from leadscomm.cli.diagnosis.sockets import open_socket, resolved
 from leadscomm.cli.wording import counted, duration
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint, connect
-from leadscomm.errors import CommError, EndpointError
+from leadscomm.connections.reliable import ReliableConnection
+from leadscomm.errors import CommError, DeliveryError, EndpointError
 
 LISTEN_S: Final = 1.0
 
@@ -68,15 +69,21 @@ def examine(text: str, seconds: float, *, echo: bool) -> Findings:
     if connection is None:
         return
     try:
-        yield from talk.listen(endpoint, connection, seconds)
+        if isinstance(connection, ReliableConnection):
+            yield from talk.peer(connection)
+        else:
+            yield from talk.listen(endpoint, connection, seconds)
         if echo:
             yield from talk.echo(connection)
+        if isinstance(connection, ReliableConnection):
+            yield from talk.link(connection)
         if endpoint.scheme in ("tcp", "tls"):
             yield from talk.kernel_round_trip(connection)
         if not echo:
             yield Finding(OPEN, "echo", "not tried; with --echo probes go to a peer that sends them back")
     finally:
-        connection.close()
+        with suppress(DeliveryError):  # a probe that got lost was told already
+            connection.close()
 
 
 def _open_udp(endpoint: Endpoint) -> Opening:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from leadscomm.connections.ports import Port
-from leadscomm.errors import BuildFailed, CommError, ConnectFailed
+from leadscomm.connections.serial import who_is_there
+from leadscomm.errors import BuildFailed, CommError, ConnectFailed, FlashFailed
 from leadscomm.hardware import board_port
 from leadscomm.hardware.flashing import Stage, Upload, check_fits, size_of
 from leadscomm.hardware.image import Image, read_image
 from leadscomm.hardware.models import MODELS, Model
 from leadscomm.hardware.toolchain import arduino_folder, build
 
+ANSWER_S: Final = 1.8
+"""How long a sketch has to say who it is: its port is opened, which resets most boards once more."""
+COMPANION_S: Final = 10.0
+"""The same for the companion firmware, which does answer."""
 _BAR_LENGTH: Final = 40
 _DOING: Final = {Stage.ASKING: "asking", Stage.WRITING: "writing", Stage.VERIFYING: "verifying"}
 
@@ -54,22 +61,28 @@ def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     with tempfile.TemporaryDirectory(prefix="leadscomm-") as folder:
         image = _program(args, model, folder, err)
         check_fits(image, model)
-        upload = Upload(image, model, port.device, args.verify, _Progress(err))
+        progress = _Progress(err)
+        upload = Upload(image, model, port.device, args.verify, progress)
         if args.dry_run:
             print(shlex.join(upload.command(model.bauds[0])), file=out)
             return 0
         board_port.check_free(port.device)
-        begin = time.monotonic()
-        _upload(upload, err)
-        seconds = time.monotonic() - begin
+        with progress.telling(upload):
+            begin = time.monotonic()
+            upload.run()
+            seconds = time.monotonic() - begin
+            identity = _ask(port, ANSWER_S if args.program else COMPANION_S, err)
     done = {
         "board": model.name,
         "port": port.device,
         "bytes": size_of(image),
         "verified": args.verify,
         "seconds": round(seconds, 3),
+        "identity": identity,
     }
     print(json.dumps(done, indent=2) if args.json else _sentence(done, model), file=out)
+    if args.program is None and identity is None:
+        raise FlashFailed(f"{upload.stage.value}, and does not answer; press its reset button and run leadscomm doctor")
     return 0
 
 
@@ -100,19 +113,18 @@ def _program(args: argparse.Namespace, model: Model, folder: str, err: TextIO) -
         raise BuildFailed(error.summary) from error
 
 
-def _upload(upload: Upload, err: TextIO) -> None:
+def _ask(port: Port, patience: float, err: TextIO) -> str | None:
     try:
-        upload.run()
-    except CommError:
-        raise
-    except BaseException:  # Ctrl-C
-        print(f"\n{upload.stage.value}", file=err)
-        raise
+        return who_is_there(port.device, time.monotonic() + patience)
+    except ConnectFailed as error:
+        print(error, file=err)
+        return None
 
 
 def _sentence(done: dict[str, Any], model: Model) -> str:
     how = "written and verified" if done["verified"] else "written"
-    return f"{model.title} on {done['port']}: {done['bytes']:,} bytes {how} in {done['seconds']:.1f} s"
+    who = "it does not say who it is" if done["identity"] is None else f"it is {done['identity']}"
+    return f"{model.title} on {done['port']}: {done['bytes']:,} bytes {how} in {done['seconds']:.1f} s; {who}"
 
 
 class _Progress:
@@ -130,6 +142,18 @@ class _Progress:
         elif stage is not self._stage and stage in _DOING:
             print(f"{_DOING[stage]} ...", file=self._err)
         self._stage = stage
+
+    @contextlib.contextmanager
+    def telling(self, upload: Upload) -> Iterator[None]:
+        """If this is left early, say what the board holds."""
+        try:
+            yield
+        except BaseException as error:
+            if self._redraws and self._stage in _DOING:
+                self._err.write("\n")
+            if not isinstance(error, CommError):  # Ctrl-C; our own errors say it
+                print(upload.stage.value, file=self._err)
+            raise
 
     def _draw(self, stage: Stage, done: float) -> None:
         if self._stage not in (None, stage):

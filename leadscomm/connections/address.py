@@ -21,6 +21,7 @@ class Address:
     :ivar path: a file, a device or a name, for the schemes that have one.
     :ivar options: every option of the scheme by name, with its default where it was not given.
     :ivar framing: makes the framing of each connection.
+    :ivar faulty: faults are made on purpose; what they are is among the options.
     :ivar notes: what the transport remembers from one connection to the next; shared by copies of the address.
     """
 
@@ -30,6 +31,7 @@ class Address:
     path: str
     framing: FramingSpec
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    faulty: bool = False
     notes: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def key(self) -> bytes | None:

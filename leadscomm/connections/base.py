@@ -16,6 +16,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Sequence
 from typing import ClassVar, Final, Protocol
 
 from leadscomm.connections.keyed import authenticate
@@ -141,6 +142,11 @@ class ConnectionBase(Writer):
         """What ``max_per_address`` counts; None where it does not apply (loopback, Unix, a cable)."""
         return None
 
+    @property
+    def _answers_goodbye(self) -> bool:
+        """Whether a peer that has said goodbye is told it too; LEADS does."""
+        return True
+
     def _wait_readable(self, timeout: float | None) -> bool:
         return wait_for(self.fileno(), timeout)
 
@@ -182,6 +188,11 @@ class ConnectionBase(Writer):
         """Take the messages that :meth:`receive` had read beyond the one it returned."""
         messages, self._inbox = list(self._inbox or ()), None
         return messages
+
+    def hold(self, messages: Sequence[bytes]) -> None:
+        """Keep messages that were read beforehand: :meth:`receive` and :meth:`unread` give them first."""
+        if messages:
+            self._inbox = deque(messages)
 
     def more(self) -> bool:
         """Whether another :meth:`read_batch` may find something without waiting for the peer."""
@@ -247,7 +258,7 @@ class ConnectionBase(Writer):
             return
         if self.outbox.closed:
             return  # said already
-        farewell = self.framing.farewell
+        farewell = self.framing.farewell if not self._ended or self._answers_goodbye else None
         self.outbox.send_last(b"" if farewell is None else self.framing.encode_all([farewell]))
 
     def closed(self) -> bool:

@@ -1,7 +1,8 @@
 """Endpoints: URLs that say where and how to talk, and the one table of schemes.
 
 ``tcp://127.0.0.1:16900?framing=cobs``, ``tls://host:16900?ca=ca.pem``, ``udp://:16900``, ``unix:///run/arm.sock``,
-``serial:///dev/ttyACM0?baud=115200``, ``serial://auto?identity=WSC``, ``loop://name``.
+``serial:///dev/ttyACM0?baud=115200``, ``serial://auto?identity=WSC``, ``loop://name``; and before any of them
+``fault://drop=0.2,seed=7/``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from leadscomm.protocol.framing import FramingSpec, framing_options
 
 DEFAULT_PORT: Final = 16900
 """LEADS's."""
+FAULT: Final = "fault://"
+"""Stands before an endpoint whose frames meet with faults: ``fault://drop=0.2,seed=7/tcp://...``."""
 _FRAMING_OPTIONS: Final = ("separator", "crc", "max_message")
 
 Connect = Callable[[Address, float], ConnectionBase]
@@ -80,7 +83,7 @@ SCHEMES: Final[dict[str, Scheme]] = {
     "loop": Scheme(
         f"{_HERE}.loop:connect_loop",
         f"{_HERE}.loop:listen_loop",
-        options={**groups.KEYS, **groups.SPIN, **groups.RELIABLE},
+        options={**groups.KEYS, **groups.SPIN, **groups.RELIABLE, **groups.FAULTS},
         place="path",
     ),
 }
@@ -88,8 +91,8 @@ SCHEMES: Final[dict[str, Scheme]] = {
 
 def register_scheme(name: str, scheme: Scheme) -> None:
     """Add a scheme of one's own, or replace one. Its endpoints then work wherever an endpoint does."""
-    if not name.isidentifier() or not name.islower():
-        raise EndpointError(f"{name!r} cannot be a scheme: use lower-case letters")
+    if not name.isidentifier() or not name.islower() or f"{name}://" == FAULT:
+        raise EndpointError(f"{name!r} cannot be a scheme: use lower-case letters, and not fault")
     SCHEMES[name] = scheme
 
 
@@ -114,11 +117,14 @@ class Endpoint(Address):
         more = {name: value for name, value in options.items() if value is not None}
         if isinstance(text, Endpoint):
             host = more.pop("host", text.host) if SCHEMES[text.scheme].place == "host" else text.host
-            made = cls._make(text.scheme, host, text.port, text.path, {**text._given(), **more})
+            made = cls._make(text.scheme, host, text.port, text.path, {**text._given(), **more}, text.faulty)
             return replace(made, notes=text.notes)
         if isinstance(text, bool) or not isinstance(text, (int, str)):
             raise EndpointError(f"an endpoint is a URL or a port number, not {type(text).__name__}")
-        if isinstance(text, int) or text.isdecimal():
+        text = str(text)
+        faulty = text.startswith(FAULT)
+        faults, text = _faults(text) if faulty else ({}, text)
+        if text.isdecimal():
             text = f"tcp://127.0.0.1:{text}"
         scheme, found, rest = text.partition("://")
         if not found:
@@ -126,24 +132,26 @@ class Endpoint(Address):
                 f"{text!r} is no endpoint: write a URL such as tcp://127.0.0.1:16900 or serial:///dev/ttyACM0"
             )
         if scheme not in SCHEMES:
-            raise EndpointError(f"{scheme}:// is not known; there are {', '.join(f'{s}://' for s in sorted(SCHEMES))}")
+            known = ", ".join(sorted([FAULT, *(f"{name}://" for name in SCHEMES)]))
+            raise EndpointError(f"{scheme}:// is not known; there are {known}")
         place, _, query = rest.partition("?")
-        given = _query(query, text)
+        given = _query(query, text, faults)
         if SCHEMES[scheme].place == "path":
             path = place if "://" in place else unquote(place)
-            return cls._make(scheme, "", 0, path, {**given, **more})
+            return cls._make(scheme, "", 0, path, {**given, **more}, faulty)
         host, port = _host_and_port(scheme, place, text)
         host = more.pop("host", host)
-        return cls._make(scheme, host, port, "", {**given, **more})
+        return cls._make(scheme, host, port, "", {**given, **more}, faulty)
 
     @classmethod
-    def _make(cls, scheme: str, host: str, port: int, path: str, given: dict[str, Any]) -> Endpoint:
-        table = {**_ALL, **SCHEMES[scheme].options}
+    def _make(cls, scheme: str, host: str, port: int, path: str, given: dict[str, Any], faulty: bool) -> Endpoint:
+        table = {**_ALL, **SCHEMES[scheme].options, **(groups.FAULTS if faulty else {})}
         framing, ours = _framing(scheme, _for_session(scheme, given))
         theirs = given.keys() - ours - table.keys()
         if theirs and not (SCHEMES[scheme].nests and "://" in path):
             known = ", ".join(sorted({*table, "framing", *_FRAMING_OPTIONS} - {"key"}))
-            raise EndpointError(f"{scheme}:// has no option {min(theirs)!r}; it has {known}")
+            mend = f"; faults are made by {FAULT}{min(theirs)}=.../ before it" if theirs & groups.FAULTS.keys() else ""
+            raise EndpointError(f"{scheme}:// has no option {min(theirs)!r}; it has {known}{mend}")
         values = {name: option.default for name, option in table.items()}
         for name in given.keys() & table.keys():
             try:
@@ -152,7 +160,8 @@ class Endpoint(Address):
                 raise EndpointError(f"{name}={given[name]!r} cannot be right ({table[name].help}): {error}") from error
         values.update((name, given[name]) for name in ours & given.keys())
         values["nested"] = {name: given[name] for name in given if name in theirs}
-        return cls(scheme, host, port, path, framing, values, given=tuple(given))
+        faulty = faulty or bool(given.keys() & groups.FAULTS.keys() & table.keys())
+        return cls(scheme, host, port, path, framing, values, faulty, given=tuple(given))
 
     def _given(self) -> dict[str, Any]:
         known = {**self.options["nested"], **self.options}
@@ -162,9 +171,13 @@ class Endpoint(Address):
         host = f"[{self.host}]" if ":" in self.host else self.host
         path = self.path if "://" in self.path else quote(self.path, safe="/:@,~+ ")
         place = path if SCHEMES[self.scheme].place == "path" else f"{host}:{self.port}"
-        shown = ((name, _text(name, value)) for name, value in self._given().items() if name != "key")
-        query = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in shown)
-        return f"{self.scheme}://{place}" + (f"?{query}" if query else "")
+        shown = {name: f"{name}={quote(_text(name, value), safe='/:,')}" for name, value in self._given().items()}
+        shown.pop("key", None)
+        prefix = ""
+        if self.faulty and not (shown.keys() & groups.FAULTS.keys() & SCHEMES[self.scheme].options.keys()):
+            faults = [shown.pop(name) for name in list(shown) if name in groups.FAULTS]
+            prefix = f"{FAULT}{','.join(faults)}/"
+        return f"{prefix}{self.scheme}://{place}" + ("?" if shown else "") + "&".join(shown.values())
 
     __repr__ = __str__
 
@@ -192,6 +205,8 @@ def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **opti
     dial: Connect = _load(SCHEMES[parsed.scheme].connect)
     key = parsed.key()
     connection = dial(parsed, deadline)
+    if _has_faults_on_top(parsed):
+        connection = _load(f"{_HERE}.faulty:with_faults")(connection, parsed)
     if leads_shaped(connection):
         if key is not None:
             connection.close()
@@ -229,7 +244,15 @@ def listen(endpoint: str | int | Endpoint, **options: Any) -> ListenerBase:
     if accepts is None:
         raise EndpointError(f"{parsed.scheme}:// can only be dialled; start a client on it")
     bind: Listen = _load(accepts)
-    return bind(parsed)
+    listener = bind(parsed)
+    if _has_faults_on_top(parsed):
+        listener = _load(f"{_HERE}.faulty:FaultyListener")(listener, parsed)
+    return listener
+
+
+def _has_faults_on_top(parsed: Endpoint) -> bool:
+    """Whether faults are to be put on its connections here; a session has them below it already."""
+    return parsed.faulty and not parsed.options.get("reliable")
 
 
 def _load(target: Any) -> Any:
@@ -239,8 +262,26 @@ def _load(target: Any) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _query(query: str, text: str) -> dict[str, Any]:
-    given: dict[str, Any] = {}
+def _faults(text: str) -> tuple[dict[str, Any], str]:
+    """``fault://drop=0.2,seed=7/tcp://...``: the faults, and what follows."""
+    words, slash, rest = text.removeprefix(FAULT).partition("/")
+    if not slash or not rest or words.endswith(":"):
+        raise EndpointError(f"{text!r}: write {FAULT}drop=0.2,seed=7/ before an endpoint such as tcp://127.0.0.1:16900")
+    if rest.startswith(FAULT):
+        raise EndpointError(f"{text!r} has {FAULT} twice: one takes all faults, with commas between them")
+    faults: dict[str, Any] = {}
+    for word in filter(None, words.split(",")):
+        name, _, value = word.partition("=")
+        if name not in groups.FAULTS:
+            raise EndpointError(f"{FAULT} has no fault {name!r}; it has {', '.join(sorted(groups.FAULTS))}")
+        if name in faults:
+            raise EndpointError(f"{text!r} gives {name} twice")
+        faults[name] = value
+    return faults, rest
+
+
+def _query(query: str, text: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Add the options of a query to ``given``."""
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name in given:
             raise EndpointError(f"{text!r} gives {name} twice")

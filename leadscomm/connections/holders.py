@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 LOCKS: Final = "/proc/locks"
+_FIRST_PTS: Final = 136
+_LAST_PTS: Final = 143
+"""Linux's major numbers of pseudo-terminals."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,17 @@ def _having_open(device: os.stat_result) -> Iterator[int]:
         for fd in _numbers(f"/proc/{pid}/fd"):
             with contextlib.suppress(OSError):
                 opened = os.stat(f"/proc/{pid}/fd/{fd}")
-                if stat.S_ISCHR(opened.st_mode) and opened.st_rdev == device.st_rdev:
+                if stat.S_ISCHR(opened.st_mode) and _same(opened, device):
                     yield pid
                     break
+
+
+def _same(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether two files are one device. The pseudo-terminals of each container are numbered from 0."""
+    if sys.platform == "win32":
+        return False
+    pseudo = _FIRST_PTS <= os.major(one.st_rdev) <= _LAST_PTS
+    return one.st_rdev == other.st_rdev and (one.st_dev == other.st_dev or not pseudo)
 
 
 def _locking(device: os.stat_result) -> Iterator[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,9 +23,11 @@ class Plan:
     """What is known of a line before anything was said on it.
 
     :ivar baud: of a serial line; 0: it is none, so that there is no bootloader at its end.
+    :ivar ends_bootloaders: what ends a bootloader may be sent; the sketch takes it for damage.
     """
 
     baud: int = 0
+    ends_bootloaders: bool = True
 
     @property
     def wire(self) -> Wire:
@@ -32,11 +35,18 @@ class Plan:
 
     def asking_time(self, count: int) -> float:
         """When question number ``count`` (from 0) is put, in seconds from the opening."""
-        return bootloader.asking_time(count, self.baud) if self.baud else ask_steadily(count)
+        if not self.baud:
+            return ask_steadily(count)
+        return bootloader.asking_time(count, self.baud, ends=self.ends_bootloaders)
 
     def before_asking(self, count: int) -> bytes:
         """What is sent before question number ``count``; a zero ends what the peer may have taken for a frame."""
         return (bootloader.before_asking(count, self.baud) if self.baud else b"") + b"\0"
+
+
+def new_epoch() -> int:
+    """A number for a session, other than all before as far as anybody can tell."""
+    return secrets.randbelow(0xFFFFFFFF) + 1
 
 
 def why_not(who: str, session: Session, heard: bytes) -> CommError:
@@ -64,4 +74,4 @@ def what_it_says(heard: bytes) -> str:
         return f"it answers in text ({shown}); leave reliable=1 and framing out"
     if impression.verdict == guess.OTHER:
         return f"what it says looks like {impression.options} ({shown})"
-    return f"it sends noise ({shown}); is its baud rate another (baud=)?"
+    return f"it sends noise ({shown}); is its baud rate another (baud=; boards of LEADS itself have 9600)?"

@@ -69,6 +69,25 @@ def seconds(value: Any) -> float:
     return number
 
 
+def number(value: Any) -> int:
+    """A whole number, also below 0."""
+    try:
+        return int(str(value))
+    except ValueError:
+        raise ValueError("write a whole number") from None
+
+
+def share(value: Any) -> float:
+    """A part of the whole: 0 to 1."""
+    try:
+        part = float(value)
+    except (TypeError, ValueError):
+        part = -1.0
+    if not 0 <= part <= 1:
+        raise ValueError("write a number from 0 to 1, such as 0.2")
+    return part
+
+
 def one_of(*words: Any) -> Callable[[Any], Any]:
     """One of some words or numbers."""
     known = {str(word): word for word in words}
@@ -154,7 +173,7 @@ UDP: Final[Mapping[str, Option]] = {
     ),
 }
 SERIAL: Final[Mapping[str, Option]] = {
-    "baud": Option(9600, count, "bits a second"),
+    "baud": Option(115200, count, "bits a second; LEADS's own boards want 9600"),
     "bytesize": Option(8, one_of(5, 6, 7, 8), "data bits"),
     "parity": Option("N", one_of("N", "E", "O", "M", "S"), "parity: none, even, odd, mark or space"),
     "stopbits": Option(1, one_of(1, 1.5, 2), "stop bits"),
@@ -167,4 +186,16 @@ SERIAL: Final[Mapping[str, Option]] = {
     "rs485": Option(False, flag, "half duplex: RTS switches the transceiver to sending"),
     "identity": Option(None, str, "the tag that the board answers to ic; with it the port may be auto"),
     "usb_serial": Option(None, str, "the USB serial number of the device, whatever its port is called"),
+}
+FAULTS: Final[Mapping[str, Option]] = {
+    "drop": Option(0.0, share, "share of the frames that are lost"),
+    "dup": Option(0.0, share, "share of the frames that come twice"),
+    "reorder": Option(0.0, share, "share of the frames that are overtaken by up to three others"),
+    "corrupt": Option(0.0, share, "share of the frames of which up to eight bits are turned over"),
+    "delay": Option(0.0, seconds, "seconds that each frame is late"),
+    "jitter": Option(0.0, seconds, "seconds on top, at random; the order is kept"),
+    "rate": Option(None, size, "bytes a second that the line carries"),
+    "cut": Option(None, count, "how many frames pass, on average, before the connection is cut"),
+    "seed": Option(None, number, "makes the same faults again; default: others each time"),
+    "direction": Option("both", one_of("both", "in", "out"), "which way there are faults, seen from here"),
 }

@@ -17,6 +17,8 @@ from leadscomm.errors import ConnectFailed, EndpointError
 if TYPE_CHECKING:
     from serial import Serial
 
+NAMED_PORTS: Final = "LEADSCOMM_PORTS"
+"""Which ports may be looked at."""
 SLICE_S: Final = 0.2
 """How long reading waits at a time where nothing can wake it (other than ports of a Unix system)."""
 _IN_USE: Final = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
@@ -59,10 +61,14 @@ class Port:
 
 
 def available_ports() -> list[Port]:
-    """The serial ports of this machine, at this moment."""
+    """The serial ports that may be looked at, at this moment: those of this machine.
+
+    If the environment variable ``LEADSCOMM_PORTS`` is set, it names them instead (separated as in ``PATH``): all others
+    are left alone, and pseudo-terminals, which no system lists, are found as well.
+    """
     from serial.tools.list_ports import comports
 
-    return [
+    system = [
         Port(
             found.device,
             found.description or "",
@@ -74,6 +80,21 @@ def available_ports() -> list[Port]:
         )
         for found in sorted(comports())
     ]
+    named = os.environ.get(NAMED_PORTS)
+    return system if named is None else _chosen(system, named.split(os.pathsep))
+
+
+def _chosen(system: list[Port], paths: list[str]) -> list[Port]:
+    """The ports at these paths, each once, if they are there."""
+    known = {os.path.realpath(port.device): port for port in system}
+    chosen: dict[str, Port] = {}
+    for path in filter(None, paths):
+        place = os.path.realpath(path)
+        if place in known:
+            chosen.setdefault(place, known[place])
+        elif os.path.exists(path):
+            chosen.setdefault(place, Port(path, f"named by {NAMED_PORTS}"))
+    return list(chosen.values())
 
 
 def listed() -> str:

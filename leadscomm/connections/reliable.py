@@ -11,22 +11,20 @@ there is room in the peer's window.
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.opening import HEARD_BYTES, Plan, why_not
-from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.writer import Flusher
-from leadscomm.errors import ConnectionLost, DeliveryError
+from leadscomm.connections.opening import HEARD_BYTES, Plan, new_epoch, why_not
+from leadscomm.connections.outbox_session import MARK, Carrier, SessionFraming, SessionOutbox
+from leadscomm.errors import ConnectionLost, DeliveryError, LocalProtocolError
 from leadscomm.protocol.base import Framing, plain
+from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.handshake import MANY, Handshake
 from leadscomm.protocol.session import ACK_AFTER_S, Session
 
@@ -38,29 +36,9 @@ LOOK_S: Final = 0.5
 """How often a thread that reads looks whether the session has ended in silence."""
 AHEAD: Final = 4096
 """How many messages are read ahead, and acknowledged, for a connection that no entity runs."""
-_MARK: Final = b"\0"
-"""Stands before each message in the outbox, where a block of no bytes would be none."""
 
 
-@dataclass(frozen=True)
-class LinkCounters:
-    """What happened on a link since its session began.
-
-    :ivar bad_frames: frames that came damaged.
-    :ivar lost_datagrams: datagrams of the peer that did not come.
-    :ivar resent: frames that this side sent again.
-    :ivar duplicates: frames that came again, or behind a missing one, and were dropped.
-    :ivar round_trip: seconds from a frame to its acknowledgement, smoothed; None as long as there was none.
-    """
-
-    bad_frames: int
-    lost_datagrams: int
-    resent: int
-    duplicates: int
-    round_trip: float | None
-
-
-class ReliableConnection(ConnectionBase):
+class ReliableConnection(ConnectionBase, Carrier):
     """A session over a connection.
 
     A message that came is acknowledged once its ``on_receive`` has returned, or, for a connection that no entity runs,
@@ -68,7 +46,6 @@ class ReliableConnection(ConnectionBase):
 
     :param line: what carries it: a connection whose framing keeps frames apart and drops damaged ones; this one's own
         from now on.
-    :param tag: this side's name.
     :param asks: this side begins; otherwise it waits for the peer to.
     :param longest: bytes of a message that comes, at most.
     :param plan: when the peer is asked; what is known of the line.
@@ -77,14 +54,12 @@ class ReliableConnection(ConnectionBase):
     pooled: ClassVar[bool] = False  # that a session has ended in silence no poll would tell
     __slots__ = (
         "_asks",
-        "_bad_frames",
         "_changed",
         "_early",
         "_emitting",
         "_longest",
         "_pending",
         "_reading",
-        "_tag",
         "_timer_at",
         "_turn",
         "_waits",
@@ -94,12 +69,10 @@ class ReliableConnection(ConnectionBase):
         "session",
     )
 
-    def __init__(
-        self, line: ConnectionBase, *, asks: bool, tag: str = "", longest: int = MANY, plan: Plan | None = None
-    ) -> None:
+    def __init__(self, line: ConnectionBase, *, asks: bool, longest: int = MANY, plan: Plan | None = None) -> None:
         self.line = line
         self.plan = plan or Plan()
-        self._tag, self._asks, self._longest = tag, asks, longest
+        self._asks, self._longest = asks, longest
         self._turn = threading.Lock()  # around the session, for an instant at a time
         self._changed = threading.Condition(self._turn)
         self._emitting = threading.Lock()  # held by whoever sends frames, for their order; never waited for
@@ -108,17 +81,14 @@ class ReliableConnection(ConnectionBase):
         self._timer_at: float | None = None  # when the flusher calls next, as time.monotonic() counts
         self._waits = False
         self._yielded = False  # the line belongs to another
-        self._bad_frames = 0
         self._early: list[bytes] = []  # frames that an earlier session on this line did not take
         self.session = self._new_session()
-        framing = SessionFraming(self.session)
-        super().__init__(framing=framing)
-        self.outbox: SessionOutbox = SessionOutbox(self, framing)
+        super().__init__(framing=SessionFraming(self.session))
+        self.outbox: SessionOutbox = SessionOutbox(self, self.session, line.outbox)
 
     def _new_session(self) -> Session:
         me = Handshake(
-            epoch=secrets.randbelow(0xFFFFFFFF) + 1,
-            tag=self._tag,
+            epoch=new_epoch(),
             segment=SEGMENT_BYTES,
             longest=min(self._longest, MANY),
             resend=RESEND_MS,
@@ -139,14 +109,7 @@ class ReliableConnection(ConnectionBase):
 
     def counters(self) -> LinkCounters:
         """What happened on the link so far. Any thread."""
-        session, sender = self.session, self.session.sender
-        return LinkCounters(
-            self._bad_frames,
-            session.lost_datagrams,
-            sender.resent if sender is not None else 0,
-            session.receiver.duplicates,
-            sender.round_trip if sender is not None else None,
-        )
+        return self.session.counters()
 
     @property
     def _origin(self) -> str | None:
@@ -187,7 +150,7 @@ class ReliableConnection(ConnectionBase):
             data = self._words()
             heard = (heard + data)[:HEARD_BYTES]
             frames = self.line.framing.feed(data)
-            self._bad_frames += self.line.framing.count_faults()
+            self.session.damaged(self.line.framing.count_faults())
 
     def _agree(self, frames: list[bytes]) -> None:
         """One turn of the handshake."""
@@ -220,7 +183,7 @@ class ReliableConnection(ConnectionBase):
         only, once this one has ended; :meth:`finish` then leaves the line alone."""
         if not self.session.again or self._shut or self._yielded:
             return None
-        heir = ReliableConnection(self.line, asks=True, tag=self._tag, longest=self._longest, plan=self.plan)
+        heir = ReliableConnection(self.line, asks=True, longest=self._longest, plan=self.plan)
         heir._early = self._early_frames()
         heir.accepted = self.accepted
         self._yielded = True
@@ -250,20 +213,13 @@ class ReliableConnection(ConnectionBase):
         reports = self.keeper is None and not self._shut
         super().close()
         if reports and self.outbox.left:
-            count = len(self.outbox.left)
-            raise DeliveryError(
-                f"{count} message(s) to {self} were not acknowledged before it closed", self.outbox.left
-            )
+            text = f"{len(self.outbox.left)} message(s) to {self} were not acknowledged before it closed"
+            raise DeliveryError(text, self.outbox.left)
 
     def _discard(self, deadline: float) -> None:
         self.line._discard(deadline)
 
     # Sending ---------------------------------------------------------------------------------------------------------
-
-    @property
-    def wants(self) -> bool:
-        """Whether the session takes another message now."""
-        return self.session.wants
 
     def send_datagram(self, message: bytes) -> None:
         """Send one message at once, without asking for an acknowledgement: it may be lost. Any thread.
@@ -279,11 +235,22 @@ class ReliableConnection(ConnectionBase):
 
     def _write(self, data: bytes | memoryview) -> int:
         """Take a message from the outbox, with the mark before it."""
+        message = bytes(data[len(MARK) :])
+        try:
+            self.session.check(message)
+        except LocalProtocolError as error:  # of a broadcast: nobody has asked what this peer takes
+            self.outbox.refuse(message, error)
+            return len(data)
         with self._turn:
             if not self.session.wants:
                 raise BlockingIOError
-            self.session.send(bytes(data[len(_MARK) :]))
-        self._emit()
+            self.session.send(message)
+        if self.session.busy:
+            # It leaves after the callback, and then acknowledges what that dealt with: a board whose window is full of
+            # answers could not take it before.
+            self.call_at(time.monotonic() + ACK_AFTER_S)
+        else:
+            self._emit()
         return len(data)
 
     def _wait_writable(self, timeout: float) -> bool:
@@ -361,6 +328,8 @@ class ReliableConnection(ConnectionBase):
                 if frames is None:
                     self._ended = True
                     return None
+                if not frames and not self.line.framing.faults:
+                    return []  # a part of a frame
                 messages = self._received(frames)
                 if self.keeper is None:
                     self._inbox = self._inbox or deque()
@@ -368,7 +337,7 @@ class ReliableConnection(ConnectionBase):
                     messages = []
             if not messages:
                 self.pump()
-            if messages or not self._waits:
+            if messages or self.framing.faults or not self._waits:
                 return messages
 
     def _read_frames(self) -> list[bytes] | None:
@@ -382,7 +351,9 @@ class ReliableConnection(ConnectionBase):
                 return self._early_frames()
             try:
                 if line.more() or not self._waits or line._wait_readable(LOOK_S):
-                    return line.read_batch()
+                    frames = line.read_batch()
+                    if frames or frames is None or line.framing.faults or not self._waits:
+                        return frames
             except BlockingIOError:
                 if not self._waits:
                     raise
@@ -399,9 +370,7 @@ class ReliableConnection(ConnectionBase):
                 if session.ended is not None:
                     self._early = frames[index:]
                     break
-            if damaged:
-                self._bad_frames += damaged
-                session.damaged()
+            session.damaged(damaged)
             messages = session.take()
             self.framing.faults += session.take_faults()
             if self.keeper is None:
@@ -417,9 +386,12 @@ class ReliableConnection(ConnectionBase):
             self.session.delivered(time.monotonic())
 
     def _wait_readable(self, timeout: float | None) -> bool:
-        return self.run_until(lambda: False, timeout, read=False)
+        return self._turn_until(lambda: False, timeout, read=False)
 
-    def run_until(self, done: Callable[[], bool], timeout: float | None, *, read: bool = True) -> bool:
+    def run_until(self, done: Callable[[], bool], timeout: float | None) -> bool:
+        return self._turn_until(done, timeout, read=True)
+
+    def _turn_until(self, done: Callable[[], bool], timeout: float | None, *, read: bool) -> bool:
         """Turn the session's timers in this thread, for a connection that no entity runs.
 
         :param read: take what comes; otherwise return True as soon as something has.
@@ -435,9 +407,7 @@ class ReliableConnection(ConnectionBase):
             readable = self.line._wait_readable(max(0.0, min(due, default=LOOK_S)))
             if readable and not read:
                 return True
-            if readable and not self._read_ahead():
-                return done()
-            if end is not None and time.monotonic() >= end:
+            if (readable and not self._read_ahead()) or (end is not None and time.monotonic() >= end):
                 return done()
         return True
 
@@ -453,82 +423,14 @@ class ReliableConnection(ConnectionBase):
             return False
 
 
-class SessionOutbox(Outbox):
-    """The outbox of a session: what it writes to is the peer's window, and "written" is acknowledged.
-
-    :ivar left: the messages that had not been acknowledged when it was abandoned.
-    """
-
-    __slots__ = ("_connection", "left")
-
-    def __init__(self, connection: ReliableConnection, framing: Framing) -> None:
-        super().__init__(connection, framing)
-        self._connection = connection
-        self.left: list[bytes] = []
-
-    @property
-    def flusher(self) -> Flusher | None:
-        return self._flusher
-
-    def configure(self, *, flusher: Flusher | None, **settings: Any) -> None:
-        super().configure(flusher=flusher, **settings)
-        self._connection.line.outbox.configure(flusher=flusher, **settings)
-
-    def progressed(self) -> None:
-        """Something was acknowledged, or the session has ended."""
-        if self._blocked and self.error is None and self._connection.wants:
-            self.resume()
-        elif self._on_drained is not None:
-            self.flush()
-        self._notify()
-
-    def drained(self) -> bool:
-        return super().drained() and self._connection.session.idle
-
-    def drain(self, timeout: float) -> bool:
-        if self._flusher is not None:
-            return super().drain(timeout)
-        self.flush()
-        return self._connection.run_until(self.drained, timeout)
-
-    def _block(self) -> None:
-        self._blocked = self.waiting = True
-        if self._connection.wants:  # room came before the line above, when nobody knew that it was waited for
-            self._blocked = self.waiting = False
-
-    def abandon(self) -> list[bytes]:
-        written = self._connection.session.unacknowledged()
-        queued = super().abandon()
-        if not self.left:
-            self.left = written + queued
-        return self.left
-
-
-class SessionFraming(Framing):
-    """Says what the peer takes; what goes on the wire is the session's matter."""
-
-    name = "session"
-    joins = False
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(1 << 62)
-        self._session = session
-
-    def check(self, message: bytes) -> None:
-        self._session.check(plain(message))
-
-    def encode(self, message: bytes) -> bytes:
-        self.check(message)
-        return _MARK + message
-
-    def feed(self, data: bytes) -> list[bytes]:
-        raise AssertionError("a session is fed with frames")
-
-
 def dressed(line: ConnectionBase, address: Address, *, asks: bool, plan: Plan | None = None) -> ConnectionBase:
-    """``line`` itself, or with ``reliable=1`` a session over it."""
+    """``line`` itself, or with ``reliable=1`` a session over it; the faults of ``fault://`` are then below that."""
     if not address.options.get("reliable"):
         return line
+    if address.faulty:
+        from leadscomm.connections.faulty import FaultyConnection
+
+        line = FaultyConnection(line, address)
     return ReliableConnection(line, asks=asks, longest=address.framing.make().max_message, plan=plan)
 
 

@@ -4,32 +4,31 @@ device any URL of pyserial's handlers, such as ``serial://socket://host:port``.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from typing_extensions import Self
 
 from leadscomm.connections import ports
 from leadscomm.connections.address import Address
+from leadscomm.connections.asking import AnyInquiry, Inquiry, find, inquiry, question
 from leadscomm.connections.base import ConnectionBase, ListenerBase
 from leadscomm.connections.lines import Line, line_of
 from leadscomm.connections.opening import Plan
+from leadscomm.connections.options import SERIAL
 from leadscomm.connections.reliable import dressed, line_framing
-from leadscomm.errors import CommTimeout, ConnectFailed, ConnectionLost, EndpointError, RemoteProtocolError
+from leadscomm.errors import CommTimeout, ConnectFailed, ConnectionLost, EndpointError
+from leadscomm.protocol.board import BoardFraming
 from leadscomm.protocol.framing import Framing
 
 if TYPE_CHECKING:
     from serial import Serial
 
 _log = logging.getLogger("leadscomm")
-ASK: Final = b"ic"
-"""What a board is asked; it answers with its tag."""
-ASK_EVERY_S: Final = 0.25
-"""A board that was reset by being opened is deaf at first."""
-_TURN_S: Final = 0.02
 LOOK_EVERY_S: Final = 0.25
 """How often a listener looks whether its device is there."""
 SUSPECT_S: Final = 1.0
@@ -132,11 +131,9 @@ class SerialConnection(ConnectionBase):
     def _wait_writable(self, timeout: float) -> bool:
         return self._opened().wait(timeout, writable=True)
 
-    def disconnect(self) -> None:
-        if self._ended:
-            self.outbox.send_last(b"")  # a goodbye is not answered: who opens the port next would take it for himself
-        else:
-            super().disconnect()
+    @property
+    def _answers_goodbye(self) -> bool:
+        return False  # who opens the port next would take the answer for himself
 
     def shut_sending(self) -> None:
         if self._line is not None:
@@ -152,6 +149,50 @@ class SerialConnection(ConnectionBase):
         on_close, self._on_close = self._on_close, None
         if on_close is not None:
             on_close()
+
+
+class BoardConnection(SerialConnection):
+    """A conversation with a board in ``framing=board``: it is asked who it is until it says something.
+
+    A board that has a name says nothing before it is spoken to, so that it does not disturb hosts of another language.
+    """
+
+    __slots__ = ("_asked", "_began", "_hello", "_plan")
+
+    def __init__(self, serial: Serial, plan: Plan, hello: bytes, **settings: Any) -> None:
+        super().__init__(serial, **settings)
+        self._plan = plan
+        self._hello = hello
+        self._began = time.monotonic()
+        self._asked: int | None = 0  # None: it has spoken
+
+    def tick(self) -> float | None:
+        if self._asked is None or self._line is None:
+            return None
+        now = time.monotonic()
+        due = self._began + self._plan.asking_time(self._asked)
+        if now >= due:
+            with contextlib.suppress(OSError):
+                self._write(self._plan.before_asking(self._asked) + self._hello)
+            self._asked += 1
+            due = self._began + self._plan.asking_time(self._asked)
+        return max(0.0, due - now)
+
+    def _read(self) -> bytes | None:
+        data = super()._read()
+        if data:
+            self._asked = None
+        return data
+
+    def _wait_readable(self, timeout: float | None) -> bool:
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            due = None if self.keeper is not None else self.tick()
+            rest = None if end is None else max(0.0, end - time.monotonic())
+            if super()._wait_readable(min((span for span in (rest, due) if span is not None), default=None)):
+                return True
+            if end is not None and time.monotonic() >= end:
+                return False
 
 
 # Opening -------------------------------------------------------------------------------------------------------------
@@ -192,64 +233,63 @@ def _dial(address: Address, deadline: float, on_close: Callable[[], None] | None
 def _open(address: Address, device: str, on_close: Callable[[], None] | None) -> SerialConnection:
     port = ports.open_port(device, address.options)
     half_duplex = address.options["rs485"] and not ports.set_half_duplex(port)
-    return SerialConnection(port, framing=line_framing(address), half_duplex=half_duplex, on_close=on_close)
+    settings: dict[str, Any] = {"framing": line_framing(address), "half_duplex": half_duplex, "on_close": on_close}
+    if address.framing.name == "board" and not address.options["identity"]:
+        plan = Plan(address.options["baud"])
+        return BoardConnection(port, plan, question(address), **settings)
+    return SerialConnection(port, **settings)
 
 
 def _ask(
     address: Address, places: list[str], tag: str, deadline: float, on_close: Callable[[], None] | None
 ) -> SerialConnection:
-    """Ask every port at once; the first that answers with ``tag`` is it, the others are closed again."""
+    """Ask every port at once; the one that answers with ``tag`` is it, the others are closed again.
+
+    :raises ConnectFailed: none does, or several do; the text says what each said.
+    """
     refusals: dict[str, str] = {}
-    asked: dict[str, SerialConnection] = {}
+    asked: dict[str, Inquiry] = {}
+    lines: dict[str, SerialConnection] = {}
     try:
         for device in places:
             try:
-                asked[device] = _open(address, device, None)
+                lines[device] = _open(address, device, None)
+                asked[device] = inquiry(lines[device], address, tag)
             except ConnectFailed as error:
                 refusals[device] = str(error)
-        chosen = _first_answer(asked, refusals, tag.lower().encode(), deadline)
-        found = asked.pop(chosen) if chosen else None
+        found = find(asked, deadline)
+        refusals.update((device, f"{device} {asked[device].said()}") for device in asked if device not in found)
+        if len(found) == 1:
+            del asked[found[0]]
     finally:
-        for connection in asked.values():  # without a goodbye: they were not our boards
-            connection.abort()
-            connection._close()
-    if found is None:
+        for other in asked.values():
+            other.close()
+    if not found:
         why = "; ".join(refusals.values()) or f"there is no free port; there are: {ports.listed()}"
-        raise ConnectFailed(f"no board answers ic with {tag}: {why}")
-    found._on_close = on_close
-    return found
+        raise ConnectFailed(f"no board answers with the tag {tag}: {why}")
+    if len(found) > 1:
+        raise ConnectFailed(
+            f"{len(found)} boards answer to {tag}, on {' and '.join(found)}: give them different tags, or name the "
+            f"port instead of auto, such as serial://{found[0]}"
+        )
+    chosen = lines[found[0]]
+    chosen._on_close = on_close
+    return chosen
 
 
-def _first_answer(
-    asked: dict[str, SerialConnection], refusals: dict[str, str], tag: bytes, deadline: float
-) -> str | None:
-    """The port whose board answers with ``tag``; why the others do not goes into ``refusals``."""
-    ask_at = 0.0
-    waiting = dict(asked)
-    refusals.update((device, f"{device} said nothing") for device in asked)
-    while waiting and time.monotonic() < deadline:
-        now = time.monotonic()
-        again = now >= ask_at
-        ask_at = now + ASK_EVERY_S if again else ask_at
-        for device, connection in list(waiting.items()):
-            try:
-                if again:
-                    connection.send(ASK)
-                message = connection.receive(_TURN_S if len(waiting) > 1 else max(_TURN_S, ask_at - now))
-            except (CommTimeout, RemoteProtocolError):
-                if not connection.framing.broken:
-                    continue
-                message = None
-            except OSError:
-                message = None
-            if message is None:
-                refusals[device] = f"{device} sends noise, or is gone; is its baud rate another?"
-                del waiting[device]
-            elif message.lower().startswith(tag):
-                return device
-            else:
-                refusals[device] = f"{device} said {message[:32]!r}"
-    return None
+def who_is_there(device: str, deadline: float, baud: int = 115200) -> str | None:
+    """Ask a port for the tag of its board, whichever language that speaks; None: nothing answers.
+
+    :param deadline: as ``time.monotonic()`` counts.
+    :raises ConnectFailed: the port cannot be opened; the text says why.
+    """
+    options = {**{name: option.default for name, option in SERIAL.items()}, "baud": baud, "nested": {}}
+    asked = AnyInquiry(SerialConnection(ports.open_port(device, options), framing=BoardFraming()), "", Plan(baud))
+    try:
+        find({device: asked}, deadline)
+    finally:
+        asked.close()
+    return asked.tag
 
 
 # Listening -----------------------------------------------------------------------------------------------------------
@@ -278,7 +318,9 @@ class SerialListener(ListenerBase):
                 self._pause = LOOK_EVERY_S
             try:
                 connection = self._dialled()
-            except (ConnectFailed, CommTimeout) as error:
+            except (ConnectFailed, ConnectionLost, CommTimeout) as error:
+                if self._closed:
+                    return None
                 if str(error) == self._trouble:
                     continue
                 self._trouble = str(error)

@@ -83,7 +83,11 @@ def compile_sketch(sketch: Sketch, model: Model, given: Sequence[Path], elf: Pat
         sources += work.find_libraries(sources, given)
         objects = [work.compile(source, number) for number, source in enumerate(sources)]
         linked = work.folder / "linked.elf"
-        work.run("avr-gcc", *_LINK, *_ROOM, f"-mmcu={model.mcu}", "-o", linked, *objects, work.core_archive(), "-lm")
+        relax = (
+            ["-Wl,--relax"] if model.mcu == "atmega2560" else []
+        )  # as the Arduino tools do, for this processor alone
+        link = [*_LINK, *_ROOM, *relax, f"-mmcu={model.mcu}"]
+        work.run("avr-gcc", *link, "-o", linked, *objects, work.core_archive(), "-lm")
         shutil.move(linked, elf)
 
 

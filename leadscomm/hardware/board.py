@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.reliable import LinkCounters, ReliableConnection
+from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.entities.callback import Callback, CallbackChain
 from leadscomm.entities.client import Client
 from leadscomm.entities.service import Service
@@ -19,6 +19,7 @@ from leadscomm.hardware.layout import Layout
 from leadscomm.hardware.orders import AnAnswer, Making, Orders
 from leadscomm.hardware.pins import Analog, Pin
 from leadscomm.hardware.reports import Reports, Sample, Subscription
+from leadscomm.protocol.counters import LinkCounters
 
 ALayout = TypeVar("ALayout", bound=Layout)
 ANSWER_TIMEOUT_S: Final = 2.0
@@ -46,14 +47,23 @@ class BoardInfo:
 
 @dataclass(frozen=True)
 class BoardCounters:
-    """What both ends of the line have seen.
+    """What both ends of the line have seen: ``host`` since the present connection began, the others, on the board,
+    since it started, modulo 65,536.
 
-    :ivar host: here, since the present connection began.
-    :ivar board: there, since the board started.
+    :ivar host: this end.
+    :ivar bad_frames: frames that came damaged.
+    :ivar overruns: times that the receive ring was found full.
+    :ivar resent: frames sent again.
+    :ivar lost: messages not acknowledged when their session ended.
+    :ivar unreported: reports left out since the line was busy.
     """
 
     host: LinkCounters
-    board: companion.CountersAnswer
+    bad_frames: int
+    overruns: int
+    resent: int
+    lost: int
+    unreported: int
 
 
 class Board(Client):
@@ -89,13 +99,12 @@ class Board(Client):
             if identity is None:
                 raise EndpointError("a board wants an endpoint, or identity=TAG to be looked for")
             port = "serial://auto"
-        if identity is not None:
-            options["identity"] = identity
-        super().__init__(port, _Ear(self, Callback() if callback is None else callback), reliable=True, **options)
+        ear = _Ear(self, Callback() if callback is None else callback)
+        super().__init__(port, ear, identity=identity, reliable=True, **options)
         self._reference = reference
         self._restore = restore
         self._orders = Orders(self, timeout)
-        self._reports = Reports(self._orders, reference)
+        self._telemetry = Reports(self._orders, reference)
         self._layouts: dict[int, tuple[type[Layout], Callable[[Any], None]]] = {}
 
     # Pins ------------------------------------------------------------------------------------------------------------
@@ -126,7 +135,7 @@ class Board(Client):
         :raises ValueError: there is no such pin or rate.
         :raises ServiceError: four reports are under way, which is what a companion keeps. Others as of :meth:`order`.
         """
-        return self._reports.begin(callback, analog, digital, rate)
+        return self._telemetry.begin(callback, analog, digital, rate)
 
     # The board itself ------------------------------------------------------------------------------------------------
 
@@ -149,8 +158,9 @@ class Board(Client):
 
     def counters(self) -> BoardCounters:
         """What both ends of the line have seen. Waits."""
-        board = self.ask(companion.Counters, companion.CountersAnswer)
-        return BoardCounters(self._line().counters(), board)
+        said = self.ask(companion.Counters, companion.CountersAnswer)
+        host = self._line().counters()
+        return BoardCounters(host, said.bad_frames, said.overruns, said.resent, said.lost, said.unreported)
 
     def rename(self, tag: str) -> None:
         """Have it answer to another tag from now on, also after a reset: 1 to 24 ASCII characters without blanks,
@@ -208,7 +218,7 @@ class Board(Client):
 
     def _hear(self, message: bytes) -> bool:
         """Deal with a message; whether it was one for us."""
-        if self._orders.answered(message) or self._reports.heard(message):
+        if self._orders.answered(message) or self._telemetry.heard(message):
             return True
         layout, callback = self._layouts.get(message[0], _NOBODY) if message else _NOBODY
         if layout is None:
@@ -218,7 +228,7 @@ class Board(Client):
 
     def _begun(self) -> None:
         """It is connected, perhaps again."""
-        self._reports.restart()
+        self._telemetry.restart()
         if self._restore:
             self._orders.again()
 
@@ -249,8 +259,10 @@ class _Ear(Callback):
         self.chained.on_initialize(service)
 
     def on_connect(self, service: Service, connection: ConnectionBase) -> None:
-        self._board._begun()
-        self.chained.on_connect(service, connection)
+        try:
+            self._board._begun()
+        finally:
+            self.chained.on_connect(service, connection)
 
     def on_receive(self, service: Service, msg: bytes) -> None:
         if not self._board._hear(msg):

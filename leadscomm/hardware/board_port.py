@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from leadscomm.connections.port_state import IN_USE, NO_PERMISSION, permission_mend, state_of
-from leadscomm.connections.ports import Port, available_ports, listed
+from leadscomm.connections.ports import NAMED_PORTS, Port, available_ports, listed
 from leadscomm.errors import ConnectFailed
 from leadscomm.hardware.models import MODELS, Model
 
@@ -44,8 +45,13 @@ def check_free(device: str) -> None:
     """
     :raises ConnectFailed: the port is not there, or may not be opened, or another program has it: its name is told.
     """
-    if os.name == "posix" and not os.path.exists(device):
-        raise ConnectFailed(f"there is no port {device}; is the board plugged in? There are: {listed()}")
+    if os.name == "posix":
+        try:
+            kind = os.stat(device).st_mode
+        except OSError:
+            raise ConnectFailed(f"there is no port {device}; is the board plugged in? There are: {listed()}") from None
+        if not stat.S_ISCHR(kind):
+            raise ConnectFailed(f"{device} is no serial port; there are: {listed()}")
     state, users = state_of(device)
     if state == IN_USE:
         raise ConnectFailed(f"{device} is in use by {', '.join(map(str, users))}; close it there")
@@ -55,4 +61,4 @@ def check_free(device: str) -> None:
 
 def _may_have_board(port: Port) -> bool:
     """Whether it is on USB, or one that the user has named (``LEADSCOMM_PORTS``)."""
-    return port.vid is not None or port.device in os.environ.get("LEADSCOMM_PORTS", "").split(os.pathsep)
+    return port.vid is not None or port.device in os.environ.get(NAMED_PORTS, "").split(os.pathsep)

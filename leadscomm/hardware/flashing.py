@@ -29,7 +29,9 @@ SYNC_S: Final = 4.0
 STALL_S: Final = 5.0
 """How long nothing may happen after that."""
 _BAR: Final = re.compile(rb"(Reading|Writing) \| (#*)")
-_JUMP: Final = b"\x0c\x94"  # the first word of JMP
+_VECTORS: Final = re.compile(
+    rb"(?:\x0c\x94..|.[\xc0-\xcf]\0\0)*", re.DOTALL
+)  # JMP; what --relax makes of it: RJMP, NOP
 _BAR_LENGTH: Final = 50
 _SIGNATURE: Final = re.compile(rb"device signature = (?:0x)?([0-9a-f]{6})", re.IGNORECASE)
 _NO_PORT: Final = re.compile("can(not|'t) open (port|device)")
@@ -70,8 +72,7 @@ def size_of(image: Image) -> int:
 def _vectors(image: Image) -> int:
     """How many interrupt vectors it has, all of them jumps; 0 if it does not begin with any."""
     table = next((data for address, data in image.pieces if address == 0), b"")
-    words = (table[at : at + 2] for at in range(0, len(table), 4))
-    return next((number for number, word in enumerate(words) if word != _JUMP), 0)
+    return len(_VECTORS.match(table)[0]) // 4  # type: ignore[index]  # it matches nothing, if need be
 
 
 class Stage(Enum):

@@ -102,8 +102,8 @@ class Orders:
                 raise OutboxFull(f"{_NUMBERS} orders wait for answers of {self._client.endpoint}")
             while self._next in self._under_way:
                 self._next = (self._next + 1) % _NUMBERS
-            under_way = _UnderWay(self._next, make(self._next))
-            self._under_way[self._next] = under_way
+            under_way = self._under_way[self._next] = _UnderWay(self._next, make(self._next))
+            self._next = (self._next + 1) % _NUMBERS
         try:
             self._client.send(under_way.message)
         except BaseException:

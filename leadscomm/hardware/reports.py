@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,7 @@ from leadscomm.hardware.pins import FULL_SCALE
 _WRAP_US: Final = 1 << 32
 _LONGEST_MS: Final = 0xFFFF
 _NAMES: Final = 256
+_REPORT: Final = bytes([Report.number or 0])
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class _Pins:
 
 
 class Reports:
-    """The reports that were ordered of one board.
+    """The reports that were ordered of one board. Any thread.
 
     :param orders: of the board.
     :param reference: volts at which an analog input says 1023.
@@ -96,7 +98,9 @@ class Reports:
     def __init__(self, orders: Orders, reference: float) -> None:
         self._orders = orders
         self._reference = reference
+        self._lock = threading.Lock()
         self._subscriptions: dict[int, Subscription] = {}
+        self._ordered = False  # whether there ever was one: what comes late is then known for what it is
         self._next = 0
 
     def begin(
@@ -107,33 +111,46 @@ class Reports:
         period = round(1000 / rate) if rate > 0 else 0
         if not 1 <= period <= _LONGEST_MS:
             raise ValueError(f"a rate of {rate:g} per second: {1000 / _LONGEST_MS:.2g} to 1000 there are")
-        if len(self._subscriptions) == REPORTS:
-            raise ServiceError(f"a board keeps {REPORTS} reports; stop() one of them first")
-        while self._next in self._subscriptions:
-            self._next = (self._next + 1) % _NAMES
-        name, self._next = self._next, (self._next + 1) % _NAMES
-        subscription = self._subscriptions[name] = Subscription(self, name, callback, pins)
+        subscription = self._add(callback, pins)
+        name = subscription.name
         try:
             self._orders.order(lambda request: pins.order(request, name, period), keep=("report", name))
         except BaseException:
-            del self._subscriptions[name]
+            self._remove(subscription)
             raise
         return subscription
 
+    def _add(self, callback: Callable[[Sample], None], pins: _Pins) -> Subscription:
+        with self._lock:
+            if len(self._subscriptions) == REPORTS:
+                raise ServiceError(f"a board keeps {REPORTS} reports; stop() one of them first")
+            while self._next in self._subscriptions:
+                self._next = (self._next + 1) % _NAMES
+            name, self._next = self._next, (self._next + 1) % _NAMES
+            self._ordered = True
+            subscription = self._subscriptions[name] = Subscription(self, name, callback, pins)
+        return subscription
+
+    def _remove(self, subscription: Subscription) -> bool:
+        """Whether it was there."""
+        with self._lock:
+            if self._subscriptions.get(subscription.name) is not subscription:
+                return False
+            del self._subscriptions[subscription.name]
+        self._orders.forget(("report", subscription.name))
+        return True
+
     def stop(self, subscription: Subscription) -> None:
         """See :meth:`Subscription.stop`."""
-        name = subscription.name
-        if self._subscriptions.get(name) is subscription:
-            del self._subscriptions[name]
-            self._orders.forget(("report", name))
-            self._orders.order(lambda request: SetReport(request, name, 0, 0, b""))
+        if self._remove(subscription):
+            self._orders.order(lambda request: SetReport(request, subscription.name, 0, 0, b""))
 
     def heard(self, message: bytes) -> bool:
         """Hand on what came; whether it was a report.
 
         :raises RemoteProtocolError: it is like one, and is none.
         """
-        if message[:1] != bytes([Report.number or 0]) or not self._subscriptions:
+        if not self._ordered or message[:1] != _REPORT:
             return False
         report = Report.unpack(message)
         subscription = self._subscriptions.get(report.report)
@@ -143,5 +160,7 @@ class Reports:
 
     def restart(self) -> None:
         """The board starts anew."""
-        for subscription in self._subscriptions.values():
+        with self._lock:
+            present = list(self._subscriptions.values())
+        for subscription in present:
             subscription.restart()

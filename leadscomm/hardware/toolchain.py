@@ -55,6 +55,9 @@ def build(
     folder.mkdir(parents=True, exist_ok=True)
     elf = folder / f"{files.name}.elf"
     given = [Path(library).absolute() for library in libraries]
+    for library in given:
+        if not library.is_dir():
+            raise BuildFailed(f"there is no library {library}")
     if arduino_cli.can_compile(files):
         arduino_cli.compile_sketch(files, model, given, elf, flags)
     else:

@@ -26,20 +26,31 @@ QUICK_EVERY_S: Final = 0.02
 QUICK_UNTIL_S: Final = 0.06
 ENDED_AFTER_S: Final = 0.2
 """When the bootloaders are surely listening."""
-PATIENT_AFTER_S: Final = 1.1
-"""When they have given up."""
+PATIENT_AFTER_S: Final = 1.5
+"""When they have given up: optiboot flashes a light for 0.4 s before its second begins."""
 STEADILY_EVERY_S: Final = 0.1
-_QUESTION_BYTES: Final = 30
+CLOSELY_EVERY_S: Final = 0.035
+CLOSELY_S: Final = (1.0, 2.0)
+"""When most programs begin that a bootloader stands before, between these."""
+_QUESTION_BYTES: Final = 40
 _BITS: Final = 10
+_COUNTED: Final = 40
+"""So many questions after the quick ones the pace does not change any more."""
 
 
-def asking_time(count: int, baud: int) -> float:
-    """When question number ``count`` (from 0) is put, in seconds after the port was opened."""
+def asking_time(count: int, baud: int, *, ends: bool = True) -> float:
+    """When question number ``count`` (from 0) is put, in seconds after the port was opened.
+
+    :param ends: :func:`before_asking` is sent too.
+    """
     quick = _quick_ones(baud)
     if count < quick:
         return count * _quick_pace(baud)
-    begin = ENDED_AFTER_S if baud == BAUD else PATIENT_AFTER_S
-    return begin + (count - quick) * max(STEADILY_EVERY_S, 2 * _wire_s(baud))
+    when = ENDED_AFTER_S if ends and baud == BAUD else PATIENT_AFTER_S
+    for _ in range(min(count - quick, _COUNTED)):
+        closely = CLOSELY_S[0] <= when < CLOSELY_S[1]
+        when += max(CLOSELY_EVERY_S if closely else STEADILY_EVERY_S, 2 * _wire_s(baud))
+    return when + max(0, count - quick - _COUNTED) * max(STEADILY_EVERY_S, 2 * _wire_s(baud))
 
 
 def before_asking(count: int, baud: int) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from leadscomm.protocol.board import BOARD_CRC
 from leadscomm.protocol.framing import Framing, FramingSpec
 
 FITS: Final = "fits"
@@ -63,8 +64,9 @@ class Impression:
 
 def look(data: bytes, expected: FramingSpec) -> Impression:
     """Say what ``data``, which is not empty and may begin inside a frame, looks like."""
-    framing = expected.make()
-    messages, faults = _read(data, framing)
+    if expected.name == "board":  # what is no message there is a frame all the same
+        expected = FramingSpec("cobs", {"crc": BOARD_CRC, **dict(expected.options)})
+    messages, faults = _read(data, expected.make())
     printable = _printable(data)
     for opening, protocol, mend in _OPENINGS:
         if data.startswith(opening):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeGuard
 
 from leadscomm.protocol.frames import CONTROL, HELLO, REFUSE, WELCOME, Frame, control
 
@@ -67,13 +67,13 @@ class Handshake:
 
     @classmethod
     def decode(cls, body: bytes) -> Handshake | None:
-        """Read what is behind the header; None if it is cut off.
+        """Read what is behind the header; None if it is cut off. (There is no version 0.)
 
         Of another version nothing but that is read: the rest may have another form.
         """
-        if body and body[0] != VERSION:
+        if body and body[0] not in (0, VERSION):
             return cls(epoch=0, version=body[0])
-        if len(body) < _FIXED.size:
+        if len(body) < _FIXED.size or not body[0]:
             return None
         version, profiles, epoch, echo, segment, longest, resend, window, credit, size = _FIXED.unpack_from(body)
         tag = body[_FIXED.size : _FIXED.size + size]
@@ -120,5 +120,13 @@ class Refusal:
 
 def welcome_of(frame: Frame | None) -> Handshake | None:
     """The answer to a HELLO, if ``frame`` is one."""
-    wanted = frame is not None and (frame.kind, frame.number) == (CONTROL, WELCOME)
-    return Handshake.decode(frame.payload) if frame is not None and wanted else None
+    return Handshake.decode(frame.payload) if _is(frame, WELCOME) else None
+
+
+def refusal_of(frame: Frame | None) -> Refusal | None:
+    """The refusal, if ``frame`` is one."""
+    return Refusal.decode(frame.payload) if _is(frame, REFUSE) else None
+
+
+def _is(frame: Frame | None, control: int) -> TypeGuard[Frame]:
+    return frame is not None and (frame.kind, frame.number) == (CONTROL, control)

@@ -18,11 +18,11 @@ from leadscomm.errors import LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol.base import MAX_FAULTS_KEPT
 from leadscomm.protocol.compact import CompactReceiver, CompactSender, Wire
+from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.frames import Frame, counts_missed, next_count, parse
 from leadscomm.protocol.handshake import (
     ASKING,
     COMPACT,
-    FRAME_TOO_LONG,
     MANY,
     MESSAGE_TOO_LONG,
     NO_SESSION,
@@ -64,7 +64,6 @@ class Session:
     :ivar again: it is over, and the peer is there: a new one may follow.
     :ivar trouble: what was wrong with a handshake that came to nothing.
     :ivar asked: how many questions were put.
-    :ivar lost_datagrams: how many datagrams of the peer did not come.
     """
 
     def __init__(
@@ -83,7 +82,8 @@ class Session:
         self.ended: str | None = None
         self.again = False
         self.trouble: str | None = None
-        self.lost_datagrams = 0
+        self._left = False
+        self._lost_datagrams = self._bad_frames = 0
         self.asked = 0
         self.receiver = CompactReceiver(longest)
         self.sender: CompactSender | None = None
@@ -91,7 +91,6 @@ class Session:
         self._line = line or Wire()
         self._asks = asks
         self._ask_at = ask_at
-        self._left = False
         self._began = now
         self._heard_at = now
         self._said_at = now
@@ -127,6 +126,11 @@ class Session:
     def wants(self) -> bool:
         """Whether another message should be given to :meth:`send` now."""
         return self.open and self.sender is not None and self.sender.wants
+
+    @property
+    def busy(self) -> bool:
+        """Whether messages that were taken are not dealt with yet."""
+        return bool(self._handed)
 
     @property
     def idle(self) -> bool:
@@ -190,9 +194,21 @@ class Session:
             self._owes_ack = True
             self._owed_at = now
 
-    def damaged(self) -> None:
-        """A frame came damaged: the peer is told at once what is expected."""
-        self._urgent = self.open
+    def damaged(self, count: int = 1) -> None:
+        """Frames came damaged: the peer is told at once what is expected."""
+        self._bad_frames += count
+        self._urgent |= count > 0 and self.open
+
+    def counters(self) -> LinkCounters:
+        """What happened so far."""
+        sender = self.sender
+        return LinkCounters(
+            self._bad_frames,
+            self._lost_datagrams,
+            sender.resent if sender is not None else 0,
+            self.receiver.duplicates,
+            sender.round_trip if sender is not None else None,
+        )
 
     def receive(self, frame: bytes, now: float) -> None:
         """Take a frame that came undamaged."""
@@ -217,7 +233,7 @@ class Session:
 
     def _datagram(self, frame: Frame) -> None:
         if frame.number:
-            self.lost_datagrams += counts_missed(self._count_seen, frame.number)
+            self._lost_datagrams += counts_missed(self._count_seen, frame.number)
             self._count_seen = frame.number
         self._came.append(frame.payload)
         self._handed.append(False)
@@ -306,7 +322,7 @@ class Session:
         if refusal.reason == NO_SESSION:
             if self.open:
                 self._end("the peer knows nothing of the session; it was restarted or reset", again=True)
-        elif refusal.reason in (FRAME_TOO_LONG, MESSAGE_TOO_LONG):
+        elif refusal.reason == MESSAGE_TOO_LONG:  # a frame that is too long is two of ours whose end was lost
             self._fault(str(refusal))
         elif self.peer is None and self._asks:
             self.trouble = str(refusal)
@@ -320,9 +336,8 @@ class Session:
                 self._end(self.trouble)
 
     def _end(self, why: str, *, again: bool = False) -> None:
-        if self.ended is None:
-            self.ended = why
-            self.again = again
+        self.ended = why
+        self.again = again
 
     # What is due -----------------------------------------------------------------------------------------------------
 
@@ -349,13 +364,13 @@ class Session:
 
     def frames(self, now: float) -> list[bytes]:
         """The frames that are to be sent now, in order; what is due is done."""
+        due: list[bytes] = []
+        when = self.deadline()
         if self.open:
             due = self._due(now)
-        elif self.peer is None and self.ended is None and self._asks and now >= self._began + self._ask_at(self.asked):
+        elif when is not None and now >= when:
             self.asked += 1
             due = [self.me.hello()]
-        else:
-            due = []
         due[:0] = self._answers
         self._answers.clear()
         if due:

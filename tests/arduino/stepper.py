@@ -62,9 +62,9 @@ STATUSES = ("sent", "full", "too long", "not connected", "not text", "lost")
 class Stepper:
     """A board of the given kind, in a process of its own: host/stepper.cpp.
 
-    Each step is one request: the time in ms (2 bytes), room (4), habits (1), the bytes received, the number of acts (1),
-    and for each its letter and bytes. The answer: the bytes written, one status for each act and echo, the number of
-    messages (4) and for each its flags (1) and bytes, connected (1), session (4), four counters (2 each). Bytes have
+    Each step is one request: the time in ms (2 bytes), room (4), habits (1), the bytes received, the number of acts
+    (1), and for each its letter and bytes. The answer: the bytes written, one status for each act and echo, the number
+    of messages (4) and for each its flags (1) and bytes, connected (1), session (4), four counters (2 each). Bytes have
     their number (4) in front of them; all numbers are little endian.
     """
 
@@ -89,7 +89,8 @@ class Stepper:
         assert error is not None or code == 0, f"the board ended with {code}"
 
     def close(self) -> int:
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.close()
         code = self._process.wait()
         self._process.stdout.close()
@@ -105,7 +106,10 @@ class Stepper:
         refuse: bool = False,
         one_poll: bool = False,
     ) -> Step:
-        """Turn the clock by `after` ms, hand over `data`, do `acts` (s send, m send more, d datagram, b bye), and poll."""
+        """Turn the clock by `after` ms, hand over `data`, do `acts`, and poll.
+
+        Acts: s send, m send a piece, i send if nothing is unacknowledged, d send a datagram, b bye.
+        """
         self.now += after
         habits = echo | refuse << 1 | one_poll << 2
         request = [struct.pack("<HIBI", self.now & 0xFFFF, room, habits, len(data)), data, bytes([len(acts)])]

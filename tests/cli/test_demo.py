@@ -15,17 +15,29 @@ import pytest
 
 from leadscomm.cli.commands import COMMANDS, execute, make_parser
 from leadscomm.cli.demonstration import display, pty_cable
+from leadscomm.cli.demonstration.board_link import companion
 from leadscomm.cli.demonstration.histogram import Histogram
 from leadscomm.cli.demonstration.link import Link
 from leadscomm.cli.demonstration.report import Report
+from leadscomm.errors import CommError, MissingTool
 from tests.cli.program import PATIENCE_S, Program, run, without_controls
 
+
+def board_is_there() -> bool:
+    """Whether the demo's virtual board can run here."""
+    try:
+        return companion().exists()
+    except CommError:
+        return False
+
+
 LINKS = ["tcp", "udp", "serial"] if hasattr(os, "openpty") else ["tcp", "udp"]
+BOARD = board_is_there()
 NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux lists processes in /proc")
 CLIENT = "leadscomm.cli.demonstration.client"
 
 
-def children(parent: int) -> list[int]:
+def children(parent: int, program: str = CLIENT) -> list[int]:
     """The client processes of a demo."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -33,7 +45,7 @@ def children(parent: int) -> list[int]:
             stat, command = (folder / "stat").read_text(), (folder / "cmdline").read_text()
         except OSError:
             continue
-        if int(stat.rpartition(")")[2].split()[1]) == parent and CLIENT in command:
+        if int(stat.rpartition(")")[2].split()[1]) == parent and program in command:
             found.append(int(folder.name))
     return found
 
@@ -62,7 +74,7 @@ def test_it_works_when_piped():
         assert re.search(rf"^ +[\d.]+ s  {link} +\S+ connected$", out, re.MULTILINE)
         assert re.search(rf"^ +[\d.]+ s  {link} +#(\d+) speed=[\d.]+  →  ok #\1 speed=[\d.]+$", out, re.MULTILINE)
     summary = " ".join(out.split("\n\n")[-1].split())
-    count = len(LINKS)
+    count = len(LINKS) + BOARD
     assert re.fullmatch(
         rf"[\d,]+ messages over {count} links between {count + 1} processes: every one arrived and was answered, "
         r"none was lost\.",
@@ -124,7 +136,43 @@ def test_what_is_missing_is_said_and_the_rest_is_shown(monkeypatch):
     code, out = shown("--seconds", "0.3")
     assert code == 0
     assert "serial  not shown: this system has no pseudo terminals" in out
-    assert "messages over 2 links between 3 processes" in out
+    assert f"messages over {2 + BOARD} links between {3 + BOARD} processes" in out
+
+
+@pytest.mark.skipif(not BOARD, reason="needs the tools of the virtual board")
+def test_a_board_is_shown_too():
+    code, out, err = run("demo", "--seconds", 1)
+    assert (code, err) == (0, ""), out
+    sent, answered, lost, *_ = row(out, "board")
+    assert int(sent) > 0
+    assert (answered, lost) == (sent, "0")
+    assert re.search(r"^ +[\d.]+ s  board +/dev/pts/\d+ connected$", out, re.MULTILINE)
+    assert re.search(r"^ +[\d.]+ s  board +#(\d+) speed=[\d.]+  →  #\1 speed=[\d.]+$", out, re.MULTILINE)
+
+
+def test_tools_that_are_missing_are_named_in_a_line(monkeypatch):
+    def nothing_there() -> None:
+        raise MissingTool("the virtual board needs libsimavr: sudo apt-get install libsimavr-dev")
+
+    monkeypatch.setattr("leadscomm.cli.demonstration.board_link.board_program", nothing_there)
+    code, out = shown("--seconds", "0.3")
+    assert code == 0
+    text = " ".join(out.split())
+    assert "board not shown: the virtual board needs libsimavr" in text
+    assert "board: not shown: the virtual board needs libsimavr: sudo apt-get install libsimavr-dev" in text
+
+
+@NEEDS_PROC
+@pytest.mark.skipif(not BOARD, reason="needs the tools of the virtual board")
+def test_a_board_that_dies_is_a_failure():
+    with Program("demo", "--seconds", 60) as demo:
+        demo.out.see("board .*→")
+        (board,) = children(demo.process.pid, "leadscomm/virtual-board-")
+        os.kill(board, signal.SIGKILL)
+        demo.out.see(r"^board +\d")
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.wait() == 130
+    wait_until_gone([board])
 
 
 def test_no_pseudo_terminal_left(monkeypatch):

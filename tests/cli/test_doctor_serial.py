@@ -22,6 +22,7 @@ from leadscomm.connections.holders import Holder, holders
 from leadscomm.connections.ports import Port
 from tests.cli.program import run
 from tests.cli.test_doctor import Echo, Report
+from tests.connections.wire_board import WireBoard
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 
@@ -230,3 +231,31 @@ def test_a_port_without_hardware_is_not_shown(monkeypatch, tmp_path):
 
     monkeypatch.setattr("builtins.open", opened)
     assert not port_state.is_fitted("/dev/ttyS7")
+
+
+def test_a_session_with_a_board():
+    with WireBoard() as board:
+        report = Report(serial(board.port, "&reliable=1"), "--echo", "--listen", 0.01)
+    assert report.code == 0, report.text
+    assert report["session"] == "ok with 'wsc', which takes messages of 58 bytes, and 1 frame under way"
+    assert report["echo"].startswith("ok 10 probes came back in ")
+    assert report["link"].startswith(
+        "ok 0 damaged frames, 0 sent again, 0 dropped, 0 datagrams lost; acknowledged within"
+    )
+
+
+def test_a_session_on_a_line_that_damages():
+    with WireBoard() as board:
+        noise = threading.Timer(0.1, board.say_bytes, [b"\x05noise\0"])
+        noise.start()
+        report = Report(serial(board.port, "&reliable=1"), "--echo")
+        noise.join()
+    assert report["session"].startswith("ok")
+    assert report["link"].startswith(("ok", "warn"))
+
+
+def test_a_board_without_a_session_is_heard_in_its_frames():
+    with WireBoard() as board:
+        report = Report(serial(board.port, "&framing=board"), "--echo", "--listen", 0.1)
+    assert report.code == 0, report.text
+    assert report["echo"].startswith("ok 10 probes came back in ")

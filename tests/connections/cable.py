@@ -7,6 +7,7 @@ import os
 import select
 import threading
 import tty
+from collections.abc import Callable
 
 CHUNK = 4096
 
@@ -15,9 +16,12 @@ class Cable:
     """What is written to ``a`` can be read from ``b``, and the reverse. With its plug pulled both ends are dead.
 
     The ends are held open here too, so that a side may close its own and open it again, as on a real cable.
+
+    :param wear: what becomes of the bytes on their way.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wear: Callable[[bytes], bytes] = bytes) -> None:
+        self._wear = wear
         self._masters: list[int] = []
         self._slaves: list[int] = []
         for _ in range(2):
@@ -66,7 +70,7 @@ class Cable:
                 other = second if fd == first else first
                 with contextlib.suppress(BlockingIOError):
                     if events & select.POLLIN:
-                        held[other] = os.read(fd, CHUNK)
+                        held[other] = self._wear(os.read(fd, CHUNK))
                     if events & select.POLLOUT:
                         held[fd] = held[fd][os.write(fd, held[fd]) :]
 

@@ -93,7 +93,7 @@ def test_another_host_or_port():
     ("text", "options", "mend"),
     [
         ("host:16900", {}, "write a URL such as tcp://127.0.0.1:16900"),
-        ("http://host", {}, "there are loop://, serial://, tcp://, tls://, udp://, unix://"),
+        ("http://host", {}, "there are fault://, loop://, serial://, tcp://, tls://, udp://, unix://"),
         (None, {}, "a URL or a port number, not NoneType"),
         (True, {}, "not bool"),
         (1.5, {}, "not float"),

@@ -47,6 +47,16 @@ def test_one_of_some_words_or_numbers():
     assert [read(value) for value in ("1", 1, 1.0, "1.5", 1.5, 2.0)] == [1, 1, 1, 1.5, 1.5, 2]
 
 
+@pytest.mark.parametrize(("value", "read"), [("7", 7), (-3, -3), ("0", 0)])
+def test_a_number(value, read):
+    assert options.number(value) == read
+
+
+@pytest.mark.parametrize(("value", "read"), [("0", 0.0), (0.2, 0.2), ("1", 1.0), (1, 1.0)])
+def test_a_share(value, read):
+    assert options.share(value) == read
+
+
 def test_a_secret_is_bytes():
     assert options.secret(b"key") == b"key"
 
@@ -75,6 +85,11 @@ def test_a_secret_is_bytes():
         (options.one_of("on", "off", "keep"), "up", "write on, off or keep"),
         (options.one_of(1, 1.5, 2), "3", r"write 1, 1\.5 or 2"),
         (options.secret, "text", "write bytes"),
+        (options.number, "7.5", "write a whole number"),
+        (options.number, "many", "write a whole number"),
+        (options.share, "1.1", "from 0 to 1, such as 0.2"),
+        (options.share, math.nan, "from 0 to 1, such as 0.2"),
+        (options.share, [], "from 0 to 1, such as 0.2"),
     ],
 )
 def test_what_cannot_be_says_what_can(read, value, mend):

@@ -439,7 +439,9 @@ def test_a_board_that_talks_already_is_asked_all_the_same(board: Board):
 
 
 def test_nobody_answers(plugged: list[Port], board: Board, cable: Cable, monkeypatch):
-    with pytest.raises(ConnectFailed, match="no board answers ic with ACCL: there is no free port; there are: none"):
+    with pytest.raises(
+        ConnectFailed, match="no board answers with the tag ACCL: there is no free port; there are: none"
+    ):
         connect("serial://auto?identity=ACCL")
     with Board(deaf_to=1000) as silent:
         taken = connect(f"serial://{cable.a}")
@@ -448,7 +450,7 @@ def test_nobody_answers(plugged: list[Port], board: Board, cable: Cable, monkeyp
             connect("serial://auto?identity=ACCL", timeout=0.3)
         taken.abort()
         taken.close()
-    assert f"{board.device} said b'wsc'" in str(caught.value)
+    assert f"{board.device} said 'wsc'" in str(caught.value)
     assert f"{silent.device} said nothing" in str(caught.value)
     assert f"{cable.a} is in use" in str(caught.value)
 

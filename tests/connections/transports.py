@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,10 @@ def unix_place() -> Iterator[Place]:
 
 
 @contextmanager
-def cable_place() -> Iterator[Place]:
+def cable_place(prefix: str = "") -> Iterator[Place]:
     with Cable() as cable:
-        yield Place(f"serial://{cable.a}?baud=115200", f"serial://{cable.b}?baud=115200", cable.pull)
+        server, client = (f"{prefix}serial://{end}?baud=115200" for end in (cable.a, cable.b))
+        yield Place(server, client, cable.pull)
 
 
 TLS_SERVER = f"tls://127.0.0.1:0?cert={CERTIFICATES}/server.pem&cert_key={CERTIFICATES}/server.key"
@@ -97,6 +99,32 @@ TRANSPORTS = (
     Transport("serial", cable_place, large=200_000),
     Transport("serial-socket", fixed("tcp://127.0.0.1:0", "serial://socket://127.0.0.1:{port}")),
     Transport("loop", fixed("loop://contract", "loop://contract")),
+)
+
+# With fault:// before them and no fault set, and others on one side alone.
+CLEAN = "fault:///"
+FAULTY_TRANSPORTS = (
+    Transport("fault-tcp", fixed(f"{CLEAN}tcp://127.0.0.1:0", f"{CLEAN}tcp://127.0.0.1:{{port}}")),
+    Transport(
+        "fault-tcp-cobs",
+        fixed(f"{CLEAN}tcp://127.0.0.1:0?framing=cobs", "tcp://127.0.0.1:{port}?framing=cobs"),
+    ),
+    Transport(
+        "fault-tcp-length",
+        fixed("tcp://127.0.0.1:0?framing=length", f"{CLEAN}tcp://127.0.0.1:{{port}}?framing=length"),
+    ),
+    Transport("fault-tls", fixed(f"{CLEAN}{TLS_SERVER}", f"{CLEAN}{TLS_CLIENT}")),
+    Transport(
+        "fault-udp",
+        fixed(f"{CLEAN}udp://127.0.0.1:0", f"{CLEAN}udp://127.0.0.1:{{port}}"),
+        reliable=False,
+        tells_end=False,
+        tells_loss=False,
+        empty=False,
+        large=65_507,
+    ),
+    Transport("fault-serial", partial(cable_place, CLEAN), large=200_000),
+    Transport("fault-loop", fixed("loop://contract?drop=0", "loop://contract?delay=0.001")),
 )
 
 

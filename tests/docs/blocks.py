@@ -8,6 +8,8 @@ A comment in front of a block steers it; readers do not see it::
     <!-- test: raises ValueError --> it ends with this error
     <!-- test: prints -->            a text block: what the block above prints
     <!-- test: needs socat -->       skipped where the program is missing; `needs board` is always skipped
+    <!-- test: board companion -->   a virtual board runs beside it, with the companion firmware
+    <!-- test: board sketch -->      with the nearest sketch above; each sketch (C++ that has a setup) is compiled
     <!-- test: skip why -->          not run, for this reason
 
 Several stand in one comment, between commas: ``<!-- test: with above, blocks -->``.
@@ -20,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DIRECTIVES = ("blocks", "with", "continues", "raises", "prints", "needs", "skip")
+DIRECTIVES = ("blocks", "with", "continues", "raises", "prints", "needs", "board", "skip")
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>[^`]*)$")
 COMMENT = re.compile(r"^ *<!-- *test: *(?P<text>.*?) *-->$")
 

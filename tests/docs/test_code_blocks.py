@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import Block, read_page
+from tests.docs.boards import TOOLS, beside, compiled, is_sketch
 from tests.docs.trial import look_at, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -40,13 +41,20 @@ def test_block(block: Block, tmp_path: Path, require_tool: Callable[..., None]) 
         if tool == "board":
             pytest.skip("needs a board on a cable")
         require_tool(tool)
-    if "prints" in block.directives:
-        assert block.above is not None, f"{block.place}: there is nothing above that prints"
-        assert run(block.above, tmp_path).split() == block.code.split()
-    elif block.language in ("python", "console"):
-        run(block, tmp_path)
-    else:
-        look_at(block)
+    runs = block.above if "prints" in block.directives else block
+    assert runs is not None, f"{block.place}: there is nothing above that prints"
+    if "board" in runs.directives or is_sketch(runs):
+        for tool, mend in TOOLS.items():
+            require_tool(tool, mend)
+    with beside(runs, tmp_path):
+        if "prints" in block.directives:
+            assert run(runs, tmp_path).split() == block.code.split()
+        elif block.language in ("python", "console"):
+            run(block, tmp_path)
+        elif is_sketch(block):
+            compiled(block, tmp_path)
+        else:
+            look_at(block)
 
 
 def test_the_pages_are_there() -> None:

@@ -18,9 +18,9 @@ from leadscomm.hardware.toolchain import arduino_folder, build
 from leadscomm.testing import VirtualBoard
 from tests.cli.program import Program, run, without_controls
 from tests.entities.recorder import wait_until
-from tests.hardware.tools import BLINK, needs_avrdude, needs_compiler, needs_simulator, write
+from tests.hardware.tools import BLINK, needs_avrdude, write
 
-pytestmark = [needs_avrdude, needs_compiler, needs_simulator]
+pytestmark = [needs_avrdude, pytest.mark.usefixtures("sketches")]  # a compiler and an emulator
 COMPANION = {board: arduino_folder() / "firmware" / f"companion-{board}.hex" for board in ("uno", "mega")}
 
 
@@ -67,6 +67,7 @@ def test_a_sketch_on_an_uno(blink: Path) -> None:
         assert err.startswith(f"compiling {blink} for the Arduino Uno\nwriting ...\n")
         assert out.startswith(f"Arduino Uno on {uno.port}: ")
         assert " bytes written in " in out
+        assert out.endswith(" s; it does not say who it is\n")
         assert holds(uno, compiled(blink))
 
 
@@ -83,9 +84,27 @@ def test_other_boards(blink: Path, mcu: str, name: str) -> None:
 @pytest.mark.parametrize("mcu", COMPANION)
 def test_the_companion_firmware_is_what_is_meant_by_nothing(mcu: str) -> None:
     with board(mcu) as empty:
-        code, _, err = run("flash", "--board", mcu, "--port", empty.port)
+        code, out, err = run("flash", "--board", mcu, "--port", empty.port)
         assert code == 0, err
         assert holds(empty, COMPANION[mcu])
+        assert out.endswith(" s; it is companion\n")
+
+
+@pytest.mark.slow
+def test_the_only_board_is_found() -> None:
+    with board("mega") as mega:
+        code, out, err = run("flash", "--board", "mega", LEADSCOMM_PORTS=mega.port)
+        assert code == 0, err
+        assert out.startswith(f"Arduino Mega 2560 on {mega.port}: ")
+
+
+@pytest.mark.slow
+def test_a_board_that_speaks_leads_text_says_who_it_is_too() -> None:
+    with board("mega") as mega:
+        sketch = arduino_folder() / "LeadsComm" / "examples" / "LeadsText"
+        code, out, err = run("flash", "--board", "mega", "--port", mega.port, sketch)
+        assert code == 0, err
+        assert out.endswith(" s; it is wsc\n")
 
 
 @pytest.mark.slow
@@ -97,7 +116,12 @@ def test_verified_and_told_to_programs() -> None:
         done = json.loads(out)
         assert done.pop("seconds") > 0
         assert done["bytes"] == sum(len(data) for _, data in read_image(COMPANION["uno"]).pieces)
-        assert (done["board"], done["port"], done["verified"]) == ("uno", uno.port, True)
+        assert [done[what] for what in ("board", "port", "verified", "identity")] == [
+            "uno",
+            uno.port,
+            True,
+            "companion",
+        ]
 
 
 @pytest.mark.slow
@@ -186,7 +210,7 @@ def test_a_signal_while_it_writes(number: signal.Signals, code: int) -> None:
         with writing(uno) as program:
             program.process.send_signal(number)
             assert program.wait() == code
-            assert str(program.err) == "writing ...\n\nthe board has half a program now: run the command again\n"
+            assert str(program.err) == "writing ...\nthe board has half a program now: run the command again\n"
             assert group_is_gone(program)
         assert not holds(uno, COMPANION["uno"])
         code, _, err = run("flash", "--port", uno.port, COMPANION["uno"])
@@ -204,12 +228,22 @@ def test_ctrl_c_on_a_terminal_reaches_avrdude_too() -> None:
         assert group_is_gone(program)
 
 
+def test_ctrl_c_after_it_is_written(blink: Path) -> None:
+    with board("uno") as uno, Program("flash", "--port", uno.port, blink) as program:
+        program.err.see("^writing")
+        wait_until(lambda: uno.counters()["opens"] == 2, "asking")
+        program.interrupt()
+        assert program.wait() == 130
+        assert str(program.err).endswith("writing ...\nthe program is on the board\n")
+        assert holds(uno, compiled(blink))
+
+
 def test_ctrl_c_before_anything_is_written(blink: Path) -> None:
     with VirtualBoard(compiled(blink)) as deaf, Program("flash", "--port", deaf.port, COMPANION["uno"]) as program:
         wait_until(lambda: deaf.counters()["opens"] > 0, "avrdude")
         program.interrupt()
         assert program.wait() == 130
-        assert str(program.err) == "\nthe board has the program that it had\n"
+        assert str(program.err) == "the board has the program that it had\n"
         assert group_is_gone(program)
         assert holds(deaf, compiled(blink))
 
@@ -242,6 +276,16 @@ def test_a_dry_run_sends_nothing(blink: Path) -> None:
         assert code == 0, err
         assert f"avrdude -p atmega328p -c arduino -P {uno.port} -b 115200 -D -V -Uflash:w:" in out
         assert uno.counters()["opens"] == 0
+
+
+def test_a_dry_run_needs_no_board(blink: Path) -> None:
+    with board("uno") as one, board("uno") as two:
+        ports = os.pathsep.join((one.port, two.port))
+        code, out, err = run("flash", "--dry-run", blink, LEADSCOMM_PORTS=ports)
+        assert code == 0, err
+        assert "several boards may be meant; say which by --port: " in err
+        assert "-P PORT " in out
+        assert run("flash", blink, LEADSCOMM_PORTS=ports)[0] == 1
 
 
 def test_what_does_not_compile_is_not_sent(tmp_path: Path) -> None:

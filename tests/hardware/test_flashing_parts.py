@@ -81,18 +81,23 @@ def test_a_port_that_is_not_there() -> None:
         board_port.check_free("/dev/ttyNone")
 
 
-def test_a_port_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(board_port, "state_of", lambda device: (NO_PERMISSION, ()))
-    with pytest.raises(ConnectFailed, match="no permission to open .*; run `sudo "):
+def test_a_port_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ConnectFailed, match=f"{tmp_path} is no serial port; there are: "):
         board_port.check_free(str(tmp_path))
+
+
+def test_a_port_that_may_not_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board_port, "state_of", lambda device: (NO_PERMISSION, ()))
+    with pytest.raises(ConnectFailed, match=r"no permission to open .*; run `sudo "):
+        board_port.check_free("/dev/tty")
 
 
 # Whether a program fits ----------------------------------------------------------------------------------------------
 
 
-def program(vectors: int, *pieces: tuple[int, int]) -> Image:
+def program(vectors: int, *pieces: tuple[int, int], vector: bytes = b"\x0c\x94\x00\x00") -> Image:
     """A program with so many interrupt vectors, and so many bytes more at each of these addresses."""
-    table = b"\x0c\x94\x00\x00" * vectors + b"\x11\x24\x1f\xbe"
+    table = vector * vectors + b"\x11\x24\x1f\xbe"
     return Image("some.hex", ((0, table), *((address, bytes(size)) for address, size in pieces)))
 
 
@@ -118,6 +123,7 @@ def test_programs_that_fit() -> None:
             UNO,
             r"is a program for an ATmega2560 \(57 interrupt vectors\); the Arduino Uno has an ATmega328P",
         ),
+        (program(57, vector=b"\x31\xc1\x00\x00"), UNO, r"is a program for an ATmega2560 \(57 interrupt vectors\)"),
         (program(26), MEGA, r"is a program for an ATmega328P \(26 interrupt vectors\); the Arduino Mega 2560 has an"),
     ],
 )

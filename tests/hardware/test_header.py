@@ -21,7 +21,7 @@ from tests.hardware.layouts import assignments, messages
 ROOT = Path(__file__).resolve().parent.parent.parent
 LIBRARY = ROOT / "arduino" / "LeadsComm" / "src"
 STRICT = ("-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsanitize=address,undefined")
-A_DOZEN = st.tuples(*(messages(f"Message{i}") for i in range(12)))
+A_FEW, A_DOZEN = (st.tuples(*(messages(f"Message{i}") for i in range(count))) for count in (4, 12))
 once = settings(deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.reuse])
 
 PROGRAM = """
@@ -85,7 +85,7 @@ def both_languages_agree(sent: Sequence[Layout], folder: Path) -> None:
 
 @pytest.mark.needs("g++", "apt-get install g++")
 @settings(once, max_examples=3)
-@given(A_DOZEN)
+@given(A_FEW)
 def test_python_and_cpp_write_the_same(tmp_path_factory: pytest.TempPathFactory, sent: tuple[Layout, ...]) -> None:
     both_languages_agree(sent, tmp_path_factory.mktemp("cpp"))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadscomm import LocalProtocolError, RemoteProtocolError
@@ -63,6 +63,7 @@ def test_any_bytes_give_a_message_or_an_error(data: st.DataObject, layout: type[
     assert len(message.pack()) == len(received)  # byte by byte only a NaN may differ
 
 
+@settings(max_examples=50)
 @given(messages(), st.data())
 def test_a_cut_message_is_refused(message: Layout, data: st.DataObject) -> None:
     packed = message.pack()

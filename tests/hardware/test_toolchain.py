@@ -252,6 +252,11 @@ def test_a_library_that_is_not_there(tmp_path: Path) -> None:
         build(write(tmp_path / "some", some_ino="#include <NoSuch.h>\n" + BLINK))
 
 
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(BuildFailed, match=r"there is no library .*/nothing"):
+        build(write(tmp_path / "some", some_ino=BLINK), libraries=[tmp_path / "nothing"])
+
+
 @needs_compiler
 def test_the_library_of_the_project_is_always_there(tmp_path: Path) -> None:
     sketch = write(tmp_path / "some", some_ino="#include <LeadsComm.h>\n" + BLINK)

@@ -9,7 +9,6 @@ import pytest
 APT = "apt-get install --no-install-recommends "
 needs_compiler = pytest.mark.needs("avr-gcc", APT + "gcc-avr avr-libc arduino-core-avr")
 needs_avrdude = pytest.mark.needs("avrdude", APT + "avrdude")
-needs_simulator = pytest.mark.needs("gcc", APT + "simavr libsimavr-dev libelf-dev gcc")
 
 BLINK = "void setup() { pinMode(13, OUTPUT); }\nvoid loop() { digitalWrite(13, !digitalRead(13)); delay(500); }\n"
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadscomm.protocol import guess
-from leadscomm.protocol.framing import FRAMINGS, FramingSpec, make_framing
+from leadscomm.protocol.framing import FRAMINGS, CobsFraming, FramingSpec, make_framing
 
 MESSAGES = [b"speed=42.1", b"temperature=20", b"{}"]
 NAMES = ("separator", "line", "length", "cobs")
@@ -82,3 +82,8 @@ def test_whatever_comes_it_says_something(data, name):
     assert 0 <= seen.printable <= 1
     assert bool(seen.options) == (seen.verdict == guess.OTHER)
     assert bool(seen.protocol) == (seen.verdict == guess.FOREIGN)
+
+
+def test_frames_without_a_message_are_frames_all_the_same():
+    hello = CobsFraming("crc-ccitt-false").encode(b"\xc8\1\0")
+    assert guess.look(hello, FramingSpec("board")).verdict == guess.FITS

@@ -53,7 +53,7 @@ def test_a_framing_by_name(name: str) -> None:
 
 def test_default_sizes() -> None:
     sizes = {name: make_framing(name).max_message for name in FRAMINGS}
-    assert sizes == {**dict.fromkeys(["separator", "line", "length", "cobs"], 1 << 20), "datagram": 65507}
+    assert sizes == {**dict.fromkeys(["separator", "line", "length", "cobs", "board"], 1 << 20), "datagram": 65507}
 
 
 def test_options() -> None:

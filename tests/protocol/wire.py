@@ -1,4 +1,7 @@
-"""A wire for two sessions: it keeps the order, and loses, doubles and damages what a seed says. Time is turned by hand."""
+"""A wire for two sessions: it keeps the order, and loses, doubles and damages what a seed says.
+
+Time is turned by hand.
+"""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_an_interrupt_takes_its_time(firmware: Firmware) -> None:
     int main(void) { TCNT1 = 0xff00; TIMSK1 = 1; TCCR1B = 1; sei(); for (;;) {} }
     """
     with VirtualBoard(firmware(source)) as board:
-        until(board, lambda: len(board.marks()) == 1)
+        until(board, lambda: len(board.marks()) >= 1)
         assert 6 <= board.marks()[0][0] <= 13  # 4, and 2 or 3 for the jump in the table, and the loop's
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from leadscomm.errors import CommError, EndpointError, FirmwareError, ServiceError
 from leadscomm.testing import VirtualBoard
-from leadscomm.testing.emulated import EMULATED, find_emulated
 from tests.entities.recorder import PATIENCE_S
 from tests.testing.firmware import ECHO, Firmware
 
@@ -91,12 +90,6 @@ def test_options_out_of_range_are_refused(firmware: Firmware, wrong: dict[str, i
         VirtualBoard(firmware(ECHO, BAUD=115200), **wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", EMULATED)
-def test_every_board_has_as_many_pins_as_its_variant(name: str) -> None:
-    assert len(find_emulated(name).pins) == (70 if find_emulated(name).model.mcu == "atmega2560" else 20)
-    assert len(set(find_emulated(name).pins)) == len(find_emulated(name).pins)
-
-
 def test_a_closed_board_says_so(firmware: Firmware) -> None:
     board = VirtualBoard(firmware(ECHO, BAUD=115200))
     port = board.port
@@ -129,6 +122,23 @@ def test_a_board_that_is_killed_says_so(firmware: Firmware) -> None:
         while True:
             board.state()
     board.close()
+
+
+def test_who_is_interrupted_may_ask_again(firmware: Firmware) -> None:
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with VirtualBoard(firmware(ECHO, BAUD=115200)) as board:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(KeyboardInterrupt):
+                board.advance(60)
+            assert board.state() == "running"
+            assert board.counters()["resets"] == 0
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def ended(process: int) -> bool:

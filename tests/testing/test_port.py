@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
+from io import FileIO
 from pathlib import Path
 
 import pytest
 import serial
 
 import leadscomm
+from leadscomm.errors import CommError
 from leadscomm.testing import VirtualBoard
 from tests.entities.recorder import Recorder
 from tests.testing.firmware import ECHO, HELLO, Firmware
@@ -47,6 +50,33 @@ def test_closing_and_opening_at_once_resets_too(firmware: Firmware) -> None:
             port.close()
             port.open()
             until(board, lambda resets=resets: count(board, "resets") == resets)  # type: ignore[misc]
+
+
+@pytest.mark.slow
+def test_every_open_resets_before_its_first_byte_is_heard(firmware: Firmware) -> None:
+    """Sessions follow each other at once; the firmware marks its start by 255, and each byte: the session's number."""
+    source = (
+        "int main(void) { GPIOR0 = 255; begin(115200); for (;;) { uint8_t byte = get(); GPIOR0 = byte; put(byte); } }"
+    )
+    with VirtualBoard(firmware(source)) as board:
+        until(board, lambda: len(board.marks()) == 1)
+        for session in range(1, 100):
+            with open(board.port, "r+b", buffering=0) as port:
+                while not answered(port, session):
+                    pass
+        starts = -1
+        for mark in causes(board):
+            starts += mark == 255
+            assert mark in (255, starts)
+        assert starts == 99
+
+
+def answered(port: FileIO, session: int) -> bool:
+    """Say the number, and wait a moment for it to be said again: the board may just be starting."""
+    port.write(bytes([session]))
+    if not select.select([port], [], [], 0.02)[0]:
+        return False
+    return port.read(100)[-1] == session  # type: ignore[index]
 
 
 def test_a_second_opener_resets_nothing(firmware: Firmware) -> None:
@@ -98,6 +128,23 @@ def test_the_watchdog_resets(firmware: Firmware) -> None:
             assert port.read(5) == b"alive"
 
 
+def test_the_watchdog_may_be_given_another_time_while_it_runs(firmware: Firmware) -> None:
+    source = """
+    int main(void) {
+        if (MCUSR & 1 << WDRF) { GPIOR0 = 2; for (;;) {} }
+        wdt_enable(WDTO_1S);
+        WDTCSR = 1 << WDCE | 1 << WDE;
+        WDTCSR = 1 << WDE;               /* 16 ms, as optiboot does it */
+        GPIOR0 = 1;
+        for (;;) {}
+    }
+    """
+    with VirtualBoard(firmware(source)) as board:
+        until(board, lambda: len(board.marks()) >= 2)
+        (_, set_at), (_, reset_at) = board.marks()[:2]
+        assert (reset_at - set_at) / 16_000_000 == pytest.approx(0.016, rel=0.01)
+
+
 def test_a_pulled_cable_is_noticed(firmware: Firmware) -> None:
     with VirtualBoard(firmware(ECHO, BAUD=115200)) as board:
         with opened(board) as port:
@@ -142,13 +189,20 @@ def test_a_link_keeps_the_name(firmware: Firmware, tmp_path: Path) -> None:
     assert not name.is_symlink()
 
 
+def test_a_file_is_not_replaced_by_a_link(firmware: Firmware, tmp_path: Path) -> None:
+    file = tmp_path / "letter.txt"
+    file.write_text("Dear all")
+    with pytest.raises(CommError, match="File exists"):
+        VirtualBoard(firmware(HELLO), link=file)
+    assert file.read_text() == "Dear all"
+
+
 def test_tcp(firmware: Firmware) -> None:
-    with VirtualBoard(firmware(HELLO), transport="tcp") as board:
+    with VirtualBoard(firmware(ECHO, BAUD=115200), transport="tcp") as board:
         assert board.endpoint.startswith("serial://socket://127.0.0.1:")
         endpoint = board.endpoint
         for opens in (1, 2):
             with opened(board) as port:
-                assert port.read(6) == b"hello\n"
                 port.write(b"over TCP")
                 assert port.read(8) == b"over TCP"
                 assert count(board, "resets") == opens

@@ -31,11 +31,12 @@ namespace leadscomm {
 
 struct ArduinoPlatform {
 #if defined(__AVR__) && defined(SERIAL_RX_BUFFER_SIZE) && defined(SERIAL_TX_BUFFER_SIZE)
-  static const int receiveRing = SERIAL_RX_BUFFER_SIZE - 1;  // what available() says when it is full
-  static const size_t wholeFrames = SERIAL_TX_BUFFER_SIZE - 1 - overheadBytes;  // longest payload that write() takes whole
+  // What available() says of a full ring, and the longest payload whose frame write() takes whole.
+  static const int receiveRing = SERIAL_RX_BUFFER_SIZE - 1;
+  static const size_t wholeFrames = SERIAL_TX_BUFFER_SIZE - 1 - overheadBytes;
 #else
-  static const int receiveRing = 0;    // large, or not known
-  static const size_t wholeFrames = 0;  // RAM for a frame is there
+  static const int receiveRing = 0;     // large, or not known
+  static const size_t wholeFrames = 0;  // not known, but there is RAM for a frame
 #endif
 
   static uint16_t now() { return uint16_t(millis()); }

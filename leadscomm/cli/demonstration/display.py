@@ -14,7 +14,7 @@ from typing import Final, TextIO
 from leadscomm.cli.demonstration.link import Link
 from leadscomm.cli.wording import WIDTH, duration
 
-TRAFFIC_LINES: Final = 9
+TRAFFIC_LINES: Final = 8
 _HEIGHT: Final = 20
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 

@@ -12,6 +12,7 @@ from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Find
 from leadscomm.cli.wording import counted, duration
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
+from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.connections.tcp_info import round_trip
 from leadscomm.errors import CommError, CommTimeout
 from leadscomm.protocol import guess
@@ -54,6 +55,31 @@ def listen(endpoint: Endpoint, connection: ConnectionBase, seconds: float) -> Fi
             f"the peer ended the conversation after {heard.ended:.1f} s",
             "see what it says there: it may want a key (key_file=), TLS (tls://), or have connections enough",
         )
+
+
+def peer(connection: ReliableConnection) -> Findings:
+    """What the other side of a session said of itself."""
+    said = connection.peer
+    if said is not None:
+        name = f"with {said.tag!r}" if said.tag else "with a peer without a name"
+        credit = f", {counted(said.credit, 'byte')}" if said.credit else ""
+        room = f"{counted(said.window, 'frame')}{credit} under way"
+        yield Finding(OK, "session", f"{name}, which takes messages of {said.longest} bytes, and {room}")
+
+
+def link(connection: ReliableConnection) -> Findings:
+    """What a session has counted."""
+    seen = connection.counters()
+    text = (
+        f"{counted(seen.bad_frames, 'damaged frame')}, {seen.resent} sent again, {seen.duplicates} dropped, "
+        f"{counted(seen.lost_datagrams, 'datagram')} lost"
+    )
+    if seen.round_trip is not None:
+        text += f"; acknowledged within {duration(seen.round_trip)}"
+    if seen.bad_frames or seen.resent:
+        yield Finding(WARN, "link", text, "a shorter cable, a lower baud rate, or a sketch that polls more often")
+    else:
+        yield Finding(OK, "link", text)
 
 
 def _hear(connection: ConnectionBase, seconds: float) -> Heard:

@@ -20,6 +20,7 @@
 #include <simavr/avr_eeprom.h>
 #include <simavr/avr_ioport.h>
 #include <simavr/avr_uart.h>
+#include <simavr/avr_watchdog.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -94,6 +95,7 @@ struct port {
     bool plugged, open;
     int fd;                             /* the pty's master, or the TCP connection; -1: none */
     int listener, watch, openers;
+    int64_t seen_open_ns;               /* since when the pty is open, as far as its master tells */
     uint16_t number;                    /* of the TCP port */
     char name[108];
     const char *link;                   /* a symbolic link to the pty, or NULL */
@@ -106,6 +108,8 @@ struct board {
     avr_t *avr;
     avr_io_t module;                    /* told by simavr of resets */
     avr_eeprom_t *eeprom;
+    avr_watchdog_t *watchdog;
+    avr_io_write_t write_watchdog;      /* simavr's own handler */
     struct uart uart;
     struct line line;
     struct port port;
@@ -124,6 +128,7 @@ struct board {
     bool ended;                         /* the firmware has crashed, or sleeps for ever: `state` */
     char state[400];
     avr_cycle_count_t stop_at;          /* a `run` command waits for it; 0: none does */
+    unsigned long run_number;           /* of that command */
     avr_cycle_count_t due_cycle;        /* pace: this cycle belongs to this real time */
     int64_t due_ns;
 };
@@ -179,7 +184,11 @@ bool termios_make_raw(int fd, unsigned baud);
 unsigned termios_baud(int fd);
 bool termios_forget_input(int fd);
 
+/* main.c */
+int64_t now_ns(void);
+
 /* control.c */
+void control_make(void);
 void control_read(struct board *b);
 void control_ran(struct board *b);
 void control_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -54,6 +54,17 @@ static void on_handler(struct avr_irq_t *irq, uint32_t running, void *param) {
         avr->cycle += avr->address_size + 2u;
 }
 
+/* Watchdog */
+
+/* simavr 1.6 goes on with the old time if firmware chooses another one while the watchdog runs. */
+static void write_watchdog(avr_t *avr, avr_io_addr_t address, uint8_t value, void *param) {
+    struct board *b = param;
+    uint8_t before = avr_regbit_get_array(avr, b->watchdog->wdp, 4);
+    b->write_watchdog(avr, address, value, b->watchdog);
+    if (avr_regbit_get_array(avr, b->watchdog->wdp, 4) != before)
+        avr_ioctl(avr, AVR_IOCTL_WATCHDOG_RESET, NULL);
+}
+
 /* Resets */
 
 /* simavr calls it in every reset, whatever its cause; it has stopped all timers. */
@@ -187,8 +198,12 @@ bool chip_make(struct board *b, const char *mcu, const char *eeprom_file) {
     avr->sleep = sleep_not;
     avr->data = realloc(avr->data, ADDRESSES);
     b->eeprom = (avr_eeprom_t *)module_of(avr, "eeprom");
-    if (!avr->data || !b->eeprom || !uart_make(b))
+    b->watchdog = (avr_watchdog_t *)module_of(avr, "watchdog");
+    if (!avr->data || !b->eeprom || !b->watchdog || !uart_make(b))
         return false;
+    b->write_watchdog = avr->io[AVR_DATA_TO_IO(b->watchdog->wdce.reg)].w.c;
+    avr->io[AVR_DATA_TO_IO(b->watchdog->wdce.reg)].w.c = write_watchdog;
+    avr->io[AVR_DATA_TO_IO(b->watchdog->wdce.reg)].w.param = b;
     if (eeprom_file && !map_eeprom(b->eeprom, eeprom_file)) {
         perror(eeprom_file);
         exit(1);

@@ -1,4 +1,9 @@
-/* Commands on standard input, one a line, and one line on standard output for each, in their order:
+/* Commands on standard input, one a line, and one line on standard output for each. A number that the asker chose is
+ * the first word of both, so that he can give up waiting for an answer and still know the next one:
+ *
+ *   7 level B 5                  7 ok 1
+ *
+ * The commands:
  *
  *   poke SPACE ADDRESS HEX       ok                 write to "flash", "ram" or "eeprom"; numbers are decimal
  *   peek SPACE ADDRESS LENGTH    ok HEX             read from there
@@ -17,13 +22,13 @@
  *   state                        ok TEXT            "running", "off", "crashed: ..." or "asleep ..."
  *   run CYCLES                   ok                 answered when so many more have passed, or the firmware has ended
  *
- * What cannot be done is answered by "error" and a reason. Before all of these the program writes "ready NAME". It ends
- * when standard input does, and so with the process that started it.
+ * What cannot be done is answered by "error" and a reason. Before all of these the program writes "0 ready NAME". It
+ * ends when standard input does, and so with the process that started it.
  */
 #include "board.h"
 
-#include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,13 +37,33 @@
 
 #define LINE 8192
 
+static FILE *answers;
+static unsigned long number;  /* of the command that is answered */
+
+/* Answers get standard output for themselves: what libsimavr prints here and there goes to standard error. */
+void control_make(void) {
+    answers = fdopen(dup(STDOUT_FILENO), "w");
+    if (!answers || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 || fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK) < 0) {
+        perror("standard input and output");
+        exit(1);
+    }
+}
+
+static void begin(void) { fprintf(answers, "%lu ok", number); }
+
+static void end(void) {
+    putc('\n', answers);
+    fflush(answers);
+}
+
+/* An answer of one piece. */
 void control_say(const char *format, ...) {
     va_list arguments;
+    fprintf(answers, "%lu ", number);
     va_start(arguments, format);
-    vprintf(format, arguments);
+    vfprintf(answers, format, arguments);
     va_end(arguments);
-    putchar('\n');
-    fflush(stdout);
+    end();
 }
 
 static void refuse(const char *why) { control_say("error %s", why); }
@@ -80,10 +105,11 @@ static void peek(struct board *b, const char *rest) {
         refuse("no such address");
         return;
     }
-    fputs("ok ", stdout);
+    begin();
+    putc(' ', answers);
     for (size_t i = 0; i < length; i++)
-        printf("%02x", memory[address + i]);
-    control_say("%s", "");
+        fprintf(answers, "%02x", memory[address + i]);
+    end();
 }
 
 static void power(struct board *b, const char *rest) {
@@ -166,10 +192,10 @@ static void analog(struct board *b, const char *rest) {
 
 static void marks(struct board *b, const char *rest) {
     (void)rest;
-    fputs("ok", stdout);
+    begin();
     for (uint64_t i = b->marked > MARKS ? b->marked - MARKS : 0; i < b->marked; i++)
-        printf(" %llu:%u", (unsigned long long)b->marks[i % MARKS].cycle, b->marks[i % MARKS].mark);
-    control_say("%s", "");
+        fprintf(answers, " %llu:%u", (unsigned long long)b->marks[i % MARKS].cycle, b->marks[i % MARKS].mark);
+    end();
 }
 
 static void forget(struct board *b, const char *rest) {
@@ -189,10 +215,10 @@ static void counters(struct board *b, const char *rest) {
         {"open", b->port.open},
     };
     (void)rest;
-    fputs("ok", stdout);
+    begin();
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        printf(" %s=%llu", all[i].name, (unsigned long long)all[i].value);
-    control_say("%s", "");
+        fprintf(answers, " %s=%llu", all[i].name, (unsigned long long)all[i].value);
+    end();
 }
 
 static void state(struct board *b, const char *rest) {
@@ -202,6 +228,7 @@ static void state(struct board *b, const char *rest) {
 
 static void run(struct board *b, const char *rest) {
     b->stop_at = b->avr->cycle + strtoull(rest, NULL, 10);
+    b->run_number = number;
     control_ran(b);
 }
 
@@ -209,6 +236,7 @@ static void run(struct board *b, const char *rest) {
 void control_ran(struct board *b) {
     if (b->stop_at && (b->avr->cycle >= b->stop_at || !b->powered || b->ended)) {
         b->stop_at = 0;
+        number = b->run_number;
         control_say("ok");
     }
 }
@@ -223,11 +251,14 @@ static const struct {
 };
 
 static void obey(struct board *b, char *line) {
-    char *rest = line + strcspn(line, " ");
+    char *name;
+    number = strtoul(line, &name, 10);
+    name += strspn(name, " ");
+    char *rest = name + strcspn(name, " ");
     if (*rest)
         *rest++ = 0;
     for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++)
-        if (!strcmp(line, COMMANDS[i].name)) {
+        if (!strcmp(name, COMMANDS[i].name)) {
             COMMANDS[i].run(b, rest);
             return;
         }

@@ -1,13 +1,13 @@
 /* The virtual board's program: options, and the loop that couples simulated time to real time. See board.h.
  *
- * Simulated time goes on in slices of 200 us. With pace on a slice is simulated when it is over in real time, so that
- * nothing happens too early; what the host sends meanwhile is put on the wire at the slice's beginning. Where this
- * machine cannot keep up, simulated time falls behind; it does not hurry afterwards.
+ * Simulated time goes on in slices of 200 us, without pace of 500 us. With pace on a slice is simulated when its
+ * beginning has come in real time, so that nothing happens more than a slice too early; what the host sends meanwhile
+ * is put on the wire at the slice's end. Where this machine cannot keep up, simulated time falls behind; it does not
+ * hurry afterwards.
  */
 #include "board.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <stdio.h>
@@ -17,13 +17,14 @@
 #include <unistd.h>
 
 #define SLICES_A_SECOND 5000
+#define FAST_SLICES_A_SECOND 2000
 #define NS 1000000000ll
 #define MOST_BEHIND_NS (20 * NS / 1000)
 #define IDLE_NS (2 * NS / 1000)
 
 static struct board board;
 
-static int64_t now_ns(void) {
+int64_t now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * NS + t.tv_nsec;
@@ -49,9 +50,10 @@ static void keep_pace(struct board *b) {
 
 static void live(struct board *b) {
     pid_t parent = getppid();
+    avr_cycle_count_t slice = b->frequency / (b->pace ? SLICES_A_SECOND : FAST_SLICES_A_SECOND);
     for (;;) {
         if (b->powered && !b->ended) {
-            chip_run(b, b->avr->cycle + b->frequency / SLICES_A_SECOND);
+            chip_run(b, b->avr->cycle + slice);
             port_flush(b);
             control_ran(b);
             if (b->pace)
@@ -114,6 +116,7 @@ int main(int argc, char **argv) {
     board.uart.depth = 3;
     board.pace = board.reset_on_open = board.baud_check = true;
     read_options(&board, argc, argv, &mcu, &eeprom);
+    control_make();
     if (!chip_make(&board, mcu, eeprom)) {
         fprintf(stderr, "libsimavr cannot be used for %s\n", mcu);
         return 1;
@@ -122,7 +125,6 @@ int main(int argc, char **argv) {
         fprintf(stderr, "no port: %s\n", strerror(errno));
         return 1;
     }
-    fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
     control_say("ready %s", board.port.name);
     live(&board);
 }

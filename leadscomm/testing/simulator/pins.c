@@ -69,7 +69,7 @@ bool pins_analog(struct board *b, unsigned channel, uint32_t millivolts) {
     return true;
 }
 
-/* The chip measures in steps of reference / 1024, simavr of reference / 1023: what makes simavr say what the chip does. */
+/* The chip measures in steps of reference / 1024, simavr of reference / 1023: what makes both say the same. */
 static uint32_t rounded_up(struct board *b, uint32_t millivolts) {
     uint32_t reference = b->adc->ref_values[avr_regbit_get_array(b->avr, b->adc->ref, 3)];
     if (reference <= ADC_VREF_AVCC)
@@ -113,7 +113,7 @@ void pins_make(struct board *b) {
             b->adc = (avr_adc_t *)io;
             memcpy(b->mux, b->adc->muxmode, sizeof b->mux);
             for (int i = 0; i < 64; i++)
-                b->adc->muxmode[i].src &= b->mux[i].kind == ADC_MUX_SINGLE ? 7 : ~0u;
+                b->adc->muxmode[i].src &= b->mux[i].kind == ADC_MUX_SINGLE ? 7 : 0x1fff;
             avr_irq_register_notify(io->irq + ADC_IRQ_OUT_TRIGGER, on_conversion, b);
         }
     b->avr->vcc = b->avr->avcc = b->avr->aref = SUPPLY_MV;

@@ -1,8 +1,9 @@
 /* The host's end of the line: a pseudo terminal, or a TCP port of this machine.
  *
  * A pty's master sees POLLHUP as long as no program has the slave open, once one has had it. A close and an open
- * between two looks would go unseen so; inotify tells of them. Bytes of the firmware are thrown away while nobody has
- * the port open, as an adapter does.
+ * between two looks would go unseen so; inotify tells of them, in their order. Bytes are read before the events are:
+ * so none is taken for the present session's that was written after a close. Bytes of the firmware are thrown away
+ * while nobody has the port open, as an adapter does.
  */
 #include "board.h"
 
@@ -15,11 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TAKEN_AT_ONCE 64  /* as much as the buffer of a USB adapter; the rest waits in the system, and then in the host */
+#define ANNOUNCED_WITHIN_NS 5000000
+#define TAKEN_AT_ONCE 64  /* the buffer of a USB adapter; the rest waits in the system, and then in the host */
 
 static void opened(struct board *b) {
     b->port.open = true;
@@ -45,26 +46,21 @@ static void closed(struct board *b) {
 
 /* Pseudo terminal */
 
-static void watch(struct port *p) {
-    p->openers = 0;
-    p->watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (p->watch >= 0)
-        inotify_add_watch(p->watch, p->name, IN_OPEN | IN_CLOSE);
-}
-
-/* Open the slave and let it go: from then on POLLHUP says that nobody has it. */
+/* Open the slave for a moment: from then on POLLHUP says that nobody has it. What was not read there is forgotten: what
+ * one program has not read is not for the next one. Only reading, so that inotify tells this close from the host's.
+ */
 static bool touch(const struct port *p, unsigned baud) {
-    int slave = open(p->name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    bool done = slave >= 0 && (baud ? termios_make_raw(slave, baud) : termios_forget_input(slave));
+    int slave = open(p->name, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    bool done = slave >= 0 && termios_forget_input(slave) && (!baud || termios_make_raw(slave, baud));
     close_fd(&slave);
     return done;
 }
 
-/* What a program has not read before it closed the port is not for the next one. */
-static void forget_unread(struct port *p) {
-    close_fd(&p->watch);  /* what we do ourselves is no news */
-    touch(p, 0);
-    watch(p);
+/* Remove the symbolic link; anything else of that name stays. */
+static void unlink_ours(const struct port *p) {
+    char target[1];
+    if (p->link && readlink(p->link, target, sizeof target) >= 0)
+        unlink(p->link);
 }
 
 static bool plug_pty(struct board *b) {
@@ -74,18 +70,18 @@ static bool plug_pty(struct board *b) {
         return false;
     if (!touch(p, b->initial_baud))
         return false;
-    watch(p);
-    if (p->link) {
-        unlink(p->link);
-        return !symlink(p->name, p->link);
-    }
-    return true;
+    p->openers = 0;
+    p->watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (p->watch >= 0)
+        inotify_add_watch(p->watch, p->name, IN_OPEN | IN_CLOSE);
+    unlink_ours(p);
+    return !p->link || !symlink(p->name, p->link);
 }
 
-/* Follow opens and closes; true if the port was closed by all and opened again since the last look. */
+/* Follow opens and closes; true if all who had the port open have closed it, and somebody has opened it again. */
 static bool reopened(struct port *p) {
     char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-    bool again = false, was_open = p->openers > 0;
+    bool again = false;
     ssize_t length;
     while (p->watch >= 0 && (length = read(p->watch, events, sizeof events)) > 0)
         for (char *at = events; at < events + length;) {
@@ -94,46 +90,59 @@ static bool reopened(struct port *p) {
             if (event->mask & IN_CLOSE && p->openers > 0)
                 p->openers--;
             if (event->mask & IN_OPEN && p->openers++ == 0)
-                again = was_open;
+                again = p->open;
         }
     return again;
 }
 
-static void take(struct board *b) {
+/* How many bytes are taken now: as many as the buffer of a USB adapter holds wait here, the others in the system. */
+static size_t wanted(const struct board *b) {
+    return b->line.length < TAKEN_AT_ONCE ? TAKEN_AT_ONCE - b->line.length : 0;
+}
+
+/* Nobody has the port: what was written before the close is still to be sent, and nothing comes behind it. */
+static void take_rest(struct board *b) {
     uint8_t bytes[4096];
-    size_t waiting = b->line.length, room = line_room(&b->line);
-    size_t limit = !b->port.open ? sizeof bytes : waiting < TAKEN_AT_ONCE ? TAKEN_AT_ONCE - waiting : 0;
-    limit = limit > room ? room : limit;
-    if (!limit)
-        return;
-    ssize_t length = read(b->port.fd, bytes, limit < sizeof bytes ? limit : sizeof bytes);
-    if (length > 0)
+    ssize_t length;
+    while (line_room(&b->line) >= sizeof bytes && (length = read(b->port.fd, bytes, sizeof bytes)) > 0)
         line_from_host(b, bytes, (size_t)length);
-    else if (b->port.transport == TCP && (!length || (errno != EAGAIN && errno != EINTR))) {
-        close_fd(&b->port.fd);
-        closed(b);
-    }
+}
+
+/* Whether somebody has opened the port whom no event announces: it comes a moment after POLLHUP has gone, and is lost
+ * only where it was one with the event of `touch`.
+ */
+static bool unannounced(struct port *p) {
+    int64_t now = now_ns();
+    if (!p->seen_open_ns)
+        p->seen_open_ns = now;
+    return p->watch < 0 || now - p->seen_open_ns > ANNOUNCED_WITHIN_NS;
 }
 
 static void look_at_pty(struct board *b) {
     struct port *p = &b->port;
-    struct pollfd look = {.fd = p->fd, .events = POLLIN};
+    uint8_t bytes[TAKEN_AT_ONCE];
+    size_t limit = p->open ? wanted(b) : 0;
+    ssize_t length = limit ? read(p->fd, bytes, limit) : 0;
     bool again = reopened(p);
+    struct pollfd look = {.fd = p->fd};
     poll(&look, 1, 0);
     bool open_now = !(look.revents & POLLHUP);
-    if (p->open && (!open_now || again)) {
+    p->baud = termios_baud(p->fd);
+    if (length > 0 && !again)
+        line_from_host(b, bytes, (size_t)length);
+    if (p->open && (again || !open_now)) {
+        if (!again)
+            take_rest(b);
         closed(b);
-        forget_unread(p);
+        touch(p, 0);
     }
     if (!open_now) {
         p->openers = 0;
-    } else if (!p->open) {
+        p->seen_open_ns = 0;
+    } else if (!p->open && (p->openers || unannounced(p))) {
         p->openers += !p->openers;
         opened(b);
     }
-    p->baud = termios_baud(p->fd);
-    if (look.revents & POLLIN)
-        take(b);
 }
 
 /* TCP */
@@ -156,11 +165,23 @@ static bool plug_tcp(struct board *b) {
     return true;
 }
 
+static void take_from_peer(struct board *b) {
+    uint8_t bytes[TAKEN_AT_ONCE];
+    size_t limit = wanted(b);
+    ssize_t length = limit ? recv(b->port.fd, bytes, limit, 0) : -1;
+    if (length > 0)
+        line_from_host(b, bytes, (size_t)length);
+    else if (limit && (!length || (errno != EAGAIN && errno != EINTR))) {
+        close_fd(&b->port.fd);
+        closed(b);
+    }
+}
+
 static void look_at_tcp(struct board *b) {
     struct port *p = &b->port;
     int yes = 1;
     if (p->fd >= 0) {
-        take(b);
+        take_from_peer(b);
     } else if ((p->fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
         opened(b);
@@ -169,11 +190,22 @@ static void look_at_tcp(struct board *b) {
 
 /* Both */
 
+static void close_all(struct port *p) {
+    close_fd(&p->watch);
+    close_fd(&p->fd);
+    close_fd(&p->listener);
+}
+
 /* Plug the cable in; `errno` says why that failed. */
 bool port_plug(struct board *b) {
-    b->port.fd = b->port.listener = b->port.watch = -1;
-    b->port.plugged = b->port.transport == PTY ? plug_pty(b) : plug_tcp(b);
-    return b->port.plugged;
+    struct port *p = &b->port;
+    p->fd = p->listener = p->watch = -1;
+    p->plugged = p->transport == PTY ? plug_pty(b) : plug_tcp(b);
+    int why = errno;
+    if (!p->plugged)
+        close_all(p);
+    errno = why;
+    return p->plugged;
 }
 
 /* Pull it out: programs that have the port open find it gone. */
@@ -183,11 +215,9 @@ void port_unplug(struct board *b) {
         return;
     if (p->open)
         closed(b);
-    close_fd(&p->watch);
-    close_fd(&p->fd);
-    close_fd(&p->listener);
-    if (p->transport == PTY && p->link)
-        unlink(p->link);
+    close_all(p);
+    if (p->transport == PTY)
+        unlink_ours(p);
     p->plugged = false;
 }
 

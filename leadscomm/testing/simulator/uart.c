@@ -8,6 +8,8 @@
  */
 #include "board.h"
 
+#include <string.h>
+
 static void keep(avr_t *avr, avr_io_addr_t address, avr_io_read_t read, avr_io_write_t write, void *param) {
     avr->io[AVR_DATA_TO_IO(address)].r.c = read;
     avr->io[AVR_DATA_TO_IO(address)].r.param = param;
@@ -181,7 +183,7 @@ bool uart_make(struct board *b) {
     struct uart *u = &b->uart;
     u->avr = b->avr;
     for (avr_io_t *io = b->avr->io_port; io; io = io->next)
-        if (!__builtin_strcmp(io->kind, "uart") && ((avr_uart_t *)io)->name == '0')
+        if (!strcmp(io->kind, "uart") && ((avr_uart_t *)io)->name == '0')
             u->map = (avr_uart_t *)io;
     if (!u->map)
         return false;

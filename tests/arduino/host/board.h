@@ -34,7 +34,8 @@ struct MemoryPort {
   }
 };
 
-// `Ring`: what available() says of a full ring; 0: never full. `Whole`: the longest payload that the port takes at once.
+// `Ring`: what available() says of a full ring; 0: never full. `Whole`: the longest payload that the port takes at
+// once.
 template <int Ring = 0, size_t Whole = 58>
 struct HandTurned {
   static const int receiveRing = Ring;

@@ -1,8 +1,9 @@
 // The codec alone, for streams of any length:
 //   codec recode              takes frames from standard input, and writes each good one again to standard output
 //   codec damage N SEED KIND  writes N damaged frames, each behind a 00; KIND: bit, bits, drop or double
-// The payloads of damaged frames end with a CRC-32 of the rest (least significant byte first), so that whoever reads them
-// finds out whether a wrong one got through. At its end "recode" says on standard error how many were good, and bad.
+// The payloads of damaged frames end with a CRC-32 of the rest (least significant byte first), so that whoever reads
+// them finds out whether a wrong one got through. At its end "recode" says on standard error how many were good, and
+// bad.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +47,7 @@ int recode() {
     uint16_t before = recoder.counters().bad;
     port.feed(chunk, size);
     port.room = 1 << 30;
-    recoder.poll();
+    while (port.available()) recoder.poll();
     bad += uint16_t(recoder.counters().bad - before);
     fwrite(port.out.data(), 1, port.out.size(), stdout);
     port.out.clear();
@@ -107,7 +108,7 @@ int damage(unsigned long count, uint64_t seed, const std::string& kind) {
 int main(int count, char** words) {
   std::string what = count > 1 ? words[1] : "";
   if (what == "recode") return recode();
-  if (what == "damage" && count == 5) return damage(strtoul(words[2], nullptr, 10), strtoul(words[3], nullptr, 10), words[4]);
+  if (what == "damage" && count == 5) return damage(strtoul(words[2], nullptr, 10), uint64_t(atoll(words[3])), words[4]);
   fprintf(stderr, "codec recode | damage N SEED bit|bits|drop|double\n");
   return 2;
 }

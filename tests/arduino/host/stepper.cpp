@@ -60,8 +60,16 @@ Status sendDatagram(Board&, const std::string&, long) {
   return Status::TooLong;
 }
 template <class Board>
-auto sendDatagram(Board& board, const std::string& data, int) -> decltype(board.sendDatagram(data.data(), data.size())) {
+auto sendDatagram(Board& board, const std::string& data, int) -> decltype(board.sendDatagram(data.data(), 0)) {
   return board.sendDatagram(data.data(), data.size());
+}
+template <class Board>
+Status sendIdle(Board&, const std::string&, long) {
+  return Status::TooLong;
+}
+template <class Board>
+auto sendIdle(Board& board, const std::string& data, int) -> decltype(board.idle(), Status()) {
+  return board.idle() ? board.send(data.data(), data.size()) : Status::Full;
 }
 template <class Board>
 void later(Board&, long) {}
@@ -93,6 +101,8 @@ Status act(Board& board, char what, const std::string& data) {
       return sendMore(board, data, 0);
     case 'd':
       return sendDatagram(board, data, 0);
+    case 'i':
+      return sendIdle(board, data, 0);
     case 'b':
       bye(board, 0);
       return Status::Sent;

@@ -7,7 +7,8 @@
 
 namespace leadscomm {
 
-// Says nothing before it has heard its host. The host's side is framing=board, or no framing option at all (LEADS text).
+// Says nothing before it has heard its host. The host's side is framing=board, or no framing option at all (LEADS
+// text).
 template <size_t Payload, class Port, class Platform>
 class BasicConnection : public Named<BasicConnection<Payload, Port, Platform>, Payload, Port, Platform, true> {
   typedef Named<BasicConnection, Payload, Port, Platform, true> Base;
@@ -41,7 +42,7 @@ class BasicConnection : public Named<BasicConnection<Payload, Port, Platform>, P
   }
 
   void onText() {}
-  void onMissing() {}
+  bool onMissing() { return true; }
   void onHello(const uint8_t*) {}
   void complete(uint8_t* welcome) { memset(welcome + Handshake::Resend, 0, Handshake::TagSize - Handshake::Resend); }
 

@@ -25,21 +25,34 @@ struct WireState {
 //   void onFullRing()           the port's receive ring was full
 template <class Heir, size_t Payload, class Port, class Platform>
 class Wire : protected WireState {
-  static_assert(Payload >= 1 && Payload <= longestPayload, "a frame carries 1 to 250 bytes; longer messages go in pieces");
+  static_assert(Payload >= 1 && Payload <= longestPayload, "1 to 250 bytes; longer messages go in pieces");
 
  public:
   // Takes what has come, up to the end of the first message in it. True: data() and size() are that message, until the
   // next poll(). Never waits.
   LEADSCOMM_APART bool poll() {
     outlet_.pump();
-    int count = outlet_.port().available();
+    Port& port = outlet_.port();
+    int count = port.available();
     if (Platform::receiveRing && count == Platform::receiveRing) {
       ++counters_.full;
       self().onFullRing();
     }
-    for (; count > 0; --count) {
-      if (take(uint8_t(outlet_.port().read()))) return true;
+    uint8_t room = uint8_t(receivedBytes - length_);
+    uint8_t* end = self().received_ + length_;
+    for (uint8_t left = count < 0 ? 0 : count < 255 ? uint8_t(count) : 255; left; --left) {
+      uint8_t byte = uint8_t(port.read());
+      if (byte != 0 && room != 0 && !(Heir::separates && byte == ';')) {
+        *end++ = byte;
+        --room;
+        continue;
+      }
+      length_ = uint8_t(receivedBytes - room);
+      if (take(byte)) return true;
+      room = uint8_t(receivedBytes - length_);
+      end = self().received_ + length_;
     }
+    length_ = uint8_t(receivedBytes - room);
     return false;
   }
 
@@ -91,7 +104,7 @@ class Wire : protected WireState {
     return Heir::separates && byte == ';' && self().onSeparator();
   }
 
-  LEADSCOMM_WITHIN bool endFrame() {
+  LEADSCOMM_APART bool endFrame() {
     uint8_t bytes = length_;
     bool tooLong = overflowed_;
     forget();

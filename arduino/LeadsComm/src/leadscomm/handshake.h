@@ -7,7 +7,8 @@
 
 namespace leadscomm {
 
-// Headers: the kind in the two highest bits, the number or name in the next three, the acknowledgement in the last three.
+// Headers: the kind in the two highest bits, the number or name in the next three, the acknowledgement in the last
+// three.
 struct Header {
   enum Kind : uint8_t { Datagram = 0x00, Data = 0x40, More = 0x80, Control = 0xC0 };
   static const uint8_t nameBits = 0xF8;

@@ -23,7 +23,7 @@ struct NamedState {
 //   bool onSessionFrame(header, size)  as onFrame in Wire, for all frames but HELLO
 //   void onHello(hello)                a session is wanted
 //   void complete(welcome)             fills in what only a session has
-//   void onMissing()                   a frame was lost
+//   bool onMissing()                   a frame was lost. True: its sender may not know how long it may be
 //   void onText()                      the host speaks LEADS text from now on
 //   bool write(header, payload, size)  as Outlet::writeFrame
 template <class Heir, size_t Payload, class Port, class Platform, bool WithText>
@@ -59,19 +59,19 @@ class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
   const Heir& self() const { return static_cast<const Heir&>(*this); }
 
   LEADSCOMM_WITHIN void onBad(bool tooLong) {
-    self().onMissing();
-    if (tooLong && !text()) refuse(Reason::FrameTooLong, Payload);
+    if (self().onMissing() && tooLong && !text()) refuse(Reason::FrameTooLong, Payload);
   }
 
   LEADSCOMM_WITHIN bool onFrame(uint8_t header, uint8_t size) {
     language_ = Language::Frames;
     if ((header & Control::nameBits) != Control::Hello) return self().onSessionFrame(header, size);
-    return size && answer(self().received_ + Base::payloadAt, size);
+    return size && answer(size);
   }
 
-  LEADSCOMM_APART bool answer(uint8_t* hello, uint8_t size) {
+  LEADSCOMM_APART bool answer(uint8_t size) {
+    uint8_t* const hello = self().received_ + Base::payloadAt;
     if (hello[Handshake::Version] != Handshake::version) return refuse(Reason::Version, Handshake::version);
-    if (size < Handshake::Tag || size - Handshake::Tag < hello[Handshake::TagSize]) return false;
+    if (size < Handshake::Tag || uint8_t(size - Handshake::Tag) < hello[Handshake::TagSize]) return false;
     if (hello[Handshake::Profiles]) {
       hello[Handshake::Profiles] &= Heir::profiles;
       if (!hello[Handshake::Profiles]) return refuse(Reason::Profile, Heir::profiles);
@@ -98,10 +98,9 @@ class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
     hello[Handshake::Longest] = uint8_t(Heir::longest);
     hello[Handshake::Longest + 1] = uint8_t(Heir::longest >> 8);
     self().complete(hello);
-    uint8_t size = 0;
-    uint8_t* to = hello + Handshake::Tag;
-    for (const char* from = tag_; *from && size < Payload - Handshake::Tag; ++size) *to++ = uint8_t(*from++);
+    uint8_t size = sizeOfTag(tag_, Payload - Handshake::Tag);
     hello[Handshake::TagSize] = size;
+    memcpy(hello + Handshake::Tag, tag_, size);
     self().write(Control::Welcome, hello, Handshake::Tag + size);
     return false;
   }
@@ -114,19 +113,21 @@ class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
     uint8_t end = this->length_ - 1;
     uint8_t begin = end;
     while (begin && received[uint8_t(begin - 1)] != ';') --begin;
-    bool first = begin == 0;
-    while (begin < end && received[begin] <= ' ') ++begin;  // a terminal's ends of lines
+    while (begin < end && (received[begin] == '\r' || received[begin] == '\n')) ++begin;  // a terminal's ends of lines
     const uint8_t* text = received + begin;
     uint8_t size = end - begin;
-    if (isQuestion(text, size) && mayBeText(first)) return introduce();
+    if (isQuestion(text, size) && mayBeText(begin == 0)) return introduce();
     if (language_ != Language::Text) return false;
     for (uint8_t at = 0; at < size; ++at) {
       if (text[at] < ' ') return false;
     }
+    if (!size) return false;
     bool whole = !this->overflowed_;
     this->forget();
-    if (!whole) ++this->counters_.bad;
-    if (!whole || !size) return false;
+    if (!whole) {
+      ++this->counters_.bad;
+      return false;
+    }
     if (!isFarewell(text, size)) return this->deliver(begin, size);
     language_ = Language::Unheard;
     return false;
@@ -142,7 +143,7 @@ class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
     self().onText();
     language_ = Language::Text;
     this->forget();
-    this->outlet_.writeText(reinterpret_cast<const uint8_t*>(tag_), uint8_t(strnlen(tag_, Payload)));
+    this->outlet_.writeText(reinterpret_cast<const uint8_t*>(tag_), sizeOfTag(tag_, Payload));
     return false;
   }
 

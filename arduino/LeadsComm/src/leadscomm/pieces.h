@@ -17,8 +17,9 @@ class Assembler {
  public:
   Assembler() : size_(0), session_(0), whole_(true), tooLong_(false) {}
 
-  // Takes the connection's present message, right after poll(). True: a message is whole, in data() and size(), until the
-  // next add(). One that gets too long is dropped, and the host is told; so is one whose session ended in the middle.
+  // Takes the connection's present message, right after poll(). True: a message is whole, in data() and size(), until
+  // the next add(). One that gets too long is dropped, and the host is told; so is one whose session ended in the
+  // middle.
   template <class Connection>
   bool add(Connection& connection) {
     if (!connection.reliable()) return false;
@@ -68,8 +69,8 @@ class LongMessage {
 
   bool busy() const { return busy_; }
 
-  // Hands over as many pieces as there is room for. Sent: all of them. Full: call it again after poll(). NotConnected: the
-  // session ended; what was begun is given up.
+  // Hands over as many pieces as there is room for. Sent: all of them. Full: call it again after poll().
+  // NotConnected: the session ended; what was begun is given up.
   template <class Connection>
   Status sendTo(Connection& connection) {
     if (!busy_) return Status::Sent;

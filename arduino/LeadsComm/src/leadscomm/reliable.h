@@ -8,7 +8,6 @@
 namespace leadscomm {
 
 struct SessionState {
-  uint8_t peer_[epochBytes];  // the host's epoch
   uint8_t expected_;    // number of the next data frame from the host
   bool ackDue_;
   uint8_t oldest_;      // number of the oldest frame that is kept
@@ -20,24 +19,26 @@ struct SessionState {
   uint8_t window_;      // the host's; 0: no session
   uint8_t segment_;     // the longest payload that both sides take
   uint8_t datagrams_;   // the count of the last one sent
-  uint8_t tick_;        // when time was looked at last
+  bool reserved_;       // a message was not taken for want of room: the next place is for its answer
   uint8_t resend_;      // ticks after which the host wants frames again
   uint8_t resendIn_;    // ticks that are left of it; 0: they begin with the next look at the time
   uint8_t pingIn_;
   uint8_t silenceIn_;
 };
 
-// What outlasts sessions.
-struct LineState {
-  uint8_t credit_;    // told to the host: 0, or the size of the receive ring
-  uint8_t patience_;  // tens of milliseconds that the host is to wait longer than usual
+// What outlasts sessions, too.
+struct LineState : SessionState {
+  uint8_t peer_[epochBytes];  // the epoch of the host that was heard last
+  uint8_t credit_;      // bytes that the host may have under way; 0: no limit
+  uint8_t creditSize_;  // 1: it is told with each ACK, since it was told once; else 0
+  uint8_t tick_;        // when time was looked at last
+  uint8_t patience_;    // how many times 256 ms the host is to wait longer than usual
 };
 
 template <size_t Payload, uint8_t Window, class Port, size_t Longest, class Platform, bool WithText>
 class BasicReliableConnection
     : public Named<BasicReliableConnection<Payload, Window, Port, Longest, Platform, WithText>, Payload, Port, Platform,
                    WithText>,
-      private SessionState,
       private LineState {
   typedef Named<BasicReliableConnection, Payload, Port, Platform, WithText> Base;
   friend Base;
@@ -45,10 +46,10 @@ class BasicReliableConnection
   static_assert(Window == 1 || Window == 2 || Window == 4, "a window has 1, 2 or 4 frames");
 
  public:
-  BasicReliableConnection(Port& port, const char* tag) : Base(port, tag), SessionState(), LineState() {}
+  BasicReliableConnection(Port& port, const char* tag) : Base(port, tag), LineState() {}
 
   bool poll() {
-    if (window_) tend();
+    tend();
     return Base::poll();
   }
 
@@ -57,7 +58,7 @@ class BasicReliableConnection
     if (this->text()) return more ? Status::TooLong : this->sendText(payload, size);
     if (!window_) return Status::NotConnected;
     if (size > segment_) return Status::TooLong;
-    if (kept_ == Window) return Status::Full;
+    if (kept_ + reserved_ >= Window) return Status::Full;
     uint8_t number = oldest_ + kept_++;
     Kept& frame = frameOf(number);
     frame.header = uint8_t((number & 7) << 3) | (more ? Header::More : Header::Data);
@@ -96,9 +97,10 @@ class BasicReliableConnection
     ackDue_ = true;
   }
 
-  // How long the host waits for an acknowledgement before it sends again, in ms: 50 to 2600, unless called 50. Slow lines
-  // need more: two of the longest frames and an answer take 150 ms at 9600 baud. Call it before the first poll().
-  void resendAfter(uint16_t ms) { patience_ = uint8_t((ms - resendMs) / 10); }
+  // How long the host waits for an acknowledgement before it sends again: 50 ms, unless this is called before the
+  // first poll(); then 306 ms, 562 ms and so on, the next that is not less. Slow lines need it: two of the longest
+  // frames and an answer take 150 ms at 9600 baud.
+  void resendAfter(uint16_t ms) { patience_ = ms <= resendMs ? 0 : uint8_t((ms - resendMs + 255) / 256); }
 
   // For what puts pieces together: tells the host that its message is not taken.
   void refuse(Reason reason, uint16_t value) { Base::refuse(reason, value); }
@@ -114,7 +116,7 @@ class BasicReliableConnection
   static const uint8_t tickMs = 16;
   static const uint8_t pingTicks = 1000 / tickMs;
   static const uint8_t silenceTicks = 255;  // 4 s
-  static const uint16_t resendMs = 50;
+  static const uint8_t resendMs = 50;
 
   struct Kept {
     uint8_t header;  // without the acknowledgement
@@ -135,8 +137,10 @@ class BasicReliableConnection
     uint8_t tick = uint8_t(Platform::now() / tickMs);
     uint8_t elapsed = tick - tick_;
     tick_ = tick;
+    if (!window_) return;
     if (elapsed > silenceIn_) return end();
     silenceIn_ -= elapsed;
+    if (tick < elapsed) credit_ = 0;  // every four seconds
     if (!resendIn_) {
       resendIn_ = resend_;
     } else if (elapsed < resendIn_) {
@@ -149,7 +153,7 @@ class BasicReliableConnection
       write(Control::Ping | expected_, nullptr, 0);
     } else {
       pingIn_ -= elapsed;
-      if (ackDue_) write(Control::Ack | expected_, &credit_, credit_ ? 1 : 0);
+      if (ackDue_) write(Control::Ack | expected_, &credit_, creditSize_);
     }
   }
 
@@ -205,10 +209,12 @@ class BasicReliableConnection
     acknowledge(ack);
     if (name != Control::Ack) {
       ackDue_ = true;
-      // Who gets a message must be able to answer it: without room for the answer it is not taken.
       uint8_t wanted = expected_;
       wanted <<= 3;
-      if (name == Control::Ping || ((header ^ wanted) & Header::numberBits) || kept_ == Window) return false;
+      if (name == Control::Ping || ((header ^ wanted) & Header::numberBits)) return false;
+      // Who gets a message must be able to answer it: without room for an answer it is not taken, and comes again.
+      reserved_ = kept_ == Window;
+      if (reserved_) return false;
       expected_ = (expected_ + 1) & 7;
       return this->deliver(Base::payloadAt, size);
     }
@@ -218,31 +224,45 @@ class BasicReliableConnection
   }
 
   LEADSCOMM_WITHIN void onHello(const uint8_t* hello) {
+    bool known = window_ != 0;
+    for (uint8_t at = 0; at < epochBytes; ++at) {
+      uint8_t byte = hello[Handshake::Epoch + at];
+      if (peer_[at] != byte) known = false;
+      peer_[at] = byte;
+    }
+    if (!known) begin(hello);
     silenceIn_ = silenceTicks;
-    if (window_ && memcmp(peer_, hello + Handshake::Epoch, epochBytes) == 0) return;
+  }
+
+  LEADSCOMM_WITHIN void begin(const uint8_t* hello) {
     end();
-    memcpy(peer_, hello + Handshake::Epoch, epochBytes);
     this->language_ = Language::Frames;
+    window_ = hello[Handshake::Credit] ? 1 : hello[Handshake::Window];
     uint8_t segment = hello[Handshake::Segment];
     segment_ = hello[Handshake::Segment + 1] || segment > Payload ? Payload : segment;
-    window_ = hello[Handshake::Credit] ? 1 : hello[Handshake::Window];
-    uint16_t resend = uint16_t(hello[Handshake::Resend] | hello[Handshake::Resend + 1] << 8) / tickMs;
-    resend_ = resend > 250 ? 250 : uint8_t(resend + 2);
+    uint16_t ticks = uint16_t(hello[Handshake::Resend] | hello[Handshake::Resend + 1] << 8) / tickMs;
+    resend_ = ticks > 250 ? 250 : uint8_t(ticks + 2);
   }
 
   LEADSCOMM_WITHIN void complete(uint8_t* welcome) {
-    uint16_t resend = resendMs + patience_ * 10;
-    welcome[Handshake::Resend] = uint8_t(resend);
-    welcome[Handshake::Resend + 1] = uint8_t(resend >> 8);
+    welcome[Handshake::Resend] = resendMs;
+    welcome[Handshake::Resend + 1] = patience_;
     welcome[Handshake::Window] = Window;
     welcome[Handshake::Credit] = credit_;
   }
 
   void onText() { end(); }
-  void onMissing() { ackDue_ = true; }
+
+  // In a session the host knows how long a frame may be: a longer one is two, and the 00 between them was damaged.
+  bool onMissing() {
+    ackDue_ = true;
+    return !window_;
+  }
+
 
   LEADSCOMM_WITHIN void onFullRing() {
     credit_ = uint8_t(Platform::receiveRing);
+    creditSize_ = 1;
     ackDue_ = true;
   }
 

@@ -9,8 +9,8 @@
 
 namespace leadscomm {
 
-// For boards that only LEADS hosts, or a person at a terminal, will ever talk to. Unlike the connections that hear frames
-// as well, it also takes what is said before the first "ic;". It speaks at any time.
+// For boards that only LEADS hosts, or a person at a terminal, will ever talk to. Unlike the connections that hear
+// frames as well, it also takes what is said before the first "ic;". It speaks at any time.
 template <size_t Payload, class Port, class Platform>
 class BasicTextConnection {
  public:
@@ -52,7 +52,7 @@ class BasicTextConnection {
     if (size == tooLong) ++counters_.bad;
     if (size == 0 || size == tooLong || isFarewell(received_, size)) return false;
     if (isQuestion(received_, size)) {
-      outlet_.writeText(reinterpret_cast<const uint8_t*>(tag_), uint8_t(strnlen(tag_, Payload)));
+      outlet_.writeText(reinterpret_cast<const uint8_t*>(tag_), sizeOfTag(tag_, Payload));
       return false;
     }
     size_ = size;

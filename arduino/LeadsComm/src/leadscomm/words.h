@@ -1,4 +1,4 @@
-// The two words of LEADS text that are for the library, not for the sketch.
+// Tags, and the two words of LEADS text that are for the library, not for the sketch.
 
 #ifndef LEADSCOMM_WORDS_H
 #define LEADSCOMM_WORDS_H
@@ -6,6 +6,13 @@
 #include <stdint.h>
 
 namespace leadscomm {
+
+// How long a tag is, if no more than `most` bytes of it are taken.
+inline uint8_t sizeOfTag(const char* tag, uint8_t most) {
+  uint8_t size = 0;
+  while (size < most && *tag++ != 0) ++size;
+  return size;
+}
 
 // "Who are you?" The answer is the tag.
 inline bool isQuestion(const uint8_t* text, uint8_t size) { return size == 2 && text[0] == 'i' && text[1] == 'c'; }

@@ -13,7 +13,6 @@ void setup() { Serial.begin(TELEMETRY_BAUD); }
 
 void loop() {
   ++values[0];
-  values[1] = micros();
   while (host.send(values, sizeof values) != leadscomm::Status::Sent) {
   }
 }

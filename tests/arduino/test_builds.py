@@ -1,0 +1,102 @@
+"""The library as compilers see it: strictly, for several boards, in the Arduino IDE's way; and its size."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from leadscomm.hardware.toolchain import build, size_of
+from tests.arduino.stepper import LIBRARY, PROGRAMS, STRICT, compile_program
+
+AVR = pytest.mark.needs("avr-g++", "apt-get install gcc-avr avr-libc arduino-core-avr")
+BUILDER = pytest.mark.needs("arduino-builder", "apt-get install arduino-builder arduino-core-avr")
+CORE = Path("/usr/share/arduino/hardware/arduino/avr")
+EXAMPLES = sorted((LIBRARY / "examples").glob("*/*.ino"))
+FOLDERS = ("/usr/share/arduino/hardware", "/usr/share/arduino-builder")
+
+BARE = """
+void setup() { Serial.begin(115200); }
+void loop() { while (Serial.available()) Serial.write(Serial.read()); }
+"""
+
+# Bytes of flash and RAM beside the bare sketch: what may not grow unnoticed. DEVICE targets: Echo 700 and 85.
+LIMITS = {"Echo": (700, 85), "Reliable": (2_300, 235)}
+
+
+def test_the_parts_alone(programs: Path) -> None:
+    subprocess.run([str(compile_program("units", programs))], check=True)
+
+
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+@pytest.mark.parametrize("standard", ["11", "14", "17", "20"])
+def test_other_boards_compile(programs: Path, require_tool: object, compiler: str, standard: str) -> None:
+    """With an Arduino core that is none: as for ESP32, RP2040 and SAMD, with their sizes of int, char and pointers."""
+    assert callable(require_tool)
+    require_tool(compiler, "apt-get install g++ clang")
+    check(compiler, *STRICT, f"-std=c++{standard}", "-fno-exceptions", "-fno-rtti", "-fshort-enums")
+    check(compiler, *STRICT, f"-std=c++{standard}", "-funsigned-char", "-Wconversion", "-Wshadow")
+
+
+@pytest.mark.needs("arm-none-eabi-g++", "apt-get install gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib")
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
+def test_arm_boards_compile(core: str) -> None:
+    """SAMD and RP2040 have such processors."""
+    check("arm-none-eabi-g++", *STRICT, f"-mcpu={core}", "-mthumb", "-Os", "-fno-exceptions", "-fno-rtti", "-Wshadow")
+
+
+def check(compiler: str, *flags: str) -> None:
+    includes = [f"-I{LIBRARY / 'src'}", f"-I{PROGRAMS}"]
+    subprocess.run([compiler, *flags, *includes, "-fsyntax-only", str(PROGRAMS / "everything.cpp")], check=True)
+
+
+def test_one_file_alone_knows_arduino() -> None:
+    including = {
+        path.name for path in (LIBRARY / "src").rglob("*.h") if "Arduino.h" in path.read_text(encoding="utf-8")
+    }
+    special = {path.name for path in (LIBRARY / "src").rglob("*.h") if "__AVR" in path.read_text(encoding="utf-8")}
+    assert including == {"LeadsComm.h"}
+    assert special <= {"LeadsComm.h", "compiler.h"}
+
+
+@AVR
+@pytest.mark.parametrize("board", ["uno", "mega"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_compile_without_a_warning(example: Path, board: str, tmp_path: Path) -> None:
+    build(example, board, libraries=[LIBRARY], build_folder=tmp_path, flags=("-Wall", "-Wextra", "-Werror"))
+
+
+@AVR
+def test_everything_compiles_for_an_avr(tmp_path: Path) -> None:
+    build(
+        PROGRAMS / "everything.cpp", libraries=[LIBRARY], build_folder=tmp_path, flags=("-Wall", "-Wextra", "-Werror")
+    )
+
+
+@BUILDER
+@pytest.mark.slow
+@pytest.mark.parametrize("board", ["arduino:avr:uno", "arduino:avr:mega:cpu=atmega2560"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_compile_in_the_arduino_ide(example: Path, board: str, tmp_path: Path) -> None:
+    words = ["arduino-builder", "-fqbn", board, "-libraries", str(LIBRARY.parent), "-build-path", str(tmp_path)]
+    for folder in FOLDERS:
+        words += ["-hardware", folder]
+    words += ["-tools", "/usr/bin", "-warnings", "all", "-prefs=compiler.cpp.extra_flags=-DDECIMAL_DIG=__DECIMAL_DIG__"]
+    run = subprocess.run([*words, "-compile", str(example)], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert not re.search(rf"{re.escape(str(LIBRARY))}.*warning", run.stderr), run.stderr
+
+
+@AVR
+@pytest.mark.parametrize("name", LIMITS)
+def test_how_much_room_it_takes(name: str, tmp_path: Path) -> None:
+    (tmp_path / "Bare.ino").write_text(BARE, encoding="ascii")
+    bare = size_of(build(tmp_path / "Bare.ino", build_folder=tmp_path / "bare"))
+    size = size_of(
+        build(LIBRARY / "examples" / name / f"{name}.ino", libraries=[LIBRARY], build_folder=tmp_path / name)
+    )
+    flash, ram = LIMITS[name]
+    assert size.flash_bytes - bare.flash_bytes <= flash
+    assert size.ram_bytes - bare.ram_bytes <= ram

@@ -1,0 +1,315 @@
+"""The compact session of the C++ library, frame by frame, against docs/wire-protocol.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from leadscomm.protocol import make_framing
+from tests.arduino.model import (
+    ACK,
+    BYE,
+    CONTROL,
+    DATA,
+    DATAGRAM,
+    HANDSHAKE,
+    HELLO,
+    MORE,
+    PING,
+    REFUSE,
+    WELCOME,
+    handshake,
+    header,
+    wire,
+)
+from tests.arduino.stepper import Step, Stepper
+
+RESEND = 100  # what our HELLO asks for, in ms
+TICK = 32  # no timer of the board is off by more than this, in ms
+
+
+def frames(data: bytes) -> list[bytes]:
+    framing = make_framing("cobs", crc="crc-ccitt-false", max_message=1000)
+    found = framing.feed(data)
+    assert not framing.faults
+    assert not framing.remainder
+    return found
+
+
+def said(step: Step) -> list[tuple[int, ...] | bytes]:
+    """The board's frames: (kind, number, ack) and, where there is one, the payload behind it."""
+    return [
+        part
+        for frame in frames(step.out)
+        for part in ((frame[0] >> 6, frame[0] >> 3 & 7, frame[0] & 7), frame[1:])
+        if part
+    ]
+
+
+def data(number: int, payload: bytes, ack: int = 0, kind: int = DATA) -> bytes:
+    return wire(bytes([header(kind, number, ack)]) + payload)
+
+
+def control(name: int, ack: int = 0, rest: bytes = b"") -> bytes:
+    return wire(bytes([header(CONTROL, name, ack)]) + rest)
+
+
+@pytest.fixture(params=["reliable", "lean", "buffered"])
+def board(request: pytest.FixtureRequest, board_program: Path) -> Iterator[Stepper]:
+    with Stepper(board_program, request.param) as stepper:
+        yield stepper
+
+
+@pytest.fixture
+def met(board: Stepper) -> Stepper:
+    """A board with a session; it asks for nothing and owes nothing."""
+    step = board.step(wire(handshake(resend=RESEND)))
+    assert step.connected
+    return board
+
+
+def test_hello_is_answered_by_welcome(board: Stepper) -> None:
+    step = board.step(wire(handshake(epoch=0x11223344)))
+    (welcome,) = frames(step.out)
+    version, profiles, epoch, echo, segment, _, resend, window, credit, size = HANDSHAKE.unpack_from(welcome, 1)
+    assert welcome[0] == header(CONTROL, WELCOME, 0)
+    assert (version, profiles, echo, resend, credit, welcome[20:]) == (1, 1, 0x11223344, 50, 0, b"wsc")
+    assert epoch
+    assert size == 3
+    assert (segment, window) == {"reliable": (58, 2), "lean": (58, 4), "buffered": (250, 4)}[board.kind]
+    assert (step.connected, step.session) == (True, 0x11223344)
+
+
+def test_the_epoch_stays_until_the_board_starts_anew(board_program: Path) -> None:
+    epochs = []
+    for salt in (1, 2):
+        with Stepper(board_program, "reliable", salt=salt) as board:
+            answers = [frames(board.step(wire(handshake(epoch=epoch))).out)[0] for epoch in (5, 5, 6)]
+            epochs.append({HANDSHAKE.unpack_from(answer, 1)[2] for answer in answers})
+    assert [len(own) for own in epochs] == [1, 1]
+    assert epochs[0] != epochs[1]
+
+
+def test_who_only_asks_gets_the_tag_and_no_session(board: Stepper) -> None:
+    step = board.step(wire(handshake(profiles=0)))
+    (welcome,) = frames(step.out)
+    assert (welcome[2], welcome[-3:], step.connected) == (0, b"wsc", False)
+
+
+def test_what_cannot_be_spoken_is_refused(board: Stepper) -> None:
+    refusals = {
+        wire(handshake(version=2)): b"\2\1\0",
+        wire(bytes([header(CONTROL, HELLO, 0), 9])): b"\2\1\0",  # of another version, and shorter
+        wire(handshake(profiles=2)): b"\3\1\0",
+        data(0, b"x"): b"\1\0\0",
+        control(ACK): b"\1\0\0",
+        control(PING): b"\1\0\0",
+        b"\xff" * 300 + b"\0": b"\4" + bytes([250 if board.kind == "buffered" else 58, 0]),
+    }
+    for received, refusal in refusals.items():
+        step = board.step(received)
+        assert said(step) == [(CONTROL, REFUSE, 0), refusal]
+        assert (step.connected, step.messages) == (False, [])
+
+
+def test_data_is_delivered_in_order_and_acknowledged(met: Stepper) -> None:
+    step = met.step(data(0, b"a") + data(1, b"") + data(1, b"") + data(3, b"d"))
+    assert [message.data for message in step.messages] == [b"a", b""]
+    assert all(message.reliable and not message.more for message in step.messages)
+    assert said(met.step())[-1] == (CONTROL, ACK, 2)
+    assert met.step().out == b"", "an acknowledgement is said once"
+
+
+def test_acknowledgements_are_put_together(met: Stepper) -> None:
+    """At most one a poll, and none where the answer carries it."""
+    step = met.step(data(0, b"a"), echo=True)
+    assert said(step) == [(DATA, 0, 1), b"a"]
+    met.step(data(1, b"b", 1) + data(7, b"?", 1) + data(7, b"?", 1), one_poll=True)
+    assert said(met.step(one_poll=True)) == [(CONTROL, ACK, 2)]
+
+
+def test_damage_and_gaps_are_answered_at_once(met: Stepper) -> None:
+    met.step(b"\5bad\0", one_poll=True)
+    step = met.step()
+    assert said(step) == [(CONTROL, ACK, 0)]
+    assert step.bad == 1
+    met.step(data(3, b"late"))
+    assert said(met.step()) == [(CONTROL, ACK, 0)]
+
+
+def test_messages_are_kept_and_sent_again(met: Stepper) -> None:
+    window = 2 if met.kind == "reliable" else 4
+    acts = [("s", bytes([65 + place])) for place in range(window + 1)]
+    step = met.step(b"", *acts)
+    assert step.statuses == ["sent"] * window + ["full"]
+    first = said(step)
+    assert first[0] == (DATA, 0, 0)
+    assert first[-2] == (DATA, window - 1, 0)
+    assert met.step(after=RESEND - TICK).out == b""
+    assert said(met.step(after=2 * TICK)) == first, "nothing was acknowledged"
+    step = met.step(control(ACK, 1), ("s", b"next"))
+    assert step.statuses == ["full"], "acts come before what is received"
+    assert met.step(b"", ("s", b"next")).statuses == ["sent"]
+    step = met.step(control(ACK, (window + 1) % 8))
+    assert step.resent == window
+    assert met.step(after=RESEND + TICK).out == b""
+
+
+def test_an_ack_that_repeats_itself_resends_once(met: Stepper) -> None:
+    first = said(met.step(b"", ("s", b"a"), ("s", b"b")))
+    assert met.step(control(ACK, 0)).out == b""
+    again = met.step(control(ACK, 0))
+    again = again if again.out else met.step()
+    assert said(again) == first
+    assert met.step(control(ACK, 0) + control(ACK, 0)).out == met.step().out == b"", "the timer's turn"
+
+
+def test_acks_that_mean_nothing(met: Stepper) -> None:
+    met.step(b"", ("s", b"a"))
+    met.step(control(ACK, 5) + control(ACK, 3))
+    assert said(met.step(after=RESEND + TICK)) == [(DATA, 0, 0), b"a"]
+
+
+def test_without_room_nothing_is_lost_and_nothing_blocks(met: Stepper) -> None:
+    step = met.step(b"", ("s", b"a"), ("d", b"now or never"), room=0)
+    if met.kind != "buffered":
+        assert (step.statuses, step.out) == (["sent", "full"], b"")
+    assert [part for part in said(met.step()) if part != b"now or never"][:2] == [(DATA, 0, 0), b"a"]
+
+
+def test_frames_leave_byte_by_byte_where_room_is_scarce(board_program: Path) -> None:
+    with Stepper(board_program, "buffered") as board:
+        out = board.step(wire(handshake()), room=1).out
+        while step := board.step(room=1).out:
+            assert len(step) == 1
+            out += step
+        (welcome,) = frames(out)
+        assert welcome[0] == header(CONTROL, WELCOME, 0)
+
+
+def test_a_message_is_not_taken_where_its_answer_has_no_room(met: Stepper) -> None:
+    window = 2 if met.kind == "reliable" else 4
+    met.step(b"", *[("s", b"x")] * window)
+    step = met.step(data(0, b"order"), echo=True)
+    assert step.messages == []
+    step = met.step(data(0, b"order", ack=1), echo=True)
+    assert (step.messages[0].data, step.statuses) == (b"order", ["sent"])
+
+
+def test_a_message_that_comes_at_a_bad_time_comes_again(met: Stepper) -> None:
+    assert len(met.step(data(0, b"order"), refuse=True).messages) == 1
+    assert said(met.step()) in ([(CONTROL, ACK, 0)], [])
+    assert [message.data for message in met.step(data(0, b"order")).messages] == [b"order"]
+
+
+def test_pieces(met: Stepper) -> None:
+    step = met.step(data(0, b"long ", kind=MORE) + wire(b"\0between") + data(1, b"message"))
+    assert [(message.data, message.more, message.reliable) for message in step.messages] == [
+        (b"long ", True, True),
+        (b"between", False, False),
+        (b"message", False, True),
+    ]
+    assert said(met.step(b"", ("m", b"a"), ("s", b"b"))) in (
+        [(MORE, 0, 2), b"a", (DATA, 1, 2), b"b"],
+        [(MORE, 0, 2), b"a", (DATA, 1, 2), b"b", (CONTROL, ACK, 2)],
+    )
+
+
+def test_datagrams_are_counted_in_a_session_alone(board: Stepper) -> None:
+    assert board.step(b"", ("d", b"x")).statuses == ["not connected"]
+    board.step(wire(b"\0hello"))
+    assert said(board.step(b"", ("d", b"x"))) == [(DATAGRAM, 0, 0), b"x"]
+    board.step(wire(handshake()))
+    counts = [frames(board.step(b"", ("d", b"x")).out)[0][0] for _ in range(65)]
+    assert counts == [*range(1, 64), 1, 2]
+
+
+def test_a_new_epoch_ends_the_session_and_loses_what_was_under_way(met: Stepper) -> None:
+    met.step(data(0, b"piece", kind=MORE))
+    met.step(b"", ("s", b"a"), ("s", b"b"))
+    assert met.step(wire(handshake())).lost == 0, "the same HELLO again changes nothing"
+    step = met.step(wire(handshake(epoch=77)))
+    assert (step.lost, step.session) == (2, 77)
+    assert [message.data for message in met.step(data(0, b"first")).messages] == [b"first"]
+    assert said(met.step(b"", ("s", b"new")))[:2] == [(DATA, 0, 1), b"new"]
+
+
+@pytest.mark.parametrize("farewell", [control(BYE), control(REFUSE, 0, b"\1\0\0")])
+def test_the_host_ends_the_session(met: Stepper, farewell: bytes) -> None:
+    met.step(b"", ("s", b"a"))
+    step = met.step(farewell)
+    assert (step.connected, step.session, step.lost, step.out) == (False, 0, 1, b"")
+    assert met.step(b"", ("s", b"a")).statuses == ["not connected"]
+
+
+def test_bye(met: Stepper) -> None:
+    step = met.step(b"", ("b", b""))
+    assert (said(step), step.connected) == ([(CONTROL, BYE, 0)], False)
+
+
+def test_silence_is_broken_and_ends_the_session(met: Stepper) -> None:
+    said_first = []
+    for _ in range(12):
+        step = met.step(after=500)
+        said_first += said(step)
+    assert not step.connected
+    assert said_first[0] == (CONTROL, PING, 0)
+    assert 2 <= len(said_first) <= 4
+
+
+def test_a_host_that_pings_keeps_the_session(met: Stepper) -> None:
+    for _ in range(70):  # millis() at 16 bits goes round in this time
+        step = met.step(control(PING), after=1000)
+        assert step.connected
+        assert (CONTROL, ACK, 0) in said(met.step())
+
+
+def test_the_clock_goes_round(board: Stepper) -> None:
+    board.now = 65_530
+    board.step(wire(handshake(resend=RESEND)))
+    sent = said(board.step(b"", ("s", b"a")))
+    assert board.step(after=RESEND - TICK).out == b""
+    assert said(board.step(after=2 * TICK)) == sent
+
+
+def test_a_full_ring_is_told(board_program: Path) -> None:
+    with Stepper(board_program, "reliable") as board:
+        board.step(wire(handshake()))
+        step = board.step(bytes(63))
+        assert step.full == 1
+        out = said(step) or said(board.step())
+        assert out == [(CONTROL, ACK, 0), b"\x3f"]
+        (welcome,) = frames(board.step(wire(handshake())).out)
+        assert HANDSHAKE.unpack_from(welcome, 1)[8] == 63
+
+
+def test_the_hosts_limits_are_kept(board: Stepper) -> None:
+    board.step(wire(handshake(window=1, segment=4)))
+    step = board.step(b"", ("s", b"12345"), ("s", b"1234"), ("s", b"next"))
+    assert step.statuses == ["too long", "sent", "sent"]
+    assert said(step) == [(DATA, 0, 0), b"1234"]
+    board.step(control(ACK, 1))
+    assert said(board.step(after=10)) in ([(DATA, 1, 0), b"next"], [])
+
+
+def test_credit_of_the_host_lets_a_single_frame_be_under_way(met: Stepper) -> None:
+    met.step(control(ACK, 0, b"\x20"))
+    assert said(met.step(b"", ("s", b"a"), ("s", b"b"))) == [(DATA, 0, 0), b"a"]
+
+
+def test_two_frames_that_became_one_are_damage(met: Stepper) -> None:
+    """In a session the host knows how long a frame may be, so this is no reason to refuse anything."""
+    met.step(b"\xff" * 300 + b"\0", one_poll=True)
+    for _ in range(3):
+        step = met.step()
+    assert step.bad == 1
+    assert met.step(data(0, b"again")).messages
+
+
+def test_a_flood_of_garbage_is_survived(met: Stepper) -> None:
+    for block in range(64):
+        met.step(bytes((block * 7 + place * 31) % 255 + 1 for place in range(16_384)))
+    met.step(b"\0")
+    assert [message.data for message in met.step(data(0, b"still here")).messages] == [b"still here"]

@@ -1,0 +1,160 @@
+"""A board as docs/wire-protocol.md describes one, on a pseudo-terminal: it echoes, one frame at a time.
+
+It knows nothing of leadscomm's session; only the framing is the project's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import select
+import struct
+import threading
+import tty
+
+from leadscomm.protocol import make_framing
+
+_EPOCHS = itertools.count(1)
+
+
+class WireBoard:
+    """Answers HELLO, takes data in order, and sends each message back as data.
+
+    :param tag: its name.
+    :param speaks: "session"; "datagrams" (a board without a session); "version 2"; or "nothing".
+    :ivar port: what to open.
+    :ivar heard: the payloads of all data and datagrams that were taken.
+    :ivar deaf: it takes no data frames for the time being.
+    """
+
+    def __init__(self, tag: bytes = b"wsc", speaks: str = "session", segment: int = 58, longest: int = 58) -> None:
+        self.tag, self.speaks, self.segment, self.longest = tag, speaks, segment, longest
+        self.heard: list[bytes] = []
+        self.deaf = False
+        self.hellos = 0
+        self._framing = make_framing("cobs", crc="crc-ccitt-false")
+        self._lock = threading.Lock()
+        self._forget()
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self.port = os.ttyname(self._slave)
+        self._woken, self._wake = os.pipe()
+        self._thread = threading.Thread(target=self._run, name="wire-board")
+        self._thread.start()
+
+    def _forget(self) -> None:
+        self._epoch, self._peer = next(_EPOCHS), 0
+        self._expected = self._base = 0
+        self._answers: list[bytes] = []  # the first of them is under way
+        self._pieces = b""
+
+    def __enter__(self) -> WireBoard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.unplug()
+
+    def unplug(self) -> None:
+        """The cable is pulled. Any number of times."""
+        if self._wake < 0:
+            return
+        os.write(self._wake, b"\0")
+        self._thread.join()
+        for fd in (self._master, self._slave, self._woken, self._wake):
+            os.close(fd)
+        self._wake = -1
+
+    def reset(self) -> None:
+        """It starts anew, and remembers nothing."""
+        with self._lock:
+            self._forget()
+
+    def say(self, frame: bytes) -> None:
+        os.write(self._master, self._framing.encode(frame))
+
+    def say_bytes(self, data: bytes) -> None:
+        os.write(self._master, data)
+
+    def answer(self, message: bytes) -> None:
+        """Send a message as data."""
+        with self._lock:
+            self._queue(message)
+
+    def _run(self) -> None:
+        while True:
+            poller = select.poll()
+            poller.register(self._woken, select.POLLIN)
+            poller.register(self._master, select.POLLIN)
+            found = dict(poller.poll(30))
+            if self._woken in found:
+                return
+            with self._lock:
+                if not found and self._answers:
+                    self._send_first()  # 30 ms without an acknowledgement
+                if self._master in found:
+                    for frame in self._framing.feed(os.read(self._master, 4096)):
+                        self._take(frame)
+                self._framing.take_faults()
+
+    def _take(self, frame: bytes) -> None:
+        if self.speaks == "nothing" or not frame:
+            return
+        kind, number, ack = frame[0] >> 6, frame[0] >> 3 & 7, frame[0] & 7
+        if kind == 0:
+            self.heard.append(frame[1:])
+            self.say(b"\0" + frame[1:])
+        elif kind == 3 and number == 1:
+            self._hello(frame[1:])
+        elif kind == 3 and number == 4:
+            self._forget()
+        elif kind in (1, 2) or number in (0, 5):
+            self._in_session(kind, number, ack, frame[1:])
+
+    def _in_session(self, kind: int, number: int, ack: int, payload: bytes) -> None:
+        if not self._peer:
+            self.say(b"\xd8\1\0\0")
+            return
+        if self._answers and ack == (self._base + 1) % 8:
+            del self._answers[0]
+            self._base = ack
+            if self._answers:
+                self._send_first()
+        if kind == 3:
+            if number == 5:
+                self.say(bytes((192 | self._expected,)))
+            return
+        if number == self._expected and not self.deaf:
+            self._expected = (number + 1) % 8
+            self._pieces += payload
+            if kind == 1:
+                message, self._pieces = self._pieces, b""
+                self.heard.append(message)
+                self._queue(message)
+        self.say(bytes((192 | self._expected,)))
+
+    def _queue(self, message: bytes) -> None:
+        pieces = [message[at : at + 1024] for at in range(0, len(message), 1024)] or [b""]
+        self._answers += [bytes((128,)) + piece for piece in pieces[:-1]] + [bytes((64,)) + pieces[-1]]
+        if len(self._answers) == len(pieces):
+            self._send_first()
+
+    def _send_first(self) -> None:
+        first = self._answers[0]
+        self.say(bytes((first[0] | self._base << 3 | self._expected,)) + first[1:])
+
+    def _hello(self, body: bytes) -> None:
+        self.hellos += 1
+        if self.speaks == "version 2":
+            self.say(b"\xd8\2\2\0")
+            return
+        profiles, epoch = struct.unpack_from("<xBI", body)
+        if profiles and self.speaks == "datagrams":
+            self.say(b"\xd8\3\0\0")
+            return
+        if profiles and epoch != self._peer:
+            heard_from = epoch
+            self._expected = self._base = 0
+            self._answers, self._pieces = [], b""
+            self._peer = heard_from
+        fields = (1, profiles & 1, self._epoch, epoch, self.segment, self.longest, 50, 1, 0, len(self.tag))
+        self.say(b"\xd0" + struct.pack("<BBIIHHHBBB", *fields) + self.tag)

@@ -16,6 +16,7 @@ from typing import Final
 from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import segments as full
+from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.datagrams import Datagrams
 from leadscomm.protocol.handshake import MANY
 from leadscomm.protocol.joining import Joining
@@ -50,7 +51,7 @@ class FullSession(Joining):
     :param patience: seconds of silence on all links after which the peer has left.
     :param former: epochs of peers that are known to be over: what is left of them on the wire means nothing.
     :ivar datagrams: its messages that may be lost.
-    :ivar damaged: frames dropped because their seal was broken.
+    :ivar bad_frames: frames that came damaged.
     :ivar offset: seconds by which the peer's clock is ahead, as far as is known; None before the first measurement.
     """
 
@@ -71,8 +72,9 @@ class FullSession(Joining):
         self.incoming = Incoming(me.room, longest)
         self.outgoing = Outgoing(0, 0)
         self.datagrams = Datagrams()
-        self.damaged = 0
+        self.bad_frames = 0
         self.offset: float | None = None
+        self._resent_before = 0  # over links that are gone
         self._offset_trip = 0.0  # the round trip with which it was measured
         self._silence = silence
         self._patience = patience
@@ -105,6 +107,11 @@ class FullSession(Joining):
         return self.open and out.waiting_bytes < out.room and out.waiting_messages < out.messages
 
     @property
+    def busy(self) -> bool:
+        """Whether messages that were taken are not dealt with yet."""
+        return self.incoming.handed
+
+    @property
     def idle(self) -> bool:
         """Whether the peer has dealt with every message."""
         return self.outgoing.idle
@@ -127,9 +134,9 @@ class FullSession(Joining):
     def send_datagram(self, message: bytes) -> None:
         """Send a message once; it may be lost.
 
-        :raises LocalProtocolError: there is no link that takes a frame of this size.
+        :raises LocalProtocolError: there is a link that takes no frame of this size.
         """
-        longest = max([link.segment - link.seal.overhead for link in self.links], default=MANY)
+        longest = min([link.longest_datagram for link in self.links if link.joined], default=MANY)
         if len(message) > longest:
             raise LocalProtocolError(
                 f"the datagram has {len(message)} bytes, and the links take {longest} at most: a datagram is not cut "
@@ -162,6 +169,7 @@ class FullSession(Joining):
         if link in self.links:
             self.links.remove(link)
             self._abandon(link)
+            self._resent_before += link.recovery.resent
 
     def _abandon(self, link: Link) -> None:
         for sent in link.give_up():
@@ -205,6 +213,18 @@ class FullSession(Joining):
         if link is not None:
             link.owe(now, frames=0 if link.owed else 1, urgent=4 * self._dealt_bytes > self.me.room)
 
+    def damaged(self, now: float, link: Link, count: int = 1) -> None:
+        """Frames came damaged: the peer is told at once what is expected."""
+        self.bad_frames += count
+        if link.joined and count:
+            link.owe(now, frames=0, urgent=True)
+
+    def counters(self) -> LinkCounters:
+        """What happened so far, on all links together; the round trip is that of the one that segments travel over."""
+        resent = self._resent_before + sum(link.recovery.resent for link in self.links)
+        trip = self._carrier.recovery.round_trip if self._carrier is not None else None
+        return LinkCounters(self.bad_frames, self.datagrams.lost, resent, self.incoming.duplicates, trip)
+
     def receive(self, frame: bytes, now: float, link: Link) -> None:
         """Take a frame that came over a link."""
         if not frame or self.ended is not None:
@@ -217,8 +237,7 @@ class FullSession(Joining):
         else:
             inner = link.seal.open(frame)
             if inner is None:
-                self.damaged += 1
-                link.owe(now, frames=0, urgent=True)
+                self.damaged(now, link)
             elif kind == wire.DATAGRAM:
                 self._heard(now, link)
                 self.datagrams.receive(inner)

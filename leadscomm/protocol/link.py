@@ -83,6 +83,10 @@ class Link:
         """Whether segments get through, as far as is known."""
         return self.recovery.tries < TROUBLE
 
+    @property
+    def longest_datagram(self) -> int:
+        return self.size + DATA_OVERHEAD - 1
+
     def quiet_since(self) -> float:
         """Since when one of both sides has said nothing, not even a PING."""
         return max(self.pinged_at, min(self.said_at, self.heard_at))

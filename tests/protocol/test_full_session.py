@@ -56,7 +56,7 @@ def test_everything_arrives_once_and_in_order_in_the_mix(seed: int, segment: int
     for index, side in enumerate(reversed(world.sides)):
         for lane in range(8):
             assert in_order(side.got, lane) == list(range(counts[index][lane]))
-        assert side.session.damaged > 0
+        assert side.session.bad_frames > 0
 
 
 def test_a_key_protects_the_mix_as_well() -> None:
@@ -69,7 +69,7 @@ def test_a_key_protects_the_mix_as_well() -> None:
         world.a.send(numbered(4, number))
     world.settle()
     assert in_order(world.sides[1].got, 4) == list(range(500))
-    assert world.b.damaged > 0
+    assert world.b.bad_frames > 0
 
 
 def test_another_key_begins_no_session() -> None:
@@ -307,6 +307,27 @@ def test_datagrams() -> None:
         assert world.b.datagrams.lost == lost
     with pytest.raises(LocalProtocolError, match="1196 at most"):
         world.a.send_datagram(bytes(1197))
+
+
+def test_what_happened_is_counted() -> None:
+    fresh = World()
+    assert fresh.a.counters().round_trip is None
+    fresh.a.add(Link(), fresh.now)
+    fresh.a.damaged(fresh.now, fresh.a.links[0])
+    assert fresh.a.counters().bad_frames == 1
+    world = joined(Way(**MIX))
+    world.a.send_all([bytes(500)] * 100)
+    world.settle()
+    path = world.paths[0]
+    world.b.damaged(world.now, path.links[1], 0)
+    a, b = world.a.counters(), world.b.counters()
+    assert a.resent > 0
+    assert b.bad_frames > 0
+    assert b.duplicates > 0
+    assert a.round_trip is not None
+    world.a.remove(path.links[0])
+    assert world.a.counters().resent >= a.resent
+    assert world.a.counters().round_trip is None
 
 
 def test_clocks_are_compared() -> None:

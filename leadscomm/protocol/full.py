@@ -37,7 +37,6 @@ REMIND_EVERY_S: Final = 1.0
 """A peer that has dealt with nothing is asked so often at least."""
 _ACK_SPACE: Final = 1024
 """Bytes of an acknowledgement, at most."""
-_MICRO: Final = 1_000_000
 
 
 class FullSession(Joining):
@@ -52,7 +51,6 @@ class FullSession(Joining):
     :param former: epochs of peers that are known to be over: what is left of them on the wire means nothing.
     :ivar datagrams: its messages that may be lost.
     :ivar bad_frames: frames that came damaged.
-    :ivar offset: seconds by which the peer's clock is ahead, as far as is known; None before the first measurement.
     """
 
     def __init__(
@@ -73,9 +71,7 @@ class FullSession(Joining):
         self.outgoing = Outgoing(0, 0)
         self.datagrams = Datagrams()
         self.bad_frames = 0
-        self.offset: float | None = None
         self._resent_before = 0  # over links that are gone
-        self._offset_trip = 0.0  # the round trip with which it was measured
         self._silence = silence
         self._patience = patience
         self._carrier: Link | None = None  # the link that segments travel over
@@ -146,7 +142,9 @@ class FullSession(Joining):
 
     def leave(self, now: float) -> None:
         """Say goodbye; nothing is taken any more. The session ends when the peer has answered, or soon in any case."""
-        if not self.open or not any(link.joined for link in self.links):
+        if self.left or self.ended is not None:
+            return
+        if not any(link.joined for link in self.links):
             self._end("this side left")
         self.left = True
         self._left_at = now
@@ -283,7 +281,7 @@ class FullSession(Joining):
                 link.pings.append((clock, now))
                 link.owe(now, frames=0, urgent=True)
         elif found.which == full.PONG:
-            self._pong(full.read_pong(found.body), now, link)
+            link.answered(full.read_pong(found.body), now)
         elif found.which == wire.BYE:
             link.answers.append(link.seal.seal(full.control(wire.BYE, self.me.epoch)))
             self._end("both sides left" if self.left else "the peer left")
@@ -307,19 +305,6 @@ class FullSession(Joining):
             carrier.came(arrived, now)
         if came or out.begun_messages != begun:
             self._reminders, self._progress_at = 0, now
-
-    def _pong(self, clocks: tuple[int, int, int] | None, now: float, link: Link) -> None:
-        """Four times tell the round trip and, if it was a short one, how far the clocks are apart."""
-        if clocks is None:
-            return
-        asked, came, left = (clock / _MICRO for clock in clocks)
-        trip = (now - asked) - (left - came)
-        if not 0 <= trip <= self._silence:
-            return
-        link.recovery.answered(trip)
-        if self.offset is None or trip <= self._offset_trip:
-            self.offset = ((came - asked) + (left - now)) / 2
-            self._offset_trip = trip
 
     # What is due -----------------------------------------------------------------------------------------------------
 
@@ -345,12 +330,12 @@ class FullSession(Joining):
         if not link.joined:
             return [link.ask_at if self._asks else None]
         due = [link.recovery.deadline(), link.ack_at(), self._ping_at(link)]
-        if not link.dead and not self.incoming.handed:
+        if not link.dead and not self.busy:
             due.append(link.heard_at + self._silence)
         return due
 
     def _patience_ends(self) -> float | None:
-        return None if self.incoming.handed else self.heard_at + self._patience
+        return None if self.busy else self.heard_at + self._patience
 
     def _ping_at(self, link: Link) -> float:
         often = link.dead or not link.well  # so that its return is noticed soon
@@ -412,18 +397,18 @@ class FullSession(Joining):
         patience_ends = self._patience_ends()
         if patience_ends is not None and now >= patience_ends:
             self._end(f"nothing came from the peer for {self._patience:g} s", again=True)
-        elif not link.dead and not self.incoming.handed and now >= link.heard_at + self._silence:
+        elif not link.dead and not self.busy and now >= link.heard_at + self._silence:
             link.dead = True
             self._abandon(link)
 
     def _ping(self, now: float, link: Link) -> bytes:
-        return link.seal.seal(full.ping(self.me.epoch, int(now * _MICRO)))
+        return link.seal.seal(full.ping(self.me.epoch, full.clock(now)))
 
     def _answers(self, now: float, link: Link) -> list[bytes]:
         """What the peer is to be told of what came from it."""
         due, epoch = [], self.me.epoch
         for clock, came in link.pings:
-            due.append(link.seal.seal(full.pong(epoch, clock, int(came * _MICRO), int(now * _MICRO))))
+            due.append(link.seal.seal(full.pong(epoch, clock, full.clock(came), full.clock(now))))
         link.pings.clear()
         ack_at = link.ack_at()
         if ack_at is not None and now >= ack_at:

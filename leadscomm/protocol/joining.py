@@ -145,6 +145,5 @@ class Joining(ABC):
             link.answers.append(full.no_session(epoch, self.me.key))
 
     def _end(self, why: str, *, again: bool = False) -> None:
-        if self.ended is None:
-            self.ended = why
-            self.again = again
+        self.ended = why
+        self.again = again

@@ -18,6 +18,8 @@ DUE_FRAMES: Final = 2
 TROUBLE: Final = 2
 """After so many probes without an answer another link is better."""
 MAX_ANSWERS: Final = 32
+LONGEST_TRIP_S: Final = 60.0
+"""An answer that took longer than this is nonsense."""
 _SMALLEST: Final = 32
 """Bytes of a lane in a segment, at least: an acknowledgement of one lane with a range has to fit, too."""
 
@@ -33,6 +35,7 @@ class Link:
     :ivar joined: the peer has agreed to it.
     :ivar dead: nothing came over it for so long that it is to be closed.
     :ivar size: bytes of a lane in a segment.
+    :ivar offset: seconds by which the peer's clock is ahead, as far as is known; None before the first measurement.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class Link:
         rate: float = 0.0,
         preference: int = 0,
     ) -> None:
+        self.offset: float | None = None
+        self._offset_trip = LONGEST_TRIP_S  # the round trip with which it was measured
         self.segment = segment
         self.preference = preference
         self.joined = False
@@ -95,6 +100,17 @@ class Link:
         """A HELLO goes out."""
         self.asked += 1
         self.ask_at = now + (ASK_EVERY_S if self.asked < _ASK_QUICKLY else ASK_SLOWLY_EVERY_S)
+
+    def answered(self, clocks: tuple[int, int, int] | None, now: float) -> None:
+        """A PONG came: four times tell the round trip and, if it was a short one, how far the clocks are apart."""
+        if clocks is None:
+            return
+        asked, came, left = (clock / 1_000_000 for clock in clocks)
+        trip = (now - asked) - (left - came)
+        if 0 <= trip <= LONGEST_TRIP_S:
+            self.recovery.answered(trip)
+            if trip <= self._offset_trip:
+                self.offset, self._offset_trip = ((came - asked) + (left - now)) / 2, trip
 
     def owe(self, now: float, *, frames: int = 1, urgent: bool = False) -> None:
         """The peer is to be told of something."""

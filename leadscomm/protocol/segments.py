@@ -145,6 +145,11 @@ RANGE_BYTES: Final = _RANGE.size
 ACK_BYTES: Final = _CONTROL.size + _ROOM.size
 
 
+def clock(now: float) -> int:
+    """Seconds as clocks travel: in microseconds, from any beginning."""
+    return int(now * 1_000_000)
+
+
 def ping(epoch: int, clock: int) -> bytes:
     """:param clock: microseconds from any beginning."""
     return control(wire.PING, epoch, _CLOCK.pack(clock))

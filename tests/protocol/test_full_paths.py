@@ -8,7 +8,7 @@ from leadscomm.protocol.congestion import Congestion
 from leadscomm.protocol.lanes import Lane, Sent
 from leadscomm.protocol.recovery import MAX_WAIT_S, Recovery
 from tests.protocol.measure_full import RADIO, UART, cost, cost_of_mix, measure
-from tests.protocol.paths import Way
+from tests.protocol.paths import Way, World
 
 
 @pytest.mark.slow
@@ -45,6 +45,18 @@ def test_an_urgent_message_does_not_wait_for_a_bulk_transfer() -> None:
 
 def test_what_is_late_is_not_lost() -> None:
     assert measure(Way(rate=RADIO, delay=0.02, reorder=0.2), 3.0).resent < 600
+
+
+def test_the_rate_is_remembered_while_there_is_little_to_send() -> None:
+    world = World()
+    path = world.join(Way(rate=RADIO, delay=0.02))
+    world.run(0.5)
+    world.a.send_all([bytes(1000)] * 3000)
+    world.settle()
+    for _ in range(100):
+        world.a.send(bytes(32))
+        world.run(0.05)
+    assert path.links[0].congestion.rate > 0.9 * RADIO
 
 
 def test_costs_can_be_measured() -> None:

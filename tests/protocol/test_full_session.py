@@ -162,6 +162,18 @@ def test_goodbye() -> None:
     assert not world.b.again
 
 
+def test_a_link_that_the_peer_has_not_agreed_to_carries_nothing() -> None:
+    world = joined()
+    link = Link(checked=True)
+    world.b.add(link, world.now)
+    world.b.receive(link.seal.seal(full.data(4, 1, 0, b"x")), world.now, link)
+    assert not link.answers
+    assert world.b.incoming.acks(100) == []
+    world.b.leave(world.now)
+    world.b.leave(world.now)  # twice is once
+    assert world.b.ended is None
+
+
 def test_goodbye_that_nobody_answers() -> None:
     world = joined()
     world.paths[0].ways[1].cut = True
@@ -333,7 +345,7 @@ def test_what_happened_is_counted() -> None:
 def test_clocks_are_compared() -> None:
     world = joined(Way(delay=0.01))
     world.run(3.0)
-    assert world.a.offset == pytest.approx(0, abs=1e-3)
+    assert world.a.links[0].offset == pytest.approx(0, abs=1e-3)
     assert world.a.links[0].recovery.round_trip == pytest.approx(0.02, rel=0.3)
 
 
@@ -466,9 +478,15 @@ def test_a_peer_that_speaks_another_profile_is_named() -> None:
     session.receive(b"\xd8\x01", 0.0, link)
     assert session.open
     assert session.trouble is None
+    session.receive(full.no_session(9, None), 0.0, link)
+    assert session.open
     session.leave(0.0)
     session.receive(full.no_session(1, None), 0.0, link)
     assert session.ended is None
+    waiting, link = FullSession(offer(1), 0.0, asks=False), Link()
+    waiting.add(link, 0.0)
+    waiting.receive(Refusal(OTHER_PROFILE, COMPACT).frame(), 0.0, link)
+    assert (waiting.ended, waiting.trouble) == (None, None)
 
 
 @given(st.lists(st.binary(max_size=60), max_size=20), st.sampled_from((None, KEY)), st.booleans())
@@ -507,6 +525,27 @@ def test_silence_is_not_counted_while_a_callback_runs() -> None:
     assert world.b.ended is None
     world.b.delivered(world.now)
     assert world.b.open
+
+
+@pytest.mark.slow
+def test_many_messages_in_the_mix_while_links_are_killed() -> None:
+    count, kills = 100_000, 50
+    world = World(11)
+    world.join(Way(**MIX), checked=True)
+    world.run(1.0)
+    world.a.send_all([b"%032d" % number for number in range(count)])
+    killed = 0
+    while not world.a.idle:
+        world.run(0.02)
+        if killed < kills and len(world.sides[1].got) > killed * count // (kills + 10):
+            killed += 1
+            path = world.paths.pop()
+            for side, link in zip(world.sides, path.links):
+                side.session.remove(link)
+            world.join(Way(**MIX), checked=True)
+        assert world.now < 1000
+    assert killed == kills
+    assert [int(message) for message in world.sides[1].got] == list(range(count))
 
 
 class Sessions(RuleBasedStateMachine):

@@ -536,7 +536,7 @@ def test_many_messages_in_the_mix_while_links_are_killed() -> None:
     world.a.send_all([b"%032d" % number for number in range(count)])
     killed = 0
     while not world.a.idle:
-        world.run(0.02)
+        world.run(0.003)
         if killed < kills and len(world.sides[1].got) > killed * count // (kills + 10):
             killed += 1
             path = world.paths.pop()

@@ -40,11 +40,12 @@ class Sent:
 
     :ivar state: :data:`FLYING`, :data:`LOST`, or :data:`DONE`: it came, or was sent again.
     :ivar resent: its bytes had been sent before.
+    :ivar order: of all that were sent over the link, the how manieth it was.
     :ivar delivered: and the other marks: what the link's model of its path knew when this was sent.
     """
 
-    __slots__ = ("delivered", "delivered_at", "end", "first_at", "lane", "limited", "low", "resent", "sent_at", "size",
-                 "start", "state", "via")  # fmt: skip
+    __slots__ = ("delivered", "delivered_at", "end", "first_at", "lane", "limited", "low", "order", "resent", "sent_at",
+                 "size", "start", "state", "via")  # fmt: skip
 
     def __init__(self, lane: Lane, start: int, end: int, resent: bool) -> None:
         self.lane = lane
@@ -55,6 +56,7 @@ class Sent:
         self.state = FLYING
         self.via: Carrier | None = None
         self.sent_at = 0.0
+        self.order = 0
         self.delivered = 0
         self.delivered_at = 0.0
         self.first_at = 0.0

@@ -137,7 +137,6 @@ class Incoming:
     :param room: bytes that are kept at most, of what the peer was not told to have been dealt with.
     :param longest: bytes of a message at most.
     :ivar duplicates: segments of which nothing was new.
-    :ivar broken: the peer sent a message that is too long.
     """
 
     def __init__(self, room: int, longest: int) -> None:

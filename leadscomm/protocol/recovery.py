@@ -44,7 +44,8 @@ class Recovery:
         self._shortest = 0.0
         self._tolerance = 0.25  # round trips by which segments may overtake each other
         self._flight: deque[Sent] = deque()  # by the time of sending; some of them no longer flying
-        self._newest_at = -1.0  # when the last one of those that came was sent, and
+        self._count = 0  # segments that were sent
+        self._newest = 0  # the order of the last one of those that came, and
         self._newest_trip = 0.0  # how long it took
         self._progress_at = 0.0
         self._look_at: float | None = None
@@ -52,6 +53,8 @@ class Recovery:
     def sent(self, sent: Sent, now: float) -> None:
         """A segment is on its way."""
         sent.sent_at = now
+        self._count += 1
+        sent.order = self._count
         self.in_flight += sent.size
         self._flight.append(sent)
 
@@ -79,7 +82,7 @@ class Recovery:
             sent.state = DONE
             if spurious:  # what came was the one before, which had not been lost
                 self._needless()
-            elif newest is None or sent.sent_at >= newest.sent_at:
+            elif newest is None or sent.order > newest.order:
                 newest = sent
         self.tries = 0
         self._progress_at = now
@@ -87,8 +90,8 @@ class Recovery:
             trip = now - newest.sent_at
             if not newest.resent:
                 self.measure(trip)
-            if newest.sent_at > self._newest_at:
-                self._newest_at, self._newest_trip = newest.sent_at, trip
+            if newest.order > self._newest:
+                self._newest, self._newest_trip = newest.order, trip
         return newest
 
     def _needless(self) -> None:
@@ -103,7 +106,7 @@ class Recovery:
         wait = self._newest_trip + tolerance
         due = self._probe_at()
         for sent in self._flight:
-            if sent.sent_at >= self._newest_at:
+            if sent.order >= self._newest:
                 break
             if sent.state == FLYING:
                 if sent.sent_at + wait > now:

@@ -645,5 +645,5 @@ def lane_of(message: bytes) -> int:
 
 TestSessions = Sessions.TestCase
 TestSessions.settings = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=50, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )

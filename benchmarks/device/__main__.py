@@ -7,9 +7,11 @@ part, it is leadscomm in this process, in real time.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.machine import facts
 from benchmarks.report import write_between_markers
@@ -24,21 +26,20 @@ from .report import Target, library_table, table, target_table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "device-performance.md"
 BARE = "BareEcho"
+RECORD = Path(__file__).with_name("long.json")
 MIX = {"flip": 1e-3, "drop": 1e-3, "duplicate": 1e-3, "insert": 1e-3}
+FLIPS = {"flip": 1e-2}
 RANDOM_SIZES = range(2, 59)
 """Their mean is 30 bytes."""
 Groups = list[tuple[str, list[Target]]]
 
 
 class Run:
-    """One run of all measurements.
+    """One run of all measurements but those that take many minutes: of these it takes what ``--long`` has recorded."""
 
-    :param long: whether those that take many minutes are made.
-    """
-
-    def __init__(self, firmware: Firmware, long: bool) -> None:
+    def __init__(self, firmware: Firmware, record: dict[str, Any]) -> None:
         self.firmware = firmware
-        self.long = long
+        self.record = record
         self.sizes = {name: firmware.size(name) for name in (BARE, "Echo", "Reliable", "LeadsText", "Sensor")}
         self.cycles = cycles_per_byte(firmware)
         framing = make_framing("board")
@@ -113,23 +114,17 @@ class Run:
         return found
 
     def loss(self) -> list[Target]:
-        count = 100_000 if self.long else 1_000
-        say(f"{count:,d} reliable messages through faults")
-        with VirtualBoard(self.firmware.elf("Reliable"), **MIX, seed=4) as board:
-            mixed = link.echo(board, RANDOM_SIZES, count)
-        with VirtualBoard(self.firmware.elf("Reliable"), flip=1e-2, seed=5) as board:
-            flipped = link.echo(board, RANDOM_SIZES, count // 100)
+        found = self.record["faults"]
         return [
             Target(
-                f"lost, doubled or out of order, of {count:,d} messages through faults", 0, mixed.lost + mixed.wrong
-            ),
-            Target(f"the same of {count // 100:,d} at flips of 1e-2", 0, flipped.lost + flipped.wrong),
+                f"lost, doubled or out of order, of {each['messages']:,d} messages at {each['faults']}", 0, each["bad"]
+            )
+            for each in found
         ]
 
     def corruption(self) -> list[Target]:
-        count = 10_000_000 if self.long else 200_000
-        say(f"{count:,d} damaged frames")
-        return [Target(f"wrong frames delivered, of {count:,d} damaged ones", 0, undetected(count))]
+        found = self.record["damaged"]
+        return [Target(f"wrong frames delivered, of {found['frames']:,d} damaged ones", 0, found["wrong"])]
 
     def reset(self) -> list[Target]:
         say("reset")
@@ -158,6 +153,21 @@ class Run:
         return [Target(f"flash {name}", 3, link.flashing(self.firmware, name), "s") for name in ("uno", "mega")]
 
 
+def measure_long(firmware: Firmware, messages: int, frames: int) -> dict[str, Any]:
+    """Targets 4 and 5 at full length."""
+    faults = []
+    for mix, count in ((MIX, messages), (FLIPS, messages // 100)):
+        said = ", ".join(f"{name} {chance:g}" for name, chance in mix.items())
+        say(f"{count:,d} reliable messages through {said}")
+        with VirtualBoard(firmware.elf("Reliable"), seed=4, **mix) as board:
+            done = link.echo(board, RANDOM_SIZES, count)
+        faults.append(
+            {"messages": count, "faults": said, "bad": done.lost + done.wrong, "seconds": round(done.seconds)}
+        )
+    say(f"{frames:,d} damaged frames")
+    return {"faults": faults, "damaged": {"frames": frames, "wrong": undetected(frames)}}
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -176,11 +186,20 @@ def markdown(run: Run, groups: Groups) -> Iterator[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="./dev bench device", description=__doc__)
-    parser.add_argument("--long", action="store_true", help="the full counts of targets 4 and 5, too: some 20 minutes")
+    parser.add_argument(
+        "--long",
+        action="store_true",
+        help=f"measure targets 4 and 5 instead, some 20 minutes, and keep them in {RECORD.name}",
+    )
     parser.add_argument("--write-docs", action="store_true", help=f"write docs/{PAGE.name}")
     options = parser.parse_args(argv)
     with Firmware() as firmware:
-        run = Run(firmware, options.long)
+        if options.long:
+            record = measure_long(firmware, 100_000, 10_000_000)
+            RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="ascii")
+            print(json.dumps(record, indent=1), flush=True)
+            return 0
+        run = Run(firmware, json.loads(RECORD.read_text(encoding="ascii")))
         text = "\n\n".join(markdown(run, run.targets())) + "\n"
     print(text, flush=True)
     if options.write_docs:

@@ -105,6 +105,16 @@ def test_later_ones_tell_what_is_lost_after_a_while() -> None:
         assert recovery.lost(0.1001 + tolerance) == [first]
 
 
+def test_what_was_sent_later_than_all_that_came_is_not_missed() -> None:
+    lane, recovery = Lane(0), Recovery(in_order=True)
+    first, second, third = (sent(lane, number) for number in range(3))
+    for segment in (first, second, third):
+        recovery.sent(segment, 0.0)  # in one breath
+    recovery.came([second], 0.1)
+    assert recovery.lost(0.1) == [first]
+    assert recovery.in_flight == 100
+
+
 def test_who_has_nothing_to_send_says_nothing_of_the_path() -> None:
     congestion, lane = Congestion(100), Lane(0)
     before = congestion.budget(0.0, 0)

@@ -83,6 +83,16 @@ def test_what_is_lost_is_cut_anew(messages: list[bytes], sizes: list[int], dice:
     assert out.begun_bytes == out.waiting_bytes == 0
 
 
+def test_a_link_with_shorter_segments_gets_all_of_what_was_lost() -> None:
+    out = outgoing([bytes(96), bytes(46)])
+    first, second = cut(out, 100)
+    first.lane.lose(first)
+    second.lane.lose(second)
+    assert [(sent.start, sent.size) for sent in cut(out, 30)] == [
+        (0, 30), (30, 30), (60, 30), (90, 10), (100, 30), (130, 20),
+    ]  # fmt: skip
+
+
 def test_many_small_messages_share_a_segment() -> None:
     sent = cut(outgoing([b"12345678"] * 100), 120)
     assert [segment.size for segment in sent] == [120] * 10

@@ -35,6 +35,14 @@ FLOORS = {
 TRANSPORTS = ("tcp", "tls", "unix", "udp", "serial", "websocket", "loop", "reliable", "faulty", "faults")
 # Steps within a floor; modules that are not named may stand anywhere, as long as nothing turns in a circle.
 STEPS = {
+    "leadscomm.protocol.segments": 1,
+    "leadscomm.protocol.lanes": 2,
+    "leadscomm.protocol.reassembly": 3,
+    "leadscomm.protocol.recovery": 3,
+    "leadscomm.protocol.congestion": 4,
+    "leadscomm.protocol.link": 5,
+    "leadscomm.protocol.joining": 6,
+    "leadscomm.protocol.full": 7,
     "leadscomm.connections.base": 1,
     **{f"leadscomm.connections.{name}": 2 for name in TRANSPORTS},
     "leadscomm.connections.endpoint": 3,

@@ -1,4 +1,4 @@
-"""Writes framing.json, crc.json, challenge.json and session.json: ``python tests/vectors/generate.py``.
+"""Writes framing.json, crc.json, challenge.json, session.json, full.json: ``python tests/vectors/generate.py``.
 
 It uses nothing of leadscomm: the CRCs are computed bit by bit from crcmod's definitions, COBS byte by byte as its paper
 describes it, HMAC from SHA-256 as RFC 2104 does, and what a receiver must make of bad streams is written down by hand.
@@ -354,6 +354,103 @@ def damaged_frames() -> list[dict[str, str]]:
     ]
 
 
+FULL_KEY = b"0123456789abcdef"
+MINE, PEERS = 0x12345678, 0xA1B2C3D4
+
+
+def full_frame(
+    name: str, frame: bytes, counter: int, mine: int = MINE, peers: int = PEERS, **said: Any
+) -> dict[str, Any]:
+    session_key = hmac_sha256(FULL_KEY, b"LSK1" + little(min(mine, peers), 4) + little(max(mine, peers), 4))
+    counted = frame + little(counter, 8)
+    proof = hmac_sha256(session_key, bytes([1 if mine < peers else 2]) + counted)[:12]
+    return {
+        "name": name,
+        "frame": frame.hex(),
+        "checked": (frame + crc_wire("crc-32", frame)).hex(),
+        "proved": (counted + proof).hex(),
+        "key": FULL_KEY.hex(),
+        "mine": mine,
+        "peers": peers,
+        "counter": counter,
+        "epoch": mine,
+        **said,
+    }
+
+
+def full_data(name: str, counter: int, lane: int, offset: int, payload: bytes, **sides: int) -> dict[str, Any]:
+    frame = bytes([64 + lane * 8]) + little(sides.get("mine", MINE), 4) + little(offset, 8) + payload
+    return full_frame(name, frame, counter, **sides, kind="data", lane=lane, offset=offset, payload=payload.hex())
+
+
+def full_control(name: str, counter: int, which: str, body: bytes, **said: Any) -> dict[str, Any]:
+    number = ("ACK", "HELLO", "WELCOME", "REFUSE", "BYE", "PING", "PONG").index(which)
+    frame = bytes([192 + number * 8]) + little(MINE, 4) + body
+    return full_frame(name, frame, counter, kind="control", control=which, **said)
+
+
+def full_ack(name: str, counter: int, room: int, messages: int, lanes: list[list[Any]]) -> dict[str, Any]:
+    body = little(room, 4) + little(messages, 4)
+    for lane, dealt, received, ranges in lanes:
+        body += bytes([lane]) + little(dealt, 8) + little(received, 8) + bytes([len(ranges)])
+        for first, last in ranges:
+            body += little(first - received, 4) + little(last - first, 4)
+    return full_control(name, counter, "ACK", body, room=room, messages=messages, lanes=lanes)
+
+
+def full_frames() -> list[dict[str, Any]]:
+    clocks = [123456789, 1 << 40, (1 << 40) + 17]
+    swapped = {"mine": PEERS, "peers": MINE}
+    big = (1 << 40) + 5
+    return [
+        full_data("data", 1, 4, 6, length_frame(b"hi")),
+        full_data("data of the other side", 1, 4, 6, length_frame(b"hi"), **swapped),
+        full_data("the most urgent lane", 2, 0, 0, b"\0"),
+        full_data("high numbers", (1 << 64) - 1, 7, (1 << 64) - 1, bytes(range(256))),
+        full_ack("ACK of nothing", 3, 4 << 20, 1 << 16, []),
+        full_ack("ACK of a lane", 4, 4 << 20, 1 << 16, [[4, 6, 12, []]]),
+        full_ack("ACK with ranges", 5, 1000, 1, [[0, 0, 0, [[5, 9], [12, 100]]], [7, big, big, [[big + 1, big + 2]]]]),
+        full_control("BYE", 6, "BYE", b""),
+        full_control("PING", 7, "PING", little(clocks[0], 8), clocks=clocks[:1]),
+        full_control("PONG", 8, "PONG", b"".join(little(clock, 8) for clock in clocks), clocks=clocks),
+    ]
+
+
+def closed(frame: bytes, key: bytes | None) -> bytes:
+    return frame + (crc_wire("crc-32", frame) if key is None else hmac_sha256(key, b"LSK1" + frame)[:12])
+
+
+def full_handshake(name: str, which: str, key: bytes | None, segment: int, **said: int) -> dict[str, Any]:
+    tag = b"base"
+    body = bytes([1, 3 if which == "HELLO" else 2]) + little(said["epoch"], 4) + little(said["echo"], 4)
+    body += little(min(segment, 65535), 2) + little(65535, 2) + little(100, 2) + bytes([7, 0, len(tag)]) + tag
+    body += little(segment, 4) + little(said["room"], 4) + little(said["messages"], 4) + bytes([key is not None])
+    frame = closed(bytes([200 if which == "HELLO" else 208]) + body, key)
+    key_text = key and key.hex()
+    return {"name": name, "frame": frame.hex(), "key": key_text, "control": which, "segment": segment, **said}
+
+
+def full_handshakes() -> list[dict[str, Any]]:
+    asks = {"epoch": MINE, "echo": 0, "room": 4 << 20, "messages": 1 << 16}
+    answers = {"epoch": PEERS, "echo": MINE, "room": 5000, "messages": 3}
+    entries = []
+    for text, key in (("", None), (" with a key", FULL_KEY)):
+        refusal = closed(bytes([0xD8, 1, 0, 0]) + little(MINE, 4), key)
+        entries += [
+            full_handshake("HELLO" + text, "HELLO", key, 65536, **asks),
+            full_handshake("HELLO of one more link" + text, "HELLO", key, 1200, **{**asks, "echo": PEERS}),
+            full_handshake("WELCOME" + text, "WELCOME", key, 300, **answers),
+            {
+                "name": "REFUSE" + text,
+                "frame": refusal.hex(),
+                "key": key and key.hex(),
+                "control": "REFUSE",
+                "refused": MINE,
+            },
+        ]
+    return entries
+
+
 def files() -> dict[str, str]:
     """The text of each file."""
     received = received_marked() + received_lengths() + received_cobs()
@@ -364,6 +461,7 @@ def files() -> dict[str, str]:
         "crc.json": {"crcs": crcs()},
         "challenge.json": {"challenges": challenges()},
         "session.json": session,
+        "full.json": {"frames": full_frames(), "handshakes": full_handshakes()},
     }
     return {name: json.dumps(content, indent=1) + "\n" for name, content in texts.items()}
 

@@ -1,0 +1,208 @@
+"""How much to send over one link, and how fast: a model of its path, as BBR has one, kept simple.
+
+The model is two numbers: the rate at which bytes arrive at best, and the shortest round trip. Their product is what
+the path holds; more would only stand in a queue somewhere. So loss alone slows nothing down, as it is no sign of a
+queue on a radio, and a thin line has no queue, as its rate is known. Now and then a bit more is sent, to see whether
+the path has grown, and then a bit less, to empty what that filled.
+
+How much is lost of what is sent in those emptier times, when nothing can be lost for want of room, is the path's own
+loss; the pace makes up for it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+from typing import Final
+
+from leadscomm.protocol.lanes import Sent
+from leadscomm.protocol.recovery import ACK_AFTER_S
+
+FIRST_SEGMENTS: Final = 10
+FIRST_BYTES: Final = 1 << 16
+"""So much is sent at first, whichever is less, but at least two segments."""
+BURST_S: Final = 0.001
+"""What is due so soon is sent now: timers are no finer."""
+_CATCH_UP_S: Final = 0.01
+"""A sender that had no turn for so long may make up for it."""
+_START_GAIN: Final = 2.77
+_PROBE_GAIN: Final = 1.25
+_LOW_GAIN: Final = 0.75
+_SLOTS: Final = 8
+"""Of each so many slots (a round trip or more) one probes, and the next one is low."""
+_SLOT_S: Final = 0.01
+_RATES_KEPT: Final = 12
+_TRIP_AGE_S: Final = 10.0
+"""A shortest round trip that was not seen again for so long is measured anew, with half of the usual under way."""
+_MAX_LOSS: Final = 0.5
+
+
+class Congestion:
+    """:param segment: bytes of a segment.
+    :param rate: bytes a second that the line carries at most, where that is known; 0 if not.
+
+    :ivar rate: bytes a second that arrive; 0 before the first measurement.
+    :ivar shortest: seconds of the shortest round trip.
+    :ivar loss: the path's own loss, 0 to 0.5.
+    """
+
+    def __init__(self, segment: int, rate: float = 0.0) -> None:
+        self.segment = segment
+        self.rate = 0.0
+        self.shortest = inf
+        self.loss = 0.0
+        self._known_rate = rate or inf
+        self._first_window = max(2 * segment, min(FIRST_SEGMENTS * segment, FIRST_BYTES))
+        self._starting = True
+        self._gain = _START_GAIN
+        self._delivered = 0
+        self._delivered_at = 0.0
+        self._first_at = 0.0
+        self._limited_until = -1  # until so much is delivered, measurements tell of the sender, not of the path
+        self._round_ends = 0
+        self._rates: deque[float] = deque([0.0], maxlen=_RATES_KEPT)  # the best one of each slot
+        self._full_rate = 0.0
+        self._flat_rounds = 0
+        self._slot = 0
+        self._slot_at = -inf
+        self._trip = 0.0  # the last one
+        self._trip_at = 0.0  # when the shortest one was seen
+        self._measuring_trip = False
+        self._low_came = 0
+        self._low_lost = 0
+        self._paced_until = -inf
+
+    # What may be sent
+
+    def window(self) -> float:
+        """Bytes that may be under way."""
+        if not self.rate:
+            return self._first_window
+        held = self.rate * self.shortest
+        if self._measuring_trip:
+            return max(2 * self.segment, held / 2)
+        extra = self.rate * ACK_AFTER_S + 2 * self.segment
+        return max(4 * self.segment, (_START_GAIN if self._starting else 2) * held + extra)
+
+    def pace(self) -> float:
+        """Bytes a second."""
+        if not self.rate:
+            return self._known_rate
+        rate = self.rate
+        if self._starting:
+            rate = max(rate, self._first_window / max(self.shortest, _SLOT_S))
+        return min(self._known_rate, rate * self._gain / (1 - self.loss))
+
+    def budget(self, now: float, in_flight: int) -> int:
+        """Bytes that may be sent now; the last segment may exceed it."""
+        left = self.window() - in_flight
+        if left <= 0 or now < self._paced_until - BURST_S:
+            return 0
+        pace = self.pace()
+        ahead = now + BURST_S - max(self._paced_until, now - _CATCH_UP_S)
+        return max(1, int(left if pace == inf else min(left, ahead * pace)))
+
+    def next_at(self, in_flight: int) -> float | None:
+        """When :meth:`budget` will be more than nothing; None: not before something came."""
+        return self._paced_until - BURST_S if in_flight < self.window() else None
+
+    # What happens
+
+    def sent(self, sent: Sent, now: float, in_flight: int) -> None:
+        """A segment is on its way.
+
+        :param in_flight: bytes that were under way before.
+        """
+        if not in_flight:
+            self._first_at = self._delivered_at = now
+        sent.delivered = self._delivered
+        sent.delivered_at = self._delivered_at
+        sent.first_at = self._first_at
+        sent.limited = self._limited_until >= self._delivered
+        sent.low = self._gain == _LOW_GAIN
+        pace = self.pace()
+        if pace < inf:
+            self._paced_until = max(self._paced_until, now - _CATCH_UP_S) + sent.size / pace
+
+    def starved(self, in_flight: int) -> None:
+        """There is nothing more to send, though there might be."""
+        self._limited_until = self._delivered + in_flight
+
+    def lost(self, segments: list[Sent]) -> None:
+        for sent in segments:
+            if sent.low:
+                self._low_lost += sent.size
+
+    def came(self, segments: list[Sent], newest: Sent | None, now: float, in_flight: int) -> None:
+        """Segments came; ``newest`` is the one that was sent last, if what it took tells something."""
+        self._delivered += sum([sent.size for sent in segments])
+        self._delivered_at = now
+        if newest is None:
+            return
+        if newest.low:
+            self._low_came += sum([sent.size for sent in segments if sent.low])
+        self._first_at = newest.sent_at
+        if not newest.resent:
+            self._measure_trip(now - newest.sent_at, now)
+        interval = max(now - newest.delivered_at, newest.sent_at - newest.first_at)
+        if interval > 0 and not interval < self.shortest < inf:
+            self._measure_rate((self._delivered - newest.delivered) / interval, newest.limited)
+        if newest.delivered >= self._round_ends:
+            self._round_ends = self._delivered
+            if self._starting:
+                self._grow(newest.limited)
+        self._turn(now, in_flight, newest.limited)
+
+    def _measure_trip(self, trip: float, now: float) -> None:
+        self._trip = trip
+        if trip <= self.shortest:
+            self.shortest, self._trip_at = trip, now
+
+    def _measure_rate(self, rate: float, limited: bool) -> None:
+        rates = self._rates
+        if rate > self.rate or not limited:
+            rates[-1] = max(rates[-1], rate)
+            self.rate = max(rates)
+
+    def _grow(self, limited: bool) -> None:
+        """A round trip has passed at the beginning, in which the pace grows until the rate does not."""
+        if limited:
+            return
+        if self.rate >= 1.25 * self._full_rate:
+            self._full_rate, self._flat_rounds = self.rate, 0
+            return
+        self._flat_rounds += 1
+        if self._flat_rounds >= 3:
+            self._starting = False
+            self._slot, self._gain = 1, _LOW_GAIN
+
+    def _turn(self, now: float, in_flight: int, limited: bool) -> None:
+        """Go on to the next slot, if it is time."""
+        length = max(_SLOT_S, self.shortest, 4 * self.segment / self.rate if self.rate else 0.0)
+        if self._starting or now < self._slot_at + length:
+            return
+        if (
+            self._slot == 1
+            and in_flight > self.rate * self.shortest + self.segment
+            and now < self._slot_at + 4 * length
+        ):
+            return  # not empty yet
+        if self._slot == 1:
+            self._settle_loss()
+        if not limited:
+            self._rates.append(0.0)
+            self.rate = max(self._rates)
+        self._slot = (self._slot + 1) % _SLOTS
+        self._slot_at = now
+        self._measuring_trip = self._measuring_trip and self._slot != 4
+        if self._slot == 2 and now > self._trip_at + _TRIP_AGE_S:
+            self._measuring_trip, self.shortest, self._trip_at = True, self._trip, now
+        queueing = self._trip > 1.125 * self.shortest + 2 * self.segment / self.rate + ACK_AFTER_S
+        steady = _LOW_GAIN if queueing else 1.0
+        self._gain = {0: _PROBE_GAIN, 1: _LOW_GAIN}.get(self._slot, steady)
+
+    def _settle_loss(self) -> None:
+        total = self._low_came + self._low_lost
+        if total >= 8 * self.segment:
+            self.loss += (min(_MAX_LOSS, self._low_lost / total) - self.loss) / 4
+            self._low_came = self._low_lost = 0

@@ -1,0 +1,55 @@
+"""Messages of a session that may be lost: they are counted, so that the receiver knows how many were."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from leadscomm.protocol.frames import COUNTS, counts_missed, datagram, next_count
+
+MAX_DATAGRAMS: Final = 64
+"""How many wait for the line, or to be taken; of more the oldest are lost, as datagrams may be."""
+
+
+class Datagrams:
+    """:ivar lost: how many of the peer did not come. One that was overtaken counts until it comes."""
+
+    def __init__(self) -> None:
+        self.lost = 0
+        self._waiting: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)
+        self._came: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)
+        self._sent = 0  # the count of the last one
+        self._seen = 0
+
+    def __bool__(self) -> bool:
+        """Whether any wait for the line."""
+        return bool(self._waiting)
+
+    def put(self, message: bytes) -> None:
+        """Let one wait for the line."""
+        self._sent = next_count(self._sent)
+        self._waiting.append(datagram(message, self._sent))
+
+    def due(self) -> list[bytes]:
+        """Take the frames that wait."""
+        due = list(self._waiting)
+        self._waiting.clear()
+        return due
+
+    def receive(self, frame: bytes) -> None:
+        """Take a frame that came."""
+        count = frame[0]
+        if count:
+            missed = counts_missed(self._seen, count)
+            if missed <= COUNTS // 2:
+                self.lost += missed
+                self._seen = count
+            elif missed < COUNTS - 1:  # overtaken by others; the last one once more is no news
+                self.lost -= 1
+        self._came.append(frame[1:])
+
+    def take(self) -> list[bytes]:
+        """Take the messages that came."""
+        came = list(self._came)
+        self._came.clear()
+        return came

@@ -1,0 +1,437 @@
+"""One session of the full profile with a peer, over one link or several. No I/O, no clock, no randomness.
+
+Frames go in by :meth:`FullSession.receive` and come out of :meth:`FullSession.frames`, of each link apart; ``now`` is
+any clock that only goes forward, in seconds. Messages go in by :meth:`FullSession.send` and come out of
+:meth:`FullSession.take`. A message that came is acknowledged once :meth:`FullSession.delivered` said that it was dealt
+with.
+
+A session ends once. Links come and go meanwhile; without any it waits for the next one, as long as ``patience`` lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable
+from typing import Final
+
+from leadscomm.errors import LocalProtocolError
+from leadscomm.protocol import frames as wire
+from leadscomm.protocol import segments as full
+from leadscomm.protocol.counters import LinkCounters
+from leadscomm.protocol.datagrams import Datagrams
+from leadscomm.protocol.handshake import MANY
+from leadscomm.protocol.joining import Joining
+from leadscomm.protocol.lanes import DEFAULT_LANE, PREFIX_BYTES, Carrier, Outgoing, Sent
+from leadscomm.protocol.link import Link
+from leadscomm.protocol.reassembly import Incoming
+from leadscomm.protocol.segments import Ack, Offer
+
+SILENCE_S: Final = 5.0
+"""A link over which nothing came for so long is dead."""
+PATIENCE_S: Final = 30.0
+"""A peer that was not heard over any link for so long has left."""
+PINGS: Final = 5
+"""How many signs of life may be missed."""
+FAREWELL_S: Final = 0.5
+"""How long the answer to a farewell is waited for."""
+REMIND_EVERY_S: Final = 1.0
+"""A peer that has dealt with nothing is asked so often at least."""
+_ACK_SPACE: Final = 1024
+"""Bytes of an acknowledgement, at most."""
+
+
+class FullSession(Joining):
+    """Either side.
+
+    :param me: what this side says of itself; its epoch is chosen by the caller, at random.
+    :param now: the time.
+    :param asks: this side says HELLO; otherwise it waits for one.
+    :param longest: bytes of a message that comes, at most.
+    :param silence: seconds of silence after which a link is dead.
+    :param patience: seconds of silence on all links after which the peer has left.
+    :param former: epochs of peers that are known to be over: what is left of them on the wire means nothing.
+    :ivar datagrams: its messages that may be lost.
+    :ivar bad_frames: frames that came damaged.
+    """
+
+    def __init__(
+        self,
+        me: Offer,
+        now: float,
+        *,
+        asks: bool,
+        longest: int = 1 << 20,
+        silence: float = SILENCE_S,
+        patience: float = PATIENCE_S,
+        former: Collection[int] = (),
+    ) -> None:
+        if me.room < longest + PREFIX_BYTES:
+            raise LocalProtocolError(f"room={me.room} cannot hold the longest message ({longest} bytes)")
+        super().__init__(me, now, asks=asks, former=former)
+        self.incoming = Incoming(me.room, longest)
+        self.outgoing = Outgoing(0, 0)
+        self.datagrams = Datagrams()
+        self.bad_frames = 0
+        self._resent_before = 0  # over links that are gone
+        self._silence = silence
+        self._patience = patience
+        self._carrier: Link | None = None  # the link that segments travel over
+        self._data_link: Link | None = None  # where the peer's came from last
+        self._dealt_bytes = 0  # that the peer was not told of
+        self._reminders = 0  # how often in a row it was asked what it has dealt with
+        self._progress_at = now
+        self._left_at = now
+
+    # Sending ---------------------------------------------------------------------------------------------------------
+
+    def check(self, message: bytes) -> None:
+        """:raises LocalProtocolError: the peer does not take a message of this size."""
+        peer = self.peer
+        if peer is None:
+            return
+        longest = peer.room - PREFIX_BYTES
+        if peer.handshake.longest != MANY:
+            longest = min(longest, peer.handshake.longest)
+        if len(message) > longest:
+            raise LocalProtocolError(
+                f"the message has {len(message)} bytes, and the peer takes {longest} at most: send it in parts"
+            )
+
+    @property
+    def wants(self) -> bool:
+        """Whether another message should be given to :meth:`send` now: no more wait than the peer takes at once."""
+        out = self.outgoing
+        return self.open and out.waiting_bytes < out.room and out.waiting_messages < out.messages
+
+    @property
+    def busy(self) -> bool:
+        """Whether messages that were taken are not dealt with yet."""
+        return self.incoming.handed
+
+    @property
+    def idle(self) -> bool:
+        """Whether the peer has dealt with every message."""
+        return self.outgoing.idle
+
+    def send(
+        self, message: bytes, lane: int = DEFAULT_LANE, *, deadline: float | None = None, key: Hashable | None = None
+    ) -> None:
+        """Send a message reliably; it has passed :meth:`check`, and the session is open.
+
+        :param lane: 0 is the most urgent one, 7 the least.
+        :param deadline: if it was not begun at this instant, it is not sent, and told by :meth:`expired`.
+        :param key: it replaces a message of the same lane and key that was not begun.
+        """
+        self.outgoing.put(message, lane, deadline, key)
+
+    def send_all(self, messages: list[bytes], lane: int = DEFAULT_LANE) -> None:
+        """Send many messages; quicker than one by one."""
+        self.outgoing.put_all(messages, lane)
+
+    def send_datagram(self, message: bytes) -> None:
+        """Send a message once; it may be lost.
+
+        :raises LocalProtocolError: there is a link that takes no frame of this size.
+        """
+        longest = min([link.longest_datagram for link in self.links if link.joined], default=MANY)
+        if len(message) > longest:
+            raise LocalProtocolError(
+                f"the datagram has {len(message)} bytes, and the links take {longest} at most: a datagram is not cut "
+                "in pieces; send it by send()"
+            )
+        self.datagrams.put(message)
+
+    def leave(self, now: float) -> None:
+        """Say goodbye; nothing is taken any more. The session ends when the peer has answered, or soon in any case."""
+        if self.left or self.ended is not None:
+            return
+        if not any(link.joined for link in self.links):
+            self._end("this side left")
+        self.left = True
+        self._left_at = now
+        for link in self.links:
+            link.ask_at = now
+
+    def unacknowledged(self) -> list[bytes]:
+        """The messages that the peer is not known to have dealt with; those of a lane in order."""
+        return self.outgoing.unacknowledged()
+
+    def expired(self) -> list[bytes]:
+        """Take the messages that were not sent since their time had run out."""
+        late, self.outgoing.expired = self.outgoing.expired, []
+        return late
+
+    # Links -----------------------------------------------------------------------------------------------------------
+
+    def remove(self, link: Link) -> None:
+        """A link is gone: what it had under way goes over another."""
+        if link in self.links:
+            self.links.remove(link)
+            self._abandon(link)
+            self._resent_before += link.recovery.resent
+
+    def _abandon(self, link: Link) -> None:
+        for sent in link.give_up():
+            sent.lane.lose(sent)
+        if self._carrier is link:
+            self._carrier = None
+        if self._data_link is link:
+            self._data_link = None
+            self._owe_dealt(self.heard_at)
+
+    def _choose_carrier(self) -> Link | None:
+        """The link for segments; when it is not well, and another one is, what it had under way goes over that."""
+        joined = [link for link in self.links if link.joined and not link.dead]
+        best = min(joined, key=lambda link: (not link.well, link.preference), default=None)
+        present = self._carrier
+        if present is not None and best is not present and not present.well:
+            self._abandon(present)
+        self._carrier = best
+        return best
+
+    # Receiving -------------------------------------------------------------------------------------------------------
+
+    def take(self) -> list[bytes]:
+        """Take the messages that came, the urgent ones first."""
+        return self.incoming.take()
+
+    def take_datagrams(self) -> list[bytes]:
+        """Take the datagrams that came."""
+        return self.datagrams.take()
+
+    def delivered(self, now: float, count: int = 1) -> None:
+        """The oldest ``count`` messages that were taken, and not yet reported here, were dealt with."""
+        self._dealt_bytes += self.incoming.delivered(count)
+        for link in self.links:
+            link.heard_at = now  # nobody may have listened meanwhile
+        self.heard_at = now
+        self._owe_dealt(now)
+
+    def _owe_dealt(self, now: float) -> None:
+        link = self._data_link or self._choose_carrier()
+        if link is not None:
+            link.owe(now, frames=0 if link.owed else 1, urgent=4 * self._dealt_bytes > self.me.room)
+
+    def damaged(self, now: float, link: Link, count: int = 1) -> None:
+        """Frames came damaged: the peer is told at once what is expected."""
+        self.bad_frames += count
+        if link.joined and count:
+            link.owe(now, frames=0, urgent=True)
+
+    def counters(self) -> LinkCounters:
+        """What happened so far, on all links together; the round trip is that of the one that segments travel over."""
+        resent = self._resent_before + sum(link.recovery.resent for link in self.links)
+        trip = self._carrier.recovery.round_trip if self._carrier is not None else None
+        return LinkCounters(self.bad_frames, self.datagrams.lost, resent, self.incoming.duplicates, trip)
+
+    def receive(self, frame: bytes, now: float, link: Link) -> None:
+        """Take a frame that came over a link."""
+        if not frame or self.ended is not None:
+            return
+        kind = frame[0] >> 6
+        if kind == wire.CONTROL and wire.HELLO <= frame[0] >> 3 & 7 <= wire.REFUSE:
+            self._handshake(frame, now, link)
+        elif not link.joined:
+            self._stranger(frame, link)
+        else:
+            inner = link.seal.open(frame)
+            if inner is None:
+                self.damaged(now, link)
+            elif kind == wire.DATAGRAM:
+                self._heard(now, link)
+                self.datagrams.receive(inner)
+            elif kind == wire.CONTROL:
+                self._control(inner, now, link)
+            elif kind == wire.DATA:
+                self._data(inner, now, link)
+
+    def _heard(self, now: float, link: Link) -> None:
+        link.heard_at = self.heard_at = now
+        link.dead = False
+
+    def _data(self, frame: bytes, now: float, link: Link) -> None:
+        found = full.read_data(frame)
+        assert self.peer is not None
+        if found is None or self.left:
+            return
+        if found.epoch != self.peer.epoch:
+            self._stranger(frame, link)
+            return
+        self._heard(now, link)
+        self._data_link = link
+        incoming = self.incoming
+        before = incoming.duplicates
+        if not incoming.take_segment(found.lane, found.offset, found.payload):
+            self._end("the peer sent more than it may: a message that is too long, or more than there is room for")
+        link.owe(now, urgent=incoming.duplicates > before or incoming.gaps)
+
+    def _control(self, frame: bytes, now: float, link: Link) -> None:
+        found = full.read_control(frame)
+        assert self.peer is not None
+        if found is None:
+            return
+        if found.epoch != self.peer.epoch:
+            self._stranger(frame, link)
+            return
+        self._heard(now, link)
+        if found.which == wire.ACK:
+            self._acknowledged(Ack.decode(found.body), now)
+        elif found.which == wire.PING:
+            clock = full.read_ping(found.body)
+            if clock is not None:
+                link.pings.append((clock, now))
+                link.owe(now, frames=0, urgent=True)
+        elif found.which == full.PONG:
+            link.answered(full.read_pong(found.body), now)
+        elif found.which == wire.BYE:
+            link.answers.append(link.seal.seal(full.control(wire.BYE, self.me.epoch)))
+            self._end("both sides left" if self.left else "the peer left")
+
+    def _acknowledged(self, ack: Ack | None, now: float) -> None:
+        if ack is None:
+            return
+        out = self.outgoing
+        out.room, out.messages = ack.room, ack.messages
+        begun = out.begun_messages
+        came: dict[Carrier, list[Sent]] = {}
+        for lane in ack.lanes:
+            segments = out.acknowledge(lane)
+            if segments is None:
+                self._end("the peer acknowledged what was not sent to it")
+                return
+            for sent in segments:
+                assert sent.via is not None
+                came.setdefault(sent.via, []).append(sent)
+        for carrier, arrived in came.items():
+            carrier.came(arrived, now)
+        if came or out.begun_messages != begun:
+            self._reminders, self._progress_at = 0, now
+
+    # What is due -----------------------------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        """When :meth:`frames` of all links is to be called at the latest. None: nothing is due."""
+        if self.ended is not None:
+            return None
+        due: list[float | None] = []
+        if self.left:
+            due += [link.ask_at for link in self.links if link.joined]
+            due.append(self._left_at + FAREWELL_S)
+        else:
+            for link in self.links:
+                due += self._link_deadlines(link)
+            if self.peer is not None:
+                due += [self.outgoing.deadline(), self._patience_ends(), self._reminder_at()]
+                carrier = self._choose_carrier()
+                if carrier is not None and (self.datagrams or self.outgoing.has_more):
+                    due.append(carrier.next_at())
+        return min([at for at in due if at is not None], default=None)
+
+    def _link_deadlines(self, link: Link) -> list[float | None]:
+        if not link.joined:
+            return [link.ask_at if self._asks else None]
+        due = [link.recovery.deadline(), link.ack_at(), self._ping_at(link)]
+        if not link.dead and not self.busy:
+            due.append(link.heard_at + self._silence)
+        return due
+
+    def _patience_ends(self) -> float | None:
+        return None if self.busy else self.heard_at + self._patience
+
+    def _ping_at(self, link: Link) -> float:
+        often = link.dead or not link.well  # so that its return is noticed soon
+        return link.quiet_since() + self._silence / (4 * PINGS if often else PINGS)
+
+    def _reminder_at(self) -> float | None:
+        """When to ask what the peer has dealt with: it may have said so, and that was lost."""
+        carrier = self._carrier
+        if carrier is None or not self.outgoing.begun_messages or carrier.recovery.in_flight:
+            return None
+        return self._progress_at + min(REMIND_EVERY_S, carrier.recovery.wait() * (1 << self._reminders))
+
+    def frames(self, now: float, link: Link) -> list[bytes]:
+        """The frames that are to be sent over a link now, in order; what is due is done."""
+        due = list(link.answers)
+        link.answers.clear()
+        if self.ended is None:
+            if not link.joined:
+                due += self._hello(now, link)
+            elif self.left:
+                due += self._farewell(now, link)
+            else:
+                due += self._due(now, link)
+        if due:
+            link.said_at = now
+        return due
+
+    def _farewell(self, now: float, link: Link) -> list[bytes]:
+        if now >= self._left_at + FAREWELL_S:
+            self._end("this side left")
+        if self.ended is not None or now < link.ask_at:
+            return []
+        link.ask_at = now + FAREWELL_S / 4
+        return [link.seal.seal(full.control(wire.BYE, self.me.epoch))]
+
+    def _due(self, now: float, link: Link) -> list[bytes]:
+        self._watch(now, link)
+        if self.ended is not None:
+            return []
+        self.outgoing.expire(now)
+        for sent in link.lost(now):
+            sent.lane.lose(sent)
+        due = self._answers(now, link)
+        if link is self._choose_carrier():
+            due += map(link.seal.seal, self.datagrams.due())
+            due += self._segments(now, link)
+            remind_at = self._reminder_at()
+            if remind_at is not None and now >= remind_at:
+                self._reminders = min(self._reminders + 1, 16)
+                self._progress_at = now
+                due.append(self._ping(now, link))
+        if now >= self._ping_at(link):
+            link.pinged_at = now
+            due.append(self._ping(now, link))
+        return due
+
+    def _watch(self, now: float, link: Link) -> None:
+        """Notice that nothing comes any more."""
+        patience_ends = self._patience_ends()
+        if patience_ends is not None and now >= patience_ends:
+            self._end(f"nothing came from the peer for {self._patience:g} s", again=True)
+        elif not link.dead and not self.busy and now >= link.heard_at + self._silence:
+            link.dead = True
+            self._abandon(link)
+
+    def _ping(self, now: float, link: Link) -> bytes:
+        return link.seal.seal(full.ping(self.me.epoch, full.clock(now)))
+
+    def _answers(self, now: float, link: Link) -> list[bytes]:
+        """What the peer is to be told of what came from it."""
+        due, epoch = [], self.me.epoch
+        for clock, came in link.pings:
+            due.append(link.seal.seal(full.pong(epoch, clock, full.clock(came), full.clock(now))))
+        link.pings.clear()
+        ack_at = link.ack_at()
+        if ack_at is not None and now >= ack_at:
+            link.acknowledged()
+            self._dealt_bytes = 0
+            space = min(link.size + full.DATA_OVERHEAD, _ACK_SPACE) - full.ACK_BYTES
+            ack = Ack(self.me.room, self.me.messages, tuple(self.incoming.acks(space)))
+            due.append(link.seal.seal(full.control(wire.ACK, epoch, ack.body())))
+        return due
+
+    def _segments(self, now: float, link: Link) -> list[bytes]:
+        due = []
+        epoch, seal, data = self.me.epoch, link.seal.seal, full.data
+        budget = link.budget(now)
+        for sent in self.outgoing.segments(link.size, budget):
+            link.sent(sent, now)
+            budget -= sent.size
+            due.append(seal(data(sent.lane.number, epoch, sent.start, sent.payload())))
+        if due:
+            self._reminders, self._progress_at = 0, now
+        if budget > 0:
+            link.congestion.starved(link.recovery.in_flight)
+        return due
+
+    def _begun(self, peer: Offer) -> None:
+        self.outgoing.room, self.outgoing.messages = peer.room, peer.messages

@@ -1,0 +1,414 @@
+"""The sending half of a session's lanes: messages go in, segments come out, and what was lost is cut anew.
+
+Each lane is a stream of bytes in which messages have length framing. A message is *begun* when it gets its place in the
+stream; until then it may be replaced by a newer one, or run out of time. What was begun stays until the peer has dealt
+with it. Many small messages are framed by one call, so that none of them costs Python more than its way in.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Hashable, Iterator
+from itertools import accumulate, islice
+from typing import Final, Protocol, cast
+
+from leadscomm.errors import LocalProtocolError
+from leadscomm.protocol.length import MAX_LENGTH, LengthFraming
+from leadscomm.protocol.segments import LANES, LaneAck
+
+PREFIX_BYTES: Final = 4
+DEFAULT_LANE: Final = 4
+_AT_ONCE: Final = 1024
+"""So many messages are framed by one call, at most."""
+
+FLYING: Final = 0
+LOST: Final = 1
+DONE: Final = 2
+
+
+class Carrier(Protocol):
+    """What segments are sent over."""
+
+    def came(self, segments: list[Sent], now: float) -> None:
+        """Segments that were sent over it came."""
+        ...
+
+
+class Sent:
+    """A segment, as it was sent over a link.
+
+    :ivar state: :data:`FLYING`, :data:`LOST`, or :data:`DONE`: it came, or was sent again.
+    :ivar resent: its bytes had been sent before.
+    :ivar order: of all that were sent over the link, the how manieth it was.
+    :ivar delivered: and the other marks: what the link's model of its path knew when this was sent.
+    """
+
+    __slots__ = ("delivered", "delivered_at", "end", "first_at", "lane", "limited", "low", "order", "resent", "sent_at",
+                 "size", "start", "state", "via")  # fmt: skip
+
+    def __init__(self, lane: Lane, start: int, end: int, resent: bool) -> None:
+        self.lane = lane
+        self.start = start
+        self.end = end
+        self.size = end - start
+        self.resent = resent
+        self.state = FLYING
+        self.via: Carrier | None = None
+        self.sent_at = 0.0
+        self.order = 0
+        self.delivered = 0
+        self.delivered_at = 0.0
+        self.first_at = 0.0
+        self.limited = False
+        self.low = False
+
+    def payload(self) -> bytearray:
+        base = self.lane.dealt
+        return self.lane.stream[self.start - base : self.end - base]
+
+
+class _Waiting:
+    """A message that was not begun and has a deadline, or a key by which a newer one replaces it."""
+
+    __slots__ = ("deadline", "key", "message")
+
+    def __init__(self, message: bytes, deadline: float | None, key: Hashable | None) -> None:
+        self.message = message
+        self.deadline = deadline
+        self.key = key
+
+
+def _message(entry: bytes | _Waiting) -> bytes:
+    return entry.message if isinstance(entry, _Waiting) else entry
+
+
+class Lane:
+    """One of the streams.
+
+    :ivar number: 0 is the most urgent one.
+    :ivar dealt: offset before which the peer has dealt with all messages.
+    :ivar stream: the bytes from there on.
+    :ivar next: offset of the first byte that was never sent.
+    :ivar waiting: messages that were not begun.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.dealt = 0
+        self.stream = bytearray()
+        self.next = 0
+        self.waiting: deque[bytes | _Waiting] = deque()
+        self.lost: deque[Sent] = deque()
+        self.ends: list[int] = []  # of the messages that were begun
+        self._framing = LengthFraming(MAX_LENGTH)
+        self._special = 0  # how many of those that wait are no plain bytes
+        self._keys: dict[Hashable, _Waiting] = {}
+        self._first_deadline: float | None = None
+        self._starts: list[int] = []  # of the segments that did not come, by offset, and
+        self._unreceived: list[Sent] = []  # these
+
+    @property
+    def end(self) -> int:
+        """Where the next message will be begun."""
+        return self.dealt + len(self.stream)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something might be sent."""
+        lost = self.lost
+        while lost and lost[0].state != LOST:  # it came after all
+            lost.popleft()
+        return bool(lost or self.waiting) or self.next < self.end
+
+    # What waits
+
+    def put(self, message: bytes, deadline: float | None, key: Hashable | None) -> int:
+        """Let a message wait for its turn.
+
+        :return: by how many messages and bytes more wait: ``len(message)``, less what it replaced.
+        """
+        if key is not None:
+            old = self._keys.get(key)
+            if old is not None:
+                freed = len(old.message) + PREFIX_BYTES
+                old.message, old.deadline = message, deadline
+                self._expect(deadline)
+                return -freed
+        entry = _Waiting(message, deadline, key)
+        if key is not None:
+            self._keys[key] = entry
+        self._special += 1
+        self._expect(deadline)
+        self.waiting.append(entry)
+        return 0
+
+    def _expect(self, deadline: float | None) -> None:
+        if deadline is not None and (self._first_deadline is None or deadline < self._first_deadline):
+            self._first_deadline = deadline
+
+    @property
+    def first_deadline(self) -> float | None:
+        """No message that waits runs out of time before this."""
+        return self._first_deadline
+
+    def expired(self, now: float) -> list[bytes]:
+        """Take out the messages whose time has run out."""
+        if self._first_deadline is None or now < self._first_deadline:
+            return []
+        late, kept, self._first_deadline = [], [], None
+        for entry in self.waiting:
+            if isinstance(entry, _Waiting) and entry.deadline is not None:
+                if entry.deadline <= now:
+                    late.append(entry.message)
+                    self._forget(entry)
+                    continue
+                self._expect(entry.deadline)
+            kept.append(entry)
+        self.waiting = deque(kept)
+        return late
+
+    def _forget(self, entry: _Waiting) -> None:
+        self._special -= 1
+        if entry.key is not None:
+            del self._keys[entry.key]
+
+    def begin(self, wanted: int, room: int, messages: int) -> list[bytes]:
+        """Give messages that wait their place in the stream.
+
+        :param wanted: about so many bytes more of stream, at least.
+        :param room: but not more than this, and
+        :param messages: not more messages than this.
+        :return: those that were begun.
+        """
+        entries = list(islice(self.waiting, min(messages, _AT_ONCE, wanted // PREFIX_BYTES + 1)))
+        candidates = list(map(_message, entries)) if self._special else cast(list[bytes], entries)
+        end = self.end
+        ends = list(accumulate(map(PREFIX_BYTES.__add__, map(len, candidates)), initial=end))
+        count = min(bisect_left(ends, end + wanted), bisect_right(ends, end + room) - 1, len(candidates))
+        begun = candidates[:count]
+        take = self.waiting.popleft
+        for _ in begun:
+            take()
+        if self._special:
+            for entry in entries[:count]:
+                if isinstance(entry, _Waiting):
+                    self._forget(entry)
+        self.stream += self._framing.encode_all(begun)
+        self.ends += ends[1 : count + 1]
+        return begun
+
+    # What is on its way
+
+    def segment(self, size: int) -> Sent | None:
+        """The next segment of at most ``size`` bytes, of a lane that is busy: what was lost first, then what is new."""
+        if self.lost:
+            return self._again(self.lost.popleft(), size)
+        start = self.next
+        end = min(start + size, self.end)
+        if start == end:
+            return None
+        self.next = end
+        fresh = Sent(self, start, end, False)
+        self._starts.append(start)
+        self._unreceived.append(fresh)
+        return fresh
+
+    def _again(self, old: Sent, size: int) -> Sent:
+        old.state = DONE
+        end = min(old.start + size, old.end)
+        again = Sent(self, old.start, end, True)
+        index = bisect_left(self._starts, old.start)
+        self._unreceived[index] = again
+        if end < old.end:  # this link takes shorter ones
+            rest = Sent(self, end, old.end, True)
+            rest.state, rest.via = LOST, old.via
+            self._starts.insert(index + 1, end)
+            self._unreceived.insert(index + 1, rest)
+            self.lost.appendleft(rest)
+        return again
+
+    def lose(self, sent: Sent) -> None:
+        """A segment is to be sent again."""
+        sent.state = LOST
+        self.lost.append(sent)
+
+    def received(self, ack: LaneAck) -> list[Sent]:
+        """The peer said what came; the segments that it had not said it of before."""
+        came: list[Sent] = []
+        if self._starts and self._starts[0] < ack.received:
+            self._take_out(self._starts[0], ack.received, came)
+            if self._starts and self._starts[0] < ack.received:  # the peer took only a part of this one
+                self._starts[0] = self._unreceived[0].start = ack.received
+        for first, last in ack.ranges:
+            self._take_out(first, last, came)
+        return came
+
+    def _take_out(self, first: int, last: int, came: list[Sent]) -> None:
+        starts, unreceived = self._starts, self._unreceived
+        low = bisect_left(starts, first)
+        high = bisect_left(starts, last, low)
+        if high > low and unreceived[high - 1].end > last:  # cut otherwise before: the rest has still to come
+            high -= 1
+        if high > low:
+            came += unreceived[low:high]
+            del unreceived[low:high], starts[low:high]
+
+    def forget(self, dealt: int) -> int:
+        """The peer has dealt with the messages before ``dealt``; return how many more that are than before."""
+        count = bisect_right(self.ends, dealt)
+        if count:
+            end = self.ends[count - 1]
+            del self.stream[: end - self.dealt], self.ends[:count]
+            self.dealt = end
+        return count
+
+    def unacknowledged(self) -> list[bytes]:
+        """The messages that the peer has not dealt with, oldest first."""
+        begun = LengthFraming(MAX_LENGTH).feed(bytes(self.stream))
+        return begun + list(map(_message, self.waiting))
+
+
+class Outgoing:
+    """All lanes of the sending half.
+
+    :param room: bytes, and
+    :param messages: messages that the peer takes beyond what it has dealt with.
+    :ivar begun_bytes: of these, what is taken, and
+    :ivar begun_messages: in messages.
+    :ivar waiting_bytes: of messages that were not begun, each counted with its prefix, and
+    :ivar waiting_messages: how many they are.
+    """
+
+    def __init__(self, room: int, messages: int) -> None:
+        self.room = room
+        self.messages = messages
+        self.begun_bytes = 0
+        self.begun_messages = 0
+        self.waiting_bytes = 0
+        self.waiting_messages = 0
+        self.expired: list[bytes] = []
+        self._lanes: dict[int, Lane] = {}
+        self._by_urgency: list[Lane] = []
+
+    def lane(self, number: int) -> Lane:
+        """
+        :raises LocalProtocolError: there is no such lane.
+        """
+        lane = self._lanes.get(number)
+        if lane is None:
+            if not 0 <= number < LANES:
+                raise LocalProtocolError(f"lane={number}: the lanes are 0 (the most urgent one) to {LANES - 1}")
+            lane = self._lanes[number] = Lane(number)
+            self._by_urgency = sorted(self._lanes.values(), key=lambda each: each.number)
+        return lane
+
+    def put(self, message: bytes, number: int, deadline: float | None, key: Hashable | None) -> None:
+        """Let a message wait for its turn."""
+        lane = self._lanes.get(number) or self.lane(number)
+        self.waiting_bytes += len(message) + PREFIX_BYTES
+        self.waiting_messages += 1
+        if deadline is None and key is None:
+            lane.waiting.append(message)
+            return
+        freed = lane.put(message, deadline, key)
+        if freed:
+            self.waiting_bytes += freed
+            self.waiting_messages -= 1
+
+    def put_all(self, messages: list[bytes], number: int) -> None:
+        """Let many wait, with neither deadline nor key."""
+        self.lane(number).waiting.extend(messages)
+        self.waiting_bytes += sum(map(len, messages)) + PREFIX_BYTES * len(messages)
+        self.waiting_messages += len(messages)
+
+    @property
+    def idle(self) -> bool:
+        """Whether the peer has dealt with all, and none waits."""
+        return not (self.begun_messages or self.waiting_messages)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something could be sent, as far as the peer's room goes."""
+        for lane in self._by_urgency:
+            if lane.busy and (lane.lost or lane.next < lane.end or self._has_room(lane)):
+                return True
+        return False
+
+    def _has_room(self, lane: Lane) -> bool:
+        """Whether the first message of a lane that waits may be begun."""
+        room, messages = self._room(lane)
+        return messages > 0 and len(_message(lane.waiting[0])) + PREFIX_BYTES <= room
+
+    def _room(self, lane: Lane) -> tuple[int, int]:
+        """Bytes and messages that a lane may begin. A part is left for lanes that are more urgent."""
+        parts = LANES * LANES
+        room = self.room * (parts - lane.number) // parts - self.begun_bytes
+        messages = -(-self.messages * (parts - lane.number) // parts) - self.begun_messages
+        if not self.begun_messages:  # a message that needs the whole room has it
+            room = max(room, min(self.room, len(_message(lane.waiting[0])) + PREFIX_BYTES))
+        return room, messages
+
+    def segments(self, size: int, budget: int) -> Iterator[Sent]:
+        """Segments of at most ``size`` bytes, the most urgent first, until they have ``budget`` bytes or more.
+
+        It goes on behind a segment only once that was sent; the caller may stop at any.
+        """
+        while budget > 0:
+            for lane in self._by_urgency:
+                if lane.busy:
+                    if lane.waiting and not lane.lost and lane.end - lane.next < size:
+                        self._begin(lane, max(size, budget) - (lane.end - lane.next))
+                    sent = lane.segment(size)
+                    if sent is not None:
+                        budget -= sent.end - sent.start
+                        yield sent
+                        break
+            else:
+                return
+
+    def _begin(self, lane: Lane, wanted: int) -> None:
+        room, messages = self._room(lane)
+        if messages <= 0 or room <= 0:
+            return
+        begun = lane.begin(wanted, room, messages)
+        size = sum(map(len, begun)) + PREFIX_BYTES * len(begun)
+        self.begun_bytes += size
+        self.begun_messages += len(begun)
+        self.waiting_bytes -= size
+        self.waiting_messages -= len(begun)
+
+    def acknowledge(self, ack: LaneAck) -> list[Sent] | None:
+        """Take what the peer said of a lane.
+
+        :return: the segments that came; None if it cannot be: nothing of the sort was sent.
+        """
+        lane = self._lanes.get(ack.lane)
+        last = max([ack.received, ack.dealt, *(end for _, end in ack.ranges)])
+        if lane is None or last > lane.next:
+            return None if last else []
+        came = lane.received(ack)
+        if ack.dealt > lane.dealt:
+            if ack.dealt > ack.received:
+                return None
+            before = lane.dealt
+            self.begun_messages -= lane.forget(ack.dealt)
+            self.begun_bytes -= lane.dealt - before
+        return came
+
+    def expire(self, now: float) -> None:
+        """Move the messages whose time has run out before they were begun to :attr:`expired`."""
+        for lane in self._by_urgency:
+            late = lane.expired(now)
+            if late:
+                self.expired += late
+                self.waiting_bytes -= sum(map(len, late)) + PREFIX_BYTES * len(late)
+                self.waiting_messages -= len(late)
+
+    def deadline(self) -> float | None:
+        """When :meth:`expire` has something to do."""
+        return min((lane.first_deadline for lane in self._by_urgency if lane.first_deadline is not None), default=None)
+
+    def unacknowledged(self) -> list[bytes]:
+        """The messages that the peer has not dealt with, lane by lane, oldest first."""
+        return [message for lane in self._by_urgency for message in lane.unacknowledged()]

@@ -1,0 +1,165 @@
+"""One connection that carries a session of the full profile: its sizes, its state, its timers."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from leadscomm.protocol.congestion import Congestion
+from leadscomm.protocol.lanes import Sent
+from leadscomm.protocol.recovery import ACK_AFTER_S, Recovery
+from leadscomm.protocol.segments import DATA_OVERHEAD, Checked, NoSeal, Offer, Proof, Seal
+
+ASK_EVERY_S: Final = 0.05
+ASK_SLOWLY_EVERY_S: Final = 0.5
+_ASK_QUICKLY: Final = 20
+DUE_FRAMES: Final = 2
+"""So many data frames are acknowledged at once."""
+TROUBLE: Final = 2
+"""After so many probes without an answer another link is better."""
+MAX_ANSWERS: Final = 32
+LONGEST_TRIP_S: Final = 60.0
+"""An answer that took longer than this is nonsense."""
+_SMALLEST: Final = 32
+"""Bytes of a lane in a segment, at least: an acknowledgement of one lane with a range has to fit, too."""
+
+
+class Link:
+    """A way to the peer. What it is made of belongs to the session that it was added to.
+
+    :param segment: the longest frame that it carries, in bytes behind the header.
+    :param checked: the framing below has no CRC of 32 bits, so that each frame gets one.
+    :param in_order: it keeps the order, as streams and serial lines do.
+    :param rate: bytes a second, where the line is known to carry no more; 0 if not.
+    :param preference: the link with the lowest one of those that are well carries the segments.
+    :ivar joined: the peer has agreed to it.
+    :ivar dead: nothing came over it for so long that it is to be closed.
+    :ivar size: bytes of a lane in a segment.
+    :ivar offset: seconds by which the peer's clock is ahead, as far as is known; None before the first measurement.
+    """
+
+    def __init__(
+        self,
+        segment: int = 1200,
+        *,
+        checked: bool = False,
+        in_order: bool = False,
+        rate: float = 0.0,
+        preference: int = 0,
+    ) -> None:
+        self.offset: float | None = None
+        self._offset_trip = LONGEST_TRIP_S  # the round trip with which it was measured
+        self.segment = segment
+        self.preference = preference
+        self.joined = False
+        self.dead = False
+        self.size = 0
+        self.seal: Seal = Checked() if checked else NoSeal()
+        self.recovery = Recovery(in_order=in_order)
+        self.congestion = Congestion(segment, rate)
+        self.answers: deque[bytes] = deque(maxlen=MAX_ANSWERS)  # frames on their way, sealed
+        self.pings: deque[tuple[int, float]] = deque(maxlen=4)  # clocks of PINGs, and when they came
+        self.heard_at = 0.0
+        self.said_at = 0.0
+        self.pinged_at = 0.0
+        self.asked = 0
+        self.ask_at = 0.0
+        self.owed = 0  # data frames that were not acknowledged
+        self.owed_at = 0.0
+        self.urgent = False  # an acknowledgement is to go at once
+        self.probing = False  # a segment may go, whatever the window
+
+    def begin(self, now: float) -> None:
+        """The session was given this link."""
+        self.heard_at = self.said_at = self.pinged_at = self.ask_at = now
+
+    def join(self, peer: Offer, proof: Proof | None, now: float) -> None:
+        """The peer has agreed."""
+        if not self.joined:
+            self.joined = True
+            self.seal = proof or self.seal
+            longest = min(self.segment, peer.segment)
+            self.size = max(_SMALLEST, longest + 1 - DATA_OVERHEAD - self.seal.overhead)
+            self.congestion.segment = self.size
+            self.heard_at = self.said_at = self.pinged_at = now
+
+    @property
+    def well(self) -> bool:
+        """Whether segments get through, as far as is known."""
+        return self.recovery.tries < TROUBLE
+
+    @property
+    def longest_datagram(self) -> int:
+        return self.size + DATA_OVERHEAD - 1
+
+    def quiet_since(self) -> float:
+        """Since when one of both sides has said nothing, not even a PING."""
+        return max(self.pinged_at, min(self.said_at, self.heard_at))
+
+    def asked_now(self, now: float) -> None:
+        """A HELLO goes out."""
+        self.asked += 1
+        self.ask_at = now + (ASK_EVERY_S if self.asked < _ASK_QUICKLY else ASK_SLOWLY_EVERY_S)
+
+    def answered(self, clocks: tuple[int, int, int] | None, now: float) -> None:
+        """A PONG came: four times tell the round trip and, if it was a short one, how far the clocks are apart."""
+        if clocks is None:
+            return
+        asked, came, left = (clock / 1_000_000 for clock in clocks)
+        trip = (now - asked) - (left - came)
+        if 0 <= trip <= LONGEST_TRIP_S:
+            self.recovery.answered(trip)
+            if trip <= self._offset_trip:
+                self.offset, self._offset_trip = ((came - asked) + (left - now)) / 2, trip
+
+    def owe(self, now: float, *, frames: int = 1, urgent: bool = False) -> None:
+        """The peer is to be told of something."""
+        if not self.owed:
+            self.owed_at = now
+        self.owed += frames
+        self.urgent |= urgent or self.owed >= DUE_FRAMES
+
+    def ack_at(self) -> float | None:
+        """When an acknowledgement is due."""
+        if self.urgent:
+            return self.owed_at if self.owed else self.heard_at
+        return self.owed_at + ACK_AFTER_S if self.owed else None
+
+    def acknowledged(self) -> None:
+        """An acknowledgement goes out."""
+        self.owed = 0
+        self.urgent = False
+
+    def sent(self, sent: Sent, now: float) -> None:
+        """A segment goes out."""
+        sent.via = self
+        self.congestion.sent(sent, now, self.recovery.in_flight)
+        self.recovery.sent(sent, now)
+        self.probing = False
+
+    def came(self, segments: list[Sent], now: float) -> None:
+        """Segments of this link came."""
+        newest = self.recovery.came(segments, now)
+        self.congestion.came(segments, newest, now, self.recovery.in_flight)
+
+    def lost(self, now: float) -> list[Sent]:
+        """The segments that are found to be lost now."""
+        tries = self.recovery.tries
+        lost = self.recovery.lost(now)
+        self.probing |= self.recovery.tries > tries
+        self.congestion.lost(lost)
+        return lost
+
+    def budget(self, now: float) -> int:
+        """Bytes that may be sent now."""
+        budget = self.congestion.budget(now, self.recovery.in_flight)
+        return max(budget, 1) if self.probing else budget
+
+    def next_at(self) -> float | None:
+        """When :meth:`budget` will be more than nothing; None: not before something came."""
+        return self.said_at if self.probing else self.congestion.next_at(self.recovery.in_flight)
+
+    def give_up(self) -> list[Sent]:
+        """Nothing more is sent over it; return what is under way."""
+        self.probing = False
+        return self.recovery.abandon()

@@ -1,0 +1,649 @@
+"""Two sessions of the full profile over simulated links: nothing is lost, doubled or overtaken, whatever they do."""
+
+from __future__ import annotations
+
+import random
+from itertools import groupby
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from leadscomm.errors import LocalProtocolError
+from leadscomm.protocol import frames as wire
+from leadscomm.protocol import segments as full
+from leadscomm.protocol.full import FAREWELL_S, FullSession
+from leadscomm.protocol.handshake import COMPACT, FULL, OTHER_PROFILE, Handshake, Refusal
+from leadscomm.protocol.link import Link
+from leadscomm.protocol.segments import Ack, LaneAck, Offer
+from tests.protocol.paths import Path, Way, World, offer
+
+MIX = {"drop": 0.2, "double": 0.1, "reorder": 0.2, "corrupt": 0.02}
+KEY = b"sixteen bytes or more"
+
+
+def numbered(lane: int, number: int, size: int = 0) -> bytes:
+    return b"%d %d " % (lane, number) + bytes(size)
+
+
+def in_order(got: list[bytes], lane: int) -> list[int]:
+    parts = [message.split(b" ") for message in got]
+    return [int(part[1]) for part in parts if int(part[0]) == lane]
+
+
+def joined(way: Way | None = None, seed: int = 1, **options: int | bool) -> World:
+    world = World(seed)
+    world.join(way or Way(), checked=True, **options)
+    world.run(1.0)
+    assert world.a.open
+    assert world.b.open
+    return world
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("segment", [58, 1200])
+def test_everything_arrives_once_and_in_order_in_the_mix(seed: int, segment: int) -> None:
+    world = joined(Way(**MIX), seed, segment=segment)
+    dice = random.Random(seed)
+    counts = [[0] * 8, [0] * 8]
+    for index, side in enumerate(world.sides):
+        for _ in range(300):
+            lane = dice.randrange(8)
+            side.session.send(numbered(lane, counts[index][lane], dice.choice((0, 30, 2000))), lane)
+            counts[index][lane] += 1
+    world.settle()
+    for index, side in enumerate(reversed(world.sides)):
+        for lane in range(8):
+            assert in_order(side.got, lane) == list(range(counts[index][lane]))
+        assert side.session.bad_frames > 0
+
+
+def test_a_key_protects_the_mix_as_well() -> None:
+    world = World(
+        5, FullSession(offer(1, key=KEY), 100.0, asks=True), FullSession(offer(2, key=KEY), 100.0, asks=False)
+    )
+    world.join(Way(**MIX))
+    world.run(2.0)
+    for number in range(500):
+        world.a.send(numbered(4, number))
+    world.settle()
+    assert in_order(world.sides[1].got, 4) == list(range(500))
+    assert world.b.bad_frames > 0
+
+
+def test_another_key_begins_no_session() -> None:
+    for theirs in (None, b"another key of 16 bytes"):
+        world = World(
+            5, FullSession(offer(1, key=KEY), 100.0, asks=True), FullSession(offer(2, key=theirs), 100.0, asks=False)
+        )
+        world.join(Way())
+        world.run(1.0)
+        assert not world.b.open
+        assert ("key" in (world.b.trouble or "")) == (theirs is None)
+
+
+def test_a_link_that_dies_loses_nothing() -> None:
+    world = World(7)
+    first = world.join(Way(delay=0.01), preference=0)
+    second = world.join(Way(delay=0.03), preference=1)
+    world.run(1.0)
+    for number in range(3000):
+        world.a.send(numbered(4, number, 500))
+    world.run(0.05)
+    assert 0 < len(world.sides[1].got) < 3000
+    for side, link in zip(world.sides, first.links):
+        side.session.remove(link)
+        side.session.remove(link)  # twice is once
+    world.settle()
+    assert in_order(world.sides[1].got, 4) == list(range(3000))
+    assert second.links[1] in world.b.links
+
+
+def test_a_link_that_is_cut_silently_is_left_and_taken_up_again() -> None:
+    world = World(7)
+    first = world.join(Way(delay=0.01), preference=0)
+    second = world.join(Way(delay=0.03), preference=1)
+    world.run(1.0)
+    for number in range(100):
+        world.a.send(numbered(4, number))
+    for way in first.ways:
+        way.cut = True
+    world.settle(3.0)
+    assert second.links[0].recovery.round_trip is not None
+    world.run(6.0)
+    assert first.links[0].dead
+    assert first.links[1].dead
+    for way in first.ways:
+        way.cut = False
+    world.run(3.0)
+    assert not first.links[0].dead
+    before = second.ways[0].carried
+    world.a.send(bytes(5000))
+    world.settle()
+    assert second.ways[0].carried - before < 5000
+    assert in_order(world.sides[1].got[:100], 4) == list(range(100))
+
+
+def test_it_goes_on_where_it_was_when_a_link_returns() -> None:
+    world = joined(Way(delay=0.01))
+    for number in range(1000):
+        world.a.send(numbered(4, number, 100))
+    world.run(0.02)
+    for path in world.paths:
+        for side, link in zip(world.sides, path.links):
+            side.session.remove(link)
+    world.paths.clear()
+    world.run(10.0)
+    assert world.a.open
+    world.join(Way(delay=0.01))
+    world.settle(2.0)
+    assert in_order(world.sides[1].got, 4) == list(range(1000))
+
+
+def test_a_peer_that_is_not_heard_any_more_has_left() -> None:
+    world = joined()
+    world.a.send(b"x")
+    world.paths[0].ways[0].cut = True
+    world.run(60.0)
+    for side in world.sides:
+        assert "30 s" in (side.session.ended or "")
+        assert side.session.again
+        assert side.session.deadline() is None
+    assert world.a.unacknowledged() == [b"x"]
+
+
+def test_goodbye() -> None:
+    world = joined(Way(drop=0.2))
+    world.a.leave(world.now)
+    assert not world.a.open
+    world.run(1.0)
+    assert (world.a.ended, world.b.ended) == ("both sides left", "the peer left")
+    assert not world.b.again
+
+
+def test_a_link_that_the_peer_has_not_agreed_to_carries_nothing() -> None:
+    world = joined()
+    link = Link(checked=True)
+    world.b.add(link, world.now)
+    world.b.receive(link.seal.seal(full.data(4, 1, 0, b"x")), world.now, link)
+    assert not link.answers
+    assert world.b.incoming.acks(100) == []
+    world.b.leave(world.now)
+    world.b.leave(world.now)  # twice is once
+    assert world.b.ended is None
+
+
+def test_goodbye_that_nobody_answers() -> None:
+    world = joined()
+    world.paths[0].ways[1].cut = True
+    world.b.send(b"late")
+    world.a.leave(world.now)
+    world.run(FAREWELL_S + 0.01)
+    assert (world.a.ended, world.b.ended) == ("this side left", "the peer left")
+    alone = World()
+    alone.a.leave(alone.now)
+    assert alone.a.ended == "this side left"
+
+
+def test_a_peer_that_was_restarted_is_noticed() -> None:
+    world = joined()
+    world.a.send(b"old")
+    world.sides[1].keeps = True
+    world.run(0.1)
+    again = World(1, world.a, FullSession(offer(3), world.now, asks=False))
+    again.now = world.now
+    link = Link(checked=True)
+    again.b.add(link, again.now)
+    again.paths.append(Path((Way(), Way()), (world.paths[0].links[0], link)))
+    again.run(3.0)
+    assert "restarted" in (again.a.ended or "")
+    assert again.a.again
+    assert again.a.unacknowledged() == [b"old"]
+
+
+def test_a_hello_of_another_epoch_ends_the_session() -> None:
+    world = joined()
+    link = world.paths[0].links[1]
+    world.b.receive(offer(1).hello(), world.now, link)  # the same one: nothing changes
+    assert world.b.open
+    world.b.receive(offer(9).hello(), world.now, link)
+    assert "restarted" in (world.b.ended or "")
+    late = FullSession(offer(4), world.now, asks=False, former=(9,))
+    late.add(link, world.now)
+    late.receive(offer(9).hello(), world.now, link)
+    assert late.peer is None
+
+
+def test_what_is_dealt_with_later_is_acknowledged_later() -> None:
+    world = joined()
+    world.sides[1].keeps = True
+    for number in range(10):
+        world.a.send(numbered(0, number), 0)
+    world.run(20.0)
+    assert len(world.sides[1].got) == 10
+    assert len(world.a.unacknowledged()) == 10
+    world.b.delivered(world.now, 4)
+    world.run(0.1)
+    assert len(world.a.unacknowledged()) == 6
+    world.b.delivered(world.now, 1)
+    world.sides[1].kept -= 5
+    world.paths[0].ways[1].cut = True  # the acknowledgement is lost
+    world.run(0.01)
+    world.paths[0].ways[1].cut = False
+    world.run(3.0)
+    assert len(world.a.unacknowledged()) == 5
+
+
+def test_the_peers_room_bounds_what_is_begun() -> None:
+    a = FullSession(offer(1), 100.0, asks=True)
+    b = FullSession(offer(2, room=10_000, messages=7), 100.0, asks=False, longest=5000)
+    world = World(1, a, b)
+    world.join(Way())
+    world.run(1.0)
+    world.sides[1].keeps = True
+    for number in range(20):
+        a.send(numbered(7, number), 7)
+    a.send(bytes(5000), 1)
+    world.run(1.0)
+    assert len(world.sides[1].got) == 7
+    assert a.outgoing.begun_messages == 7
+    assert not a.wants
+    world.sides[1].keeps = False
+    world.settle()
+    assert len(world.sides[1].got) == 21
+    with pytest.raises(LocalProtocolError, match="9996 at most"):
+        a.check(bytes(9997))
+    a.check(bytes(9996))
+
+
+def test_pieces_of_large_messages_leave_room_for_each_other() -> None:
+    a = FullSession(offer(1), 100.0, asks=True)
+    b = FullSession(offer(2, room=10_000), 100.0, asks=False, longest=9000)
+    world = World(1, a, b)
+    world.join(Way(**MIX), checked=True)
+    world.run(1.0)
+    for lane in (7, 0, 4, 2):
+        a.send(bytes(8000), lane)
+        a.send(bytes(100), lane)
+    world.settle()
+    assert sorted(map(len, world.sides[1].got)) == [100] * 4 + [8000] * 4
+
+
+def test_a_newer_value_replaces_one_that_was_not_begun() -> None:
+    world = joined()
+    world.paths[0].ways[0].cut = True
+    for number in range(2000):
+        world.a.send(numbered(4, number, 100))
+    world.run(0.01)
+    for value in range(5):
+        world.a.send(b"3 %d " % value, 3, key="speed", deadline=world.now + 100)
+    world.a.send(b"3 9 ", 3)
+    assert sum(message.startswith(b"3 ") for message in world.a.unacknowledged()) == 2
+    world.paths[0].ways[0].cut = False
+    world.settle()
+    assert in_order(world.sides[1].got, 3) == [4, 9]
+    assert in_order(world.sides[1].got, 4) == list(range(2000))
+
+
+def test_messages_whose_time_has_run_out_are_told_and_not_sent() -> None:
+    world = joined()
+    world.paths[0].ways[0].cut = True
+    for number in range(2000):
+        world.a.send(numbered(4, number, 100))
+    world.run(0.01)
+    world.a.send(b"first", deadline=world.now + 1)
+    world.a.send(b"second", deadline=world.now + 2, key="k")
+    world.a.send(b"third", deadline=world.now + 50)
+    world.a.send(b"fourth", key="other")
+    world.run(1.5)
+    assert world.a.expired() == [b"first"]
+    world.run(1.0)
+    assert world.a.expired() == [b"second"]
+    assert world.a.expired() == []
+    world.paths[0].ways[0].cut = False
+    world.settle()
+    assert world.sides[1].got[2000:] == [b"third", b"fourth"]
+
+
+def test_datagrams() -> None:
+    world = joined(Way(delay=0.01))
+    for number in range(10):
+        world.a.send_datagram(b"%d" % number)
+    world.run(0.1)
+    assert world.b.take_datagrams() == [b"%d" % number for number in range(10)]
+    assert world.b.take_datagrams() == []
+    link = world.paths[0].links[1]
+    for count, lost in ((12, 1), (11, 0), (11, -1), (0, -1), (12, -1)):
+        world.b.receive(link.seal.seal(wire.datagram(b"x", count)), world.now, link)
+        assert world.b.datagrams.lost == lost
+    with pytest.raises(LocalProtocolError, match="1196 at most"):
+        world.a.send_datagram(bytes(1197))
+
+
+def test_what_happened_is_counted() -> None:
+    fresh = World()
+    assert fresh.a.counters().round_trip is None
+    fresh.a.add(Link(), fresh.now)
+    fresh.a.damaged(fresh.now, fresh.a.links[0])
+    assert fresh.a.counters().bad_frames == 1
+    world = joined(Way(**MIX))
+    world.a.send_all([bytes(500)] * 100)
+    world.settle()
+    path = world.paths[0]
+    world.b.damaged(world.now, path.links[1], 0)
+    a, b = world.a.counters(), world.b.counters()
+    assert a.resent > 0
+    assert b.bad_frames > 0
+    assert b.duplicates > 0
+    assert a.round_trip is not None
+    world.a.remove(path.links[0])
+    assert world.a.counters().resent >= a.resent
+    assert world.a.counters().round_trip is None
+
+
+def test_clocks_are_compared() -> None:
+    world = joined(Way(delay=0.01))
+    world.run(3.0)
+    assert world.a.links[0].offset == pytest.approx(0, abs=1e-3)
+    assert world.a.links[0].recovery.round_trip == pytest.approx(0.02, rel=0.3)
+
+
+def test_damaged_and_senseless_frames_do_nothing() -> None:
+    world = joined()
+    link = world.paths[0].links[1]
+    link.answers.clear()
+    seal = link.seal.seal
+    for frame in (
+        b"",
+        b"\x40",
+        seal(b"\x40abc"),
+        seal(b"\xc0ab"),
+        seal(full.control(wire.ACK, 1, b"abc")),
+        b"\x80" * 9,
+    ):
+        world.b.receive(frame, world.now, link)
+    for which in (wire.PING, full.PONG, 7):
+        world.b.receive(seal(full.control(which, 1, b"abc")), world.now, link)
+    world.b.receive(seal(b"\x80abcdefg"), world.now, link)
+    world.b.receive(seal(full.pong(1, 1 << 60, 0, 0)), world.now, link)
+    world.b.receive(offer(2).hello(), world.now, link)  # its own one, come back
+    for cut in (1, 8, 20, 30):
+        world.b.receive(offer(3).hello()[:cut], world.now, link)
+    world.b.receive(b"\xd8\x01", world.now, link)
+    assert world.b.open
+    assert not link.answers
+    world.b.receive(seal(full.data(1, 77, 0, b"x")), world.now, link)
+    world.b.receive(seal(full.control(wire.PING, 77)), world.now, link)
+    assert list(link.answers) == [full.no_session(77, None)] * 2
+    for answer in link.answers:
+        world.a.receive(answer, world.now, world.paths[0].links[0])
+    assert world.a.open
+
+
+def test_peers_that_break_the_rules() -> None:
+    lies = (
+        full.control(wire.ACK, 1, Ack(100, 100, (LaneAck(4, 0, 10),)).body()),
+        full.data(4, 1, 0, b"\xff\xff\xff\xff"),
+        full.data(4, 1, 1 << 40, b"x"),
+    )
+    for lie in lies:
+        world = joined()
+        link = world.paths[0].links[1]
+        world.b.receive(link.seal.seal(lie), world.now, link)
+        assert world.b.ended
+        assert not world.b.again
+        world.b.receive(link.seal.seal(lie), world.now, link)
+        assert world.b.frames(world.now, link) == []
+    a = joined()
+    a.a.send(b"12345678")
+    a.run(0.001)
+    link = a.paths[0].links[0]
+    a.a.receive(link.seal.seal(full.control(wire.ACK, 2, Ack(99, 9, (LaneAck(4, 12, 11),)).body())), a.now, link)
+    assert a.a.ended
+    with pytest.raises(LocalProtocolError, match="room"):
+        FullSession(offer(1, room=100), 0.0, asks=True, longest=97)
+    with pytest.raises(LocalProtocolError, match="lane=8"):
+        a.b.send(b"x", 8)
+
+
+def test_handshakes_that_come_to_nothing() -> None:
+    def asking() -> tuple[FullSession, Link]:
+        session, link = FullSession(offer(1), 0.0, asks=True), Link()
+        session.add(link, 0.0)
+        assert session.frames(0.0, link) == [offer(1).hello()]
+        return session, link
+
+    session, link = asking()
+    session.receive(Refusal(OTHER_PROFILE, COMPACT).frame(), 0.0, link)
+    assert "profiles" in (session.ended or "")
+    session, link = asking()
+    session.receive(Handshake(5, version=2).hello(), 0.0, link)
+    assert "version 2" in (session.ended or "")
+    for again in (full.no_session(1, None), offer(5).welcome(offer(6)), full.data(0, 5, 0, b""), wire.datagram(b"")):
+        session, link = asking()
+        session.receive(again, 0.0, link)
+        assert session.frames(0.01, link) == []
+        assert session.ended is None
+        assert session.deadline() == pytest.approx(0.05)
+    session, link = asking()
+    asked = offer(1)
+    session.receive(offer(5).welcome(asked), 0.0, link)
+    session.check(bytes(100))
+    session.receive(offer(6).welcome(asked), 0.0, link)
+    assert session.again
+    waiting, link = FullSession(offer(2), 0.0, asks=False), Link()
+    waiting.add(link, 0.0)
+    waiting.check(bytes(1 << 23))
+    waiting.receive(Handshake(5, version=2).hello(), 0.0, link)
+    waiting.receive(offer(5).hello(echo=9), 0.0, link)
+    waiting.receive(full.data(0, 5, 0, b""), 0.0, link)
+    assert waiting.peer is None
+    assert waiting.ended is None
+    assert waiting.deadline() is None
+    assert len(waiting.frames(0.0, link)) == 3
+    small = Offer(Handshake(7, longest=10), room=100, messages=1)
+    waiting.receive(small.hello(), 0.0, link)
+    with pytest.raises(LocalProtocolError, match="10 at most"):
+        waiting.check(bytes(11))
+    assert waiting.peer is not None
+    assert waiting.peer.handshake.profiles & FULL
+
+
+@pytest.mark.parametrize("outage", [1.0, 20.0])
+def test_it_goes_on_within_a_second_after_an_outage(outage: float) -> None:
+    world = joined()
+    for number in range(500):
+        world.a.send(numbered(4, number, 100))
+    for way in world.paths[0].ways:
+        way.cut = True
+    world.run(outage)
+    for way in world.paths[0].ways:
+        way.cut = False
+    world.settle(1.0)
+    assert in_order(world.sides[1].got, 4) == list(range(500))
+
+
+def test_a_peer_that_speaks_another_profile_is_named() -> None:
+    session, link = FullSession(offer(1), 0.0, asks=True), Link()
+    session.add(link, 0.0)
+    session.receive(Handshake(5).welcome(Handshake(1), COMPACT), 0.0, link)
+    assert "full profile" in (session.trouble or "")
+    session.receive(offer(5).welcome(offer(1)), 0.0, link)
+    assert session.open
+    assert session.trouble is None
+    session.receive(Handshake(6).hello(), 0.0, link)
+    session.receive(Handshake(6, version=2).hello(), 0.0, link)
+    session.receive(Refusal(OTHER_PROFILE, COMPACT).frame(), 0.0, link)
+    session.receive(b"\xd8\x01", 0.0, link)
+    assert session.open
+    assert session.trouble is None
+    session.receive(full.no_session(9, None), 0.0, link)
+    assert session.open
+    session.leave(0.0)
+    session.receive(full.no_session(1, None), 0.0, link)
+    assert session.ended is None
+    waiting, link = FullSession(offer(1), 0.0, asks=False), Link()
+    waiting.add(link, 0.0)
+    waiting.receive(Refusal(OTHER_PROFILE, COMPACT).frame(), 0.0, link)
+    assert (waiting.ended, waiting.trouble) == (None, None)
+
+
+@given(st.lists(st.binary(max_size=60), max_size=20), st.sampled_from((None, KEY)), st.booleans())
+def test_any_bytes_do_no_harm(noise: list[bytes], key: bytes | None, opened: bool) -> None:
+    session, link = FullSession(offer(1, key=key), 0.0, asks=True), Link()
+    session.add(link, 0.0)
+    if opened:
+        session.receive(offer(5, key=key).welcome(offer(1)), 0.0, link)
+        session.send(b"x")
+    for number, frame in enumerate(noise):
+        for header in (frame[:1], b"\x60", b"\xc0", b"\xe8", b"\xf0", b"\xd0"):
+            session.receive(header + frame[1:], number, link)
+            session.receive(header + b"\5\0\0\0" + frame[1:], number, link)
+        session.take()
+        session.frames(number, link)
+        session.deadline()
+
+
+def test_lanes_share_small_segments_in_acknowledgements() -> None:
+    world = joined(Way(**MIX), segment=60)
+    for lane in range(8):
+        for number in range(30):
+            world.a.send(numbered(lane, number, 50), lane)
+    world.settle()
+    for lane in range(8):
+        assert in_order(world.sides[1].got, lane) == list(range(30))
+
+
+def test_silence_is_not_counted_while_a_callback_runs() -> None:
+    world = joined()
+    world.sides[1].keeps = True
+    world.a.send(b"long work")
+    world.run(0.1)
+    world.paths[0].ways[0].cut = True
+    world.run(60.0)
+    assert world.b.ended is None
+    world.b.delivered(world.now)
+    assert world.b.open
+
+
+@pytest.mark.slow
+def test_many_messages_in_the_mix_while_links_are_killed() -> None:
+    count, kills = 100_000, 50
+    world = World(11)
+    world.join(Way(**MIX), checked=True)
+    world.run(1.0)
+    world.a.send_all([b"%032d" % number for number in range(count)])
+    killed = 0
+    while not world.a.idle:
+        world.run(0.003)
+        if killed < kills and len(world.sides[1].got) > killed * count // (kills + 10):
+            killed += 1
+            path = world.paths.pop()
+            for side, link in zip(world.sides, path.links):
+                side.session.remove(link)
+            world.join(Way(**MIX), checked=True)
+        assert world.now < 1000
+    assert killed == kills
+    assert [int(message) for message in world.sides[1].got] == list(range(count))
+
+
+class Sessions(RuleBasedStateMachine):
+    """Anything happens to two links; at the end everything has arrived once and in order."""
+
+    @initialize(seed=st.integers(0, 1 << 16), keyed=st.booleans())
+    def begin(self, seed: int, keyed: bool) -> None:
+        key = KEY if keyed else None
+        self.epoch = 10
+        self.world = World(
+            seed, FullSession(offer(1, key=key), 100.0, asks=True), FullSession(offer(2, key=key), 100.0, asks=False)
+        )
+        self.key = key
+        self.sent: list[list[bytes]] = [[], []]
+        self.number = 0
+        self.world.join(Way(**MIX), checked=True, segment=300)
+        self.world.join(Way(delay=0.02, reorder=0.3), checked=True, preference=1)
+        self.world.run(2.0)
+
+    @rule(side=st.integers(0, 1), lane=st.integers(0, 7), size=st.sampled_from((0, 10, 5000)), count=st.integers(1, 40))
+    def send(self, side: int, lane: int, size: int, count: int) -> None:
+        session = self.world.sides[side].session
+        if session.open:
+            for _ in range(count):
+                message = numbered(lane, self.number, size)
+                session.send(message, lane)
+                self.sent[side].append(message)
+                self.number += 1
+
+    @rule(milliseconds=st.integers(1, 500))
+    def wait(self, milliseconds: int) -> None:
+        self.world.run(milliseconds / 1000)
+
+    @rule(which=st.integers(0, 3), cut=st.booleans())
+    def cut(self, which: int, cut: bool) -> None:
+        if which < 2 * len(self.world.paths):
+            self.world.paths[which // 2].ways[which % 2].cut = cut
+
+    @rule(which=st.integers(0, 1), segment=st.sampled_from((58, 300, 1200)), drop=st.sampled_from((0.0, 0.3)))
+    def replace_link(self, which: int, segment: int, drop: float) -> None:
+        path = self.world.paths.pop(which)
+        for side, link in zip(self.world.sides, path.links):
+            side.session.remove(link)
+        self.world.join(Way(drop=drop, reorder=0.1, double=0.1), checked=True, segment=segment, preference=which)
+
+    @rule(side=st.integers(0, 1), keeps=st.booleans())
+    def keep(self, side: int, keeps: bool) -> None:
+        self.world.sides[side].keeps = keeps
+
+    @rule(side=st.integers(0, 1))
+    def restart(self, side: int) -> None:
+        """A side is killed and begins anew: what was not dealt with is reported by the other, once it knows."""
+        self.finish()
+        self.epoch += 1
+        old, new = self.world, self.epoch
+        fresh = FullSession(offer(new, key=self.key), old.now, asks=side == 0)
+        other = old.sides[1 - side].session
+        for path in old.paths:
+            other.remove(path.links[1 - side])
+        other.send(b"4 0 lost")
+        world = World(self.epoch, *((fresh, other) if side == 0 else (other, fresh)))
+        world.now = old.now
+        world.join(Way(), checked=True)
+        world.run(8.0)
+        assert other.again
+        assert other.unacknowledged() == [b"4 0 lost"]
+        self.begin(self.epoch, self.key is not None)
+
+    @invariant()
+    def nothing_is_doubled_or_overtaken(self) -> None:
+        for index, side in enumerate(reversed(self.world.sides)):
+            assert len(side.got) == len(set(side.got))
+            for lane, group in groupby(sorted(side.got, key=lane_of), key=lane_of):
+                got = list(group)
+                assert got == [message for message in self.sent[index] if lane_of(message) == lane][: len(got)]
+
+    def finish(self) -> None:
+        for side in self.world.sides:
+            side.keeps = False
+            side.deal(self.world.now)
+        for path in self.world.paths:
+            for way in path.ways:
+                way.cut = False
+        self.world.speak()
+        self.world.settle()
+        for index, side in enumerate(reversed(self.world.sides)):
+            assert sorted(side.got) == sorted(self.sent[index])
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self.finish()
+
+
+def lane_of(message: bytes) -> int:
+    return int(message[:1])
+
+
+TestSessions = Sessions.TestCase
+TestSessions.settings = settings(
+    max_examples=50, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+)

@@ -1,0 +1,180 @@
+"""The frames of the full profile, and what protects them."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadscomm.protocol import segments as full
+from leadscomm.protocol.handshake import FULL, Handshake
+from leadscomm.protocol.segments import Ack, Checked, LaneAck, NoSeal, Offer, Proof, Seal
+
+ROOT = Path(__file__).parents[1]
+VECTORS = json.loads((ROOT / "vectors" / "full.json").read_text(encoding="ascii"))
+DOC = (ROOT.parent / "docs" / "wire-protocol.md").read_text(encoding="utf-8")
+KEY = b"0123456789abcdef"
+OFFSETS = st.integers(0, (1 << 64) - 1)
+
+
+def named(case: dict[str, Any]) -> str:
+    return str(case["name"])
+
+
+def written(case: dict[str, Any]) -> bytes:
+    """The frame, from what it says."""
+    if case["kind"] == "data":
+        return full.data(case["lane"], case["epoch"], case["offset"], bytes.fromhex(case["payload"]))
+    clocks = case.get("clocks", [])
+    if case["control"] == "ACK":
+        return full.control(0, case["epoch"], ack_of(case).body())
+    if case["control"] == "BYE":
+        return full.control(4, case["epoch"])
+    return full.ping(case["epoch"], *clocks) if case["control"] == "PING" else full.pong(case["epoch"], *clocks)
+
+
+def ack_of(case: dict[str, Any]) -> Ack:
+    lanes = [LaneAck(*row[:3], tuple(map(tuple, row[3]))) for row in case["lanes"]]
+    return Ack(case["room"], case["messages"], tuple(lanes))
+
+
+@pytest.mark.parametrize("case", VECTORS["frames"], ids=named)
+def test_frames(case: dict[str, Any]) -> None:
+    frame = bytes.fromhex(case["frame"])
+    assert written(case) == frame
+    if case["kind"] == "data":
+        payload = bytes.fromhex(case["payload"])
+        assert full.read_data(frame) == (case["epoch"], case["lane"], case["offset"], payload)
+        return
+    found = full.read_control(frame)
+    assert found is not None
+    assert found[:2] == (case["epoch"], ("ACK", "", "", "", "BYE", "PING", "PONG").index(case["control"]))
+    if case["control"] == "ACK":
+        assert Ack.decode(found.body) == ack_of(case)
+    elif case["control"] == "PING":
+        assert [full.read_ping(found.body)] == case["clocks"]
+    elif case["control"] == "PONG":
+        clocks = full.read_pong(found.body)
+        assert clocks is not None
+        assert list(clocks) == case["clocks"]
+
+
+@pytest.mark.parametrize("case", VECTORS["frames"], ids=named)
+def test_seals(case: dict[str, Any]) -> None:
+    frame, checked, proved = (bytes.fromhex(case[key]) for key in ("frame", "checked", "proved"))
+    assert NoSeal().seal(frame) == NoSeal().open(frame) == frame
+    assert Checked().seal(frame) == checked
+    assert Checked().open(checked) == frame
+    key = bytes.fromhex(case["key"])
+    if case["counter"] < 100:
+        sender = Proof(key, case["mine"], case["peers"])
+        assert [sender.seal(frame) for _ in range(case["counter"])][-1] == proved
+    receiver = Proof(key, case["peers"], case["mine"])
+    assert receiver.open(proved) == frame
+    assert receiver.open(proved) is None  # once is enough
+    assert Proof(key, case["mine"], case["peers"]).open(proved) is None  # sent back to its maker
+
+
+@pytest.mark.parametrize("case", VECTORS["handshakes"], ids=named)
+def test_handshakes(case: dict[str, Any]) -> None:
+    frame, key = bytes.fromhex(case["frame"]), case["key"] and bytes.fromhex(case["key"])
+    if case["control"] == "REFUSE":
+        assert full.no_session(case["refused"], key) == frame
+        assert full.read_no_session(frame, key) == case["refused"]
+        assert full.read_no_session(frame, b"another") is None
+        return
+    said = Offer(Handshake(case["epoch"], tag="base"), case["segment"], case["room"], case["messages"], key)
+    asked = Offer(Handshake(case["echo"] or 1))
+    assert (said.hello(case["echo"]) if case["control"] == "HELLO" else said.welcome(asked)) == frame
+    found = Offer.decode(frame, key)
+    assert found is not None
+    assert (found.epoch, found.handshake.echo, found.segment, found.room, found.messages) == tuple(
+        case[name] for name in ("epoch", "echo", "segment", "room", "messages")
+    )
+    assert found.handshake.profiles & FULL
+    assert full.keyed(frame) == (key is not None)
+    assert Offer.decode(frame, b"another") is None
+    assert all(Offer.decode(frame[:end], key) is None for end in range(len(frame)))
+
+
+def test_what_says_nothing_of_the_full_profile() -> None:
+    assert Offer.decode(Handshake(5).hello(), None) is None
+    assert Offer.decode(Offer(Handshake(0)).hello(), None) is None
+    assert Offer.decode(b"\xc8\x02", None) is None
+    assert not full.keyed(b"\xc8")
+    assert full.read_no_session(b"\xd8\x01\x00\x00", None) is None
+    assert full.read_no_session(b"\xd8\x02\x00\x00" + bytes(8), None) is None
+
+
+def test_frames_that_are_cut_off() -> None:
+    assert full.read_data(bytes(12)) is None
+    assert full.read_control(bytes(4)) is None
+    assert full.read_ping(bytes(7)) is None
+    assert full.read_pong(bytes(23)) is None
+    assert Ack.decode(bytes(7)) is None
+    assert Ack.decode(bytes(8 + 17)) is None
+    assert Ack.decode(bytes(8 + 17) + b"\1") is None
+    assert Ack.decode(bytes(8) + b"\10" + bytes(17)) is None
+
+
+def test_a_counter_is_taken_once_however_late() -> None:
+    sender, receiver = Proof(KEY, 1, 2), Proof(KEY, 2, 1)
+    frames = [sender.seal(b"%d" % number) for number in range(5000)]
+    assert receiver.open(frames[4000]) == b"4000"
+    assert [receiver.open(frames[number]) is not None for number in (3999, 0, 0, 4999, 904, 903, 3999)] == [
+        True, True, False, True, True, False, False,
+    ]  # fmt: skip
+    assert receiver.open(b"") is None
+    assert receiver.open(frames[1][:20]) is None
+
+
+@given(st.sampled_from((Checked(), Checked())), st.binary(min_size=1, max_size=50), st.integers(0, 1 << 10))
+def test_a_flipped_bit_is_found(seal: Seal, frame: bytes, place: int) -> None:
+    worn = bytearray(seal.seal(frame))
+    worn[place // 8 % len(worn)] ^= 1 << place % 8
+    assert seal.open(bytes(worn)) is None
+    assert seal.open(b"") is None
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_an_acknowledgement_or_none(body: bytes) -> None:
+    ack = Ack.decode(body)
+    assert ack is None or ack.body() == body
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 7),
+            OFFSETS,
+            st.integers(0, 1 << 62),
+            st.lists(st.tuples(st.integers(0, 1 << 31), st.integers(0, 1 << 31)), max_size=5),
+        ),
+        max_size=8,
+    )
+)
+def test_acknowledgements_are_read_as_written(rows: list[tuple[int, int, int, list[tuple[int, int]]]]) -> None:
+    lanes = [
+        LaneAck(lane, dealt, at, tuple((at + first, at + first + size) for first, size in ranges))
+        for lane, dealt, at, ranges in rows
+    ]
+    ack = Ack(1, 2, tuple(lanes))
+    assert Ack.decode(ack.body()) == ack
+
+
+def test_the_examples_of_the_wire_are_true() -> None:
+    section = DOC.partition("### Full profile")[2].partition("## Key challenge")[0]
+    rows = dict(re.findall(r"^\| (.+?) \| `([0-9a-f ]+)` \|$", section, re.MULTILINE))
+    framed = full.data(4, 0x12345678, 6, b"\0\0\0\2hi")
+    assert [bytes.fromhex(text) for text in rows.values()] == [
+        framed,
+        framed + zlib.crc32(framed).to_bytes(4, "big"),
+        full.control(4, 0x12345678),
+        full.no_session(0x12345678, None),
+    ]

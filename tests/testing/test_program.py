@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import stat
 import subprocess
@@ -53,6 +54,17 @@ def test_other_sources_are_another_program(cache: Path, tmp_path: Path, monkeypa
     (copy / "main.c").write_text((copy / "main.c").read_text() + "\n")
     monkeypatch.setattr(program, "_SOURCES", copy)
     assert program.board_program() != first
+
+
+def test_calls_point_down_the_list_of_files() -> None:
+    """A function can be called only where its file's header is included: the compiler refuses undeclared ones."""
+    order = re.findall(r"^ \*   (\w+)\.c ", (program._SOURCES / "board.h").read_text(), re.M)
+    assert sorted(order) == sorted(path.stem for path in program._SOURCES.glob("*.c"))
+    for place, name in enumerate(order):
+        included = re.findall(r'#include "(\w+)\.h"', (program._SOURCES / f"{name}.c").read_text())
+        assert set(included) <= set(order[place:]), name
+    for header in program._SOURCES.glob("*.h"):
+        assert set(re.findall(r'#include "(\w+)\.h"', header.read_text())) <= {"board"} - {header.stem}, header.name
 
 
 def test_a_missing_compiler_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,18 @@
  *
  *   main.c     options, and the loop that couples simulated time to real time
  *   control.c  the commands that come on standard input, and their answers (the protocol is described there)
+ *   port.c     the host's end: a pseudo terminal, or a TCP port
  *   chip.c     power, resets, memories, marks, crashes
+ *   line.c     the two wires between UART and host: pace, faults, and what a wrong baud rate makes of a byte
+ *   uart.c     the serial interface of the chip, instead of simavr's: exact times, and a receiver that overruns
  *   pins.c     digital pins and analog inputs
  *   pwm.c      PWM that simavr does not make
- *   uart.c     the serial interface of the chip, instead of simavr's: exact times, and a receiver that overruns
- *   line.c     the two wires between UART and host: pace, faults, and what a wrong baud rate makes of a byte
- *   port.c     the host's end: a pseudo terminal, or a TCP port
  *   termios2.c the baud rate that the host has set
+ *   clock.c    real time
+ *
+ * Each calls those below it alone. A byte of the firmware goes the other way, by what main.c has put into the board:
+ * `sent` of the UART, and `to_host` of the line. This file is the state of all; a header of its own says what is called
+ * in each.
  *
  * One thread does all. Times are cycles of the simulated clock unless a name says otherwise.
  */
@@ -51,6 +56,7 @@ struct uart {
     unsigned held, depth;
     bool sending, waiting;              /* the shift register, and the buffer before it, hold a byte */
     uint8_t shifted, buffered;
+    void (*sent)(struct board *b, uint8_t byte);     /* told at the end of each byte's stop bit */
 };
 
 struct faults {
@@ -76,6 +82,8 @@ struct line {
     bool lost;                          /* nobody listens: the byte only takes its time */
     struct sampler down, up;
     struct faults to_board, from_board;
+    unsigned host_baud;                 /* 0: unknown */
+    void (*to_host)(struct board *b, uint8_t byte);  /* told of each byte that the wire hands over */
 };
 
 struct pulse {
@@ -99,7 +107,6 @@ struct port {
     uint16_t number;                    /* of the TCP port */
     char name[108];
     const char *link;                   /* a symbolic link to the pty, or NULL */
-    unsigned baud;                      /* the host's; 0: unknown */
     uint8_t out[OUT];
     size_t pending;
 };
@@ -132,65 +139,5 @@ struct board {
     avr_cycle_count_t due_cycle;        /* pace: this cycle belongs to this real time */
     int64_t due_ns;
 };
-
-/* chip.c */
-bool chip_make(struct board *b, const char *mcu, const char *eeprom_file);
-void chip_power(struct board *b, bool on);
-void chip_reset(struct board *b);
-void chip_run(struct board *b, avr_cycle_count_t until);
-const char *chip_state(const struct board *b);
-uint8_t *chip_memory(struct board *b, const char *space, size_t *size);
-unsigned chip_ram_used(struct board *b);
-
-/* pins.c */
-void pins_make(struct board *b);
-void pins_reset(struct board *b);
-bool pins_drive(struct board *b, char port, int bit, int level);
-int pins_level(struct board *b, char port, int bit);
-bool pins_pulse(struct board *b, char port, int bit, struct pulse *pulse);
-bool pins_analog(struct board *b, unsigned channel, uint32_t millivolts);
-
-/* pwm.c */
-bool pwm_at(struct board *b, const avr_ioport_t *port, int bit, struct pulse *pulse);
-
-/* uart.c */
-bool uart_make(struct board *b);
-void uart_reset(struct uart *u);
-unsigned uart_frame_cycles(const struct uart *u);
-double uart_baud(const struct uart *u);
-bool uart_listens(const struct uart *u);
-void uart_start_bit(struct board *b);
-void uart_receive(struct board *b, uint8_t byte, bool framing_error);
-
-/* line.c */
-void line_make(struct line *l, uint64_t seed);
-size_t line_room(const struct line *l);
-void line_from_host(struct board *b, const uint8_t *bytes, size_t length);
-void line_forget(struct line *l);
-void line_wake(struct board *b);
-void line_resume(struct board *b);
-void line_sent(struct board *b, uint8_t byte);
-
-/* port.c */
-bool port_plug(struct board *b);
-void port_unplug(struct board *b);
-void port_look(struct board *b);
-void port_put(struct board *b, uint8_t byte);
-void port_flush(struct board *b);
-int port_fd(const struct board *b);
-
-/* termios2.c */
-bool termios_make_raw(int fd, unsigned baud);
-unsigned termios_baud(int fd);
-bool termios_forget_input(int fd);
-
-/* main.c */
-int64_t now_ns(void);
-
-/* control.c */
-void control_make(void);
-void control_read(struct board *b);
-void control_ran(struct board *b);
-void control_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

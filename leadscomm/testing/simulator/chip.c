@@ -1,5 +1,8 @@
 /* The microcontroller: power, resets and their causes, memories, marks, and how firmware ends. */
-#include "board.h"
+#include "chip.h"
+#include "line.h"
+#include "pins.h"
+#include "uart.h"
 
 #include <fcntl.h>
 #include <stdarg.h>

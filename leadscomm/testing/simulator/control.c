@@ -25,7 +25,12 @@
  * What cannot be done is answered by "error" and a reason. Before all of these the program writes "0 ready NAME". It
  * ends when standard input does, and so with the process that started it.
  */
-#include "board.h"
+#include "control.h"
+#include "chip.h"
+#include "line.h"
+#include "pins.h"
+#include "port.h"
+#include "uart.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,7 +8,8 @@
  * reads is worked out bit by bit. Real receivers begin to fail between 4 and 5 %; so differences in that range count
  * as 7 %, which no receiver stands.
  */
-#include "board.h"
+#include "line.h"
+#include "uart.h"
 
 #include <math.h>
 #include <string.h>
@@ -108,9 +109,9 @@ static unsigned settle(struct sampler *s, struct reading *out) {
 
 /* 1 if the two sides understand each other, else the host's baud rate over the board's. */
 static double mismatch(const struct board *b) {
-    if (!b->baud_check || !b->port.baud)
+    if (!b->baud_check || !b->line.host_baud)
         return 1;
-    double ratio = b->port.baud / uart_baud(&b->uart);
+    double ratio = b->line.host_baud / uart_baud(&b->uart);
     if (fabs(ratio - 1) <= TOLERANCE)
         return 1;
     return fabs(ratio - 1) >= PLAIN ? ratio : ratio > 1 ? 1 + PLAIN : 1 - PLAIN;
@@ -154,7 +155,7 @@ static bool prepare(struct board *b) {
 static avr_cycle_count_t frame_cycles(const struct board *b) {
     if (uart_listens(&b->uart))
         return uart_frame_cycles(&b->uart);
-    unsigned baud = b->port.baud ? b->port.baud : b->initial_baud;
+    unsigned baud = b->line.host_baud ? b->line.host_baud : b->initial_baud;
     return (avr_cycle_count_t)b->frequency * 10 / baud;
 }
 
@@ -227,9 +228,9 @@ void line_sent(struct board *b, uint8_t byte) {
         if (ratio != 1) {
             unsigned length = sample(&b->line.up, bytes[i], 1 / ratio, read);
             for (unsigned k = 0; k < length; k++)
-                port_put(b, read[k].byte);
+                b->line.to_host(b, read[k].byte);
         } else {
-            port_put(b, bytes[i]);
+            b->line.to_host(b, bytes[i]);
         }
 }
 

@@ -5,7 +5,11 @@
  * is put on the wire at the slice's end. Where this machine cannot keep up, simulated time falls behind; it does not
  * hurry afterwards.
  */
-#include "board.h"
+#include "chip.h"
+#include "clock.h"
+#include "control.h"
+#include "line.h"
+#include "port.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -23,12 +27,6 @@
 #define IDLE_NS (2 * NS / 1000)
 
 static struct board board;
-
-int64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * NS + t.tv_nsec;
-}
 
 /* Wait for so long, or for a command or bytes of the host; 0 only looks. */
 static void wait_ns(struct board *b, int64_t ns) {
@@ -117,6 +115,8 @@ int main(int argc, char **argv) {
     board.pace = board.reset_on_open = board.baud_check = true;
     read_options(&board, argc, argv, &mcu, &eeprom);
     control_make();
+    board.uart.sent = line_sent;
+    board.line.to_host = port_put;
     if (!chip_make(&board, mcu, eeprom)) {
         fprintf(stderr, "libsimavr cannot be used for %s\n", mcu);
         return 1;

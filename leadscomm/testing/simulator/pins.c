@@ -1,5 +1,6 @@
 /* Digital pins and analog inputs: what a test sets, and what it reads. */
-#include "board.h"
+#include "pins.h"
+#include "pwm.h"
 
 #include <string.h>
 

@@ -5,7 +5,11 @@
  * so none is taken for the present session's that was written after a close. Bytes of the firmware are thrown away
  * while nobody has the port open, as an adapter does.
  */
-#include "board.h"
+#include "port.h"
+#include "chip.h"
+#include "clock.h"
+#include "line.h"
+#include "termios2.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -127,7 +131,7 @@ static void look_at_pty(struct board *b) {
     struct pollfd look = {.fd = p->fd};
     poll(&look, 1, 0);
     bool open_now = !(look.revents & POLLHUP);
-    p->baud = termios_baud(p->fd);
+    b->line.host_baud = termios_baud(p->fd);
     if (length > 0 && !again)
         line_from_host(b, bytes, (size_t)length);
     if (p->open && (again || !open_now)) {

@@ -4,7 +4,7 @@
  * somebody asks: the counter goes up to TOP and down again, and the pin is high below OCR. Tables: the data sheets'
  * "Waveform Generation Mode Bit Description".
  */
-#include "board.h"
+#include "pwm.h"
 
 #include <simavr/avr_timer.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 /* The settings of a terminal with any number as baud rate. A file of its own, since <asm/termbits.h> and <termios.h>
  * cannot be had together. What is asked of a pty's master is answered for its slave: that is what the host has set.
  */
+#include "termios2.h"
+
 #include <asm/termbits.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
 

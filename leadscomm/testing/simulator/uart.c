@@ -6,7 +6,7 @@
  * and sets DOR. The transmitter holds one byte and a second in its shift register. RXC comes at the end of the stop
  * bit. A transmission begins at once, not at the next tick of the baud rate's clock.
  */
-#include "board.h"
+#include "uart.h"
 
 #include <string.h>
 
@@ -99,7 +99,7 @@ static uint8_t read_data(avr_t *avr, avr_io_addr_t address, void *param) {
 static avr_cycle_count_t sent(avr_t *avr, avr_cycle_count_t when, void *param) {
     struct board *b = param;
     struct uart *u = &b->uart;
-    line_sent(b, u->shifted);
+    u->sent(b, u->shifted);
     if (!u->waiting) {
         u->sending = false;
         avr_raise_interrupt(avr, &u->map->txc);

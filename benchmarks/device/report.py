@@ -35,28 +35,25 @@ HEADS = (
 class Target:
     """What is to be reached, and what was.
 
-    :ivar value: None where this run did not measure it.
     :ivar least: whether the limit is a lower one.
     """
 
     name: str
     limit: float
-    value: float | None
+    value: float
     unit: str = ""
     least: bool = False
 
     @property
-    def met(self) -> bool | None:
-        if self.value is None:
-            return None
+    def met(self) -> bool:
         return self.value >= self.limit if self.least else self.value <= self.limit
 
     @property
     def row(self) -> Row:
         unit = f" {self.unit}" if self.unit else ""
-        verdict = {True: "met", False: "**not met**", None: "not measured"}[self.met]
-        value = "–" if self.value is None else self._text(self.value) + unit
-        return (self.name, f"{'≥' if self.least else '≤'} {self._text(self.limit)}{unit}", value, verdict)
+        verdict = "met" if self.met else "**not met**"
+        limit = f"{'≥' if self.least else '≤'} {self._text(self.limit)}{unit}"
+        return self.name, limit, self._text(self.value) + unit, verdict
 
     @staticmethod
     def _text(value: float) -> str:
@@ -69,7 +66,10 @@ def library_table(ours: Sequence[Row]) -> list[str]:
 
 def target_table(groups: Sequence[tuple[str, Sequence[Target]]]) -> list[str]:
     every = [target for _, targets in groups for target in targets]
-    met, measured = sum(t.met is True for t in every), sum(t.met is not None for t in every)
-    said = f"{met} of {measured} are met. Numbers 4 and 5 were recorded by `./dev bench device --long`."
+    met = sum(target.met for target in every)
+    said = (
+        f"{met} of {len(every)} are met. Number 4 was recorded by `./dev bench device --long`, and\n"
+        "number 5 by `python -m tests.arduino.compare`."
+    )
     rows = [(f"{number}. {target.row[0]}", *target.row[1:]) for number, targets in groups for target in targets]
     return [said, "", *table(("target", "limit", "measured", "verdict"), rows)]

@@ -179,7 +179,7 @@ def markdown(run: Run, groups: Groups) -> Iterator[str]:
         *facts([]),
         f"avr-gcc {compiler_version()}, the Arduino core, `-Os -flto`, Uno at 16 MHz on the virtual board",
     ]
-    yield "\n".join(["## What it was measured with", "", *(f"- {fact}" for fact in foot if fact)])
+    yield "\n".join(["## What it was measured with", "", *(f"- {fact}" for fact in foot)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

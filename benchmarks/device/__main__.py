@@ -177,7 +177,7 @@ def markdown(run: Run, groups: Groups) -> Iterator[str]:
     yield "\n".join(["## Sizes", "", *table(("sketch", "flash", "RAM"), sizes)])
     foot = [
         facts([])[0],
-        f"{compiler_version().removeprefix('avr-gcc ')}, the Arduino core, `-Os -flto`, Uno at 16 MHz on the virtual board",
+        f"{compiler_version()}, the Arduino core, `-Os -flto`, Uno at 16 MHz on the virtual board",
     ]
     yield "\n".join(["## What it was measured with", "", *(f"- {fact}" for fact in foot)])
 

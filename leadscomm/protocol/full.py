@@ -348,6 +348,15 @@ class FullSession(Joining):
             return None
         return self._progress_at + min(REMIND_EVERY_S, carrier.recovery.wait() * (1 << self._reminders))
 
+    def tick(self, now: float) -> None:
+        """Do what is due and needs no link; to be called when :meth:`deadline` has come."""
+        if self.ended is None and self.peer is not None:
+            if self.left and now >= self._left_at + FAREWELL_S:
+                self._end("this side left")
+            elif not self.left and now >= (self._patience_ends() or now + 1):
+                self._end(f"nothing came from the peer for {self._patience:g} s", again=True)
+            self.outgoing.expire(now)
+
     def frames(self, now: float, link: Link) -> list[bytes]:
         """The frames that are to be sent over a link now, in order; what is due is done."""
         due = list(link.answers)

@@ -20,6 +20,11 @@ from leadscomm.protocol.handshake import FULL, MANY, NO_SESSION, Handshake, Refu
 
 PONG: Final = 6
 LANES: Final = 8
+MESSAGES: Final = 0
+"""The channel of the application's messages."""
+RECORDS: Final = 1
+"""The channel of what the toolkit itself says above them: ``records.py``."""
+CHANNELS: Final = (MESSAGES, RECORDS)
 DATA_OVERHEAD: Final = 13
 """Bytes of a data frame before those of its lane."""
 MAX_RANGES: Final = 255
@@ -45,27 +50,39 @@ _REPLAY: Final = 4096
 # Data -----------------------------------------------------------------------------------------------------------------
 
 
-def data(lane: int, epoch: int, offset: int, payload: bytes | bytearray) -> bytes:
+def lane_number(lane: int, channel: int = MESSAGES) -> int:
+    """How a lane of a channel is named on the wire. Of two lanes the one with the smaller number is more urgent."""
+    return lane << 3 | channel
+
+
+def is_lane(number: int) -> bool:
+    """Whether there is a lane of this number."""
+    return 0 <= number < LANES << 3 and number & 7 in CHANNELS
+
+
+def data(number: int, epoch: int, offset: int, payload: bytes | bytearray) -> bytes:
     """A piece of a lane.
 
+    :param number: that of the lane, from :func:`lane_number`.
     :param offset: where in the lane its first byte is.
     """
-    return _DATA.pack(wire.DATA << 6 | lane << 3, epoch, offset) + payload
+    return _DATA.pack(wire.DATA << 6 | number, epoch, offset) + payload
 
 
 class Data(NamedTuple):
     epoch: int
-    lane: int
+    number: int
     offset: int
     payload: bytes
 
 
 def read_data(frame: bytes) -> Data | None:
-    """Take a data frame apart, its seal broken already; None if it is cut off."""
+    """Take a data frame apart, its seal broken already; None if it is cut off, or of a lane that there is not."""
     if len(frame) < DATA_OVERHEAD:
         return None
     header, epoch, offset = _DATA.unpack_from(frame)
-    return Data(epoch, header >> 3 & 7, offset, frame[DATA_OVERHEAD:])
+    number = header & 63
+    return Data(epoch, number, offset, frame[DATA_OVERHEAD:]) if is_lane(number) else None
 
 
 # Control --------------------------------------------------------------------------------------------------------------
@@ -97,7 +114,7 @@ class LaneAck(NamedTuple):
     :ivar ranges: what came besides: offsets of the first byte, and of the one behind the last.
     """
 
-    lane: int
+    number: int
     dealt: int
     received: int
     ranges: tuple[tuple[int, int], ...] = ()
@@ -131,7 +148,7 @@ class Ack(NamedTuple):
                 return None
             number, dealt, received, count = _LANE.unpack_from(body, at)
             at = ranges_at + count * _RANGE.size
-            if at > end or number >= LANES:
+            if at > end or not is_lane(number):
                 return None
             ranges = _RANGE.iter_unpack(body[ranges_at:at])
             came = tuple([(received + first, received + first + size) for first, size in ranges])

@@ -9,8 +9,9 @@ from leadscomm.protocol.datagrams import Datagrams
 from leadscomm.protocol.handshake import MANY
 from leadscomm.protocol.joining import Joining
 from leadscomm.protocol.lanes import DEFAULT_LANE, PREFIX_BYTES, Outgoing
+from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.reassembly import Incoming
-from leadscomm.protocol.segments import MESSAGES, Offer, lane_number
+from leadscomm.protocol.segments import MESSAGES, lane_number
 
 
 class Exchange(Joining):

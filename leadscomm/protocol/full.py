@@ -19,7 +19,8 @@ from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.exchange import Exchange
 from leadscomm.protocol.lanes import Carrier, Sent
 from leadscomm.protocol.link import Link
-from leadscomm.protocol.segments import Ack, Offer
+from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.segments import Ack
 
 SILENCE_S: Final = 5.0
 """A link over which nothing came for so long is dead."""

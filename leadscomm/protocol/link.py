@@ -7,8 +7,10 @@ from typing import Final
 
 from leadscomm.protocol.congestion import Congestion
 from leadscomm.protocol.lanes import Sent
+from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.recovery import ACK_AFTER_S, Recovery
-from leadscomm.protocol.segments import DATA_OVERHEAD, Checked, NoSeal, Offer, Proof, Seal
+from leadscomm.protocol.seals import Checked, NoSeal, Proof, Seal
+from leadscomm.protocol.segments import DATA_OVERHEAD
 
 ASK_EVERY_S: Final = 0.05
 ASK_SLOWLY_EVERY_S: Final = 0.5
@@ -63,6 +65,7 @@ class Link:
         self.said_at = 0.0
         self.pinged_at = 0.0
         self.asked = 0
+        self.shortly = False  # the peer does not take a frame as long as the HELLO of the full profile
         self.ask_at = 0.0
         self.owed = 0  # data frames that were not acknowledged
         self.owed_at = 0.0

@@ -12,11 +12,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol import frames as wire
+from leadscomm.protocol import offer as offers
 from leadscomm.protocol import segments as full
 from leadscomm.protocol.full import FAREWELL_S, FullSession
 from leadscomm.protocol.handshake import COMPACT, FULL, OTHER_PROFILE, Handshake, Refusal
 from leadscomm.protocol.link import Link
-from leadscomm.protocol.segments import MESSAGES, RECORDS, Ack, LaneAck, Offer, lane_number
+from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.segments import MESSAGES, RECORDS, Ack, LaneAck, lane_number
 from tests.protocol.paths import Path, Way, World, offer
 
 MIX = {"drop": 0.2, "double": 0.1, "reorder": 0.2, "corrupt": 0.02}
@@ -80,7 +82,8 @@ def test_another_key_begins_no_session() -> None:
         world.join(Way())
         world.run(1.0)
         assert not world.b.open
-        assert ("key" in (world.b.trouble or "")) == (theirs is None)
+        assert ("the other has none" in (world.b.trouble or "")) == (theirs is None)
+        assert ("another key" in (world.b.trouble or "")) == (theirs is not None)
 
 
 def test_a_link_that_dies_loses_nothing() -> None:
@@ -465,7 +468,7 @@ def test_damaged_and_senseless_frames_do_nothing() -> None:
     assert not link.answers
     world.b.receive(seal(full.data(lane_number(1), 77, 0, b"x")), world.now, link)
     world.b.receive(seal(full.control(wire.PING, 77)), world.now, link)
-    assert list(link.answers) == [full.no_session(77, None)] * 2
+    assert list(link.answers) == [offers.no_session(77, None)] * 2
     for answer in link.answers:
         world.a.receive(answer, world.now, world.paths[0].links[0])
     assert world.a.open
@@ -513,7 +516,7 @@ def test_handshakes_that_come_to_nothing() -> None:
     session.receive(Handshake(5, version=2).hello(), 0.0, link)
     assert "version 2" in (session.ended or "")
     for again in (
-        full.no_session(1, None),
+        offers.no_session(1, None),
         offer(5).welcome(offer(6)),
         full.data(lane_number(0), 5, 0, b""),
         wire.datagram(b""),
@@ -575,10 +578,10 @@ def test_a_peer_that_speaks_another_profile_is_named() -> None:
     session.receive(b"\xd8\x01", 0.0, link)
     assert session.open
     assert session.trouble is None
-    session.receive(full.no_session(9, None), 0.0, link)
+    session.receive(offers.no_session(9, None), 0.0, link)
     assert session.open
     session.leave(0.0)
-    session.receive(full.no_session(1, None), 0.0, link)
+    session.receive(offers.no_session(1, None), 0.0, link)
     assert session.ended is None
     waiting, link = FullSession(offer(1), 0.0, asks=False), Link()
     waiting.add(link, 0.0)

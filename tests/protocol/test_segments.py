@@ -12,10 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leadscomm.protocol import offer as offers
 from leadscomm.protocol import segments as full
 from leadscomm.protocol.handshake import FULL, Handshake
+from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.records import Durable
-from leadscomm.protocol.segments import Ack, Checked, LaneAck, NoSeal, Offer, Proof, Seal
+from leadscomm.protocol.seals import Checked, NoSeal, Proof, Seal
+from leadscomm.protocol.segments import Ack, LaneAck
 
 ROOT = Path(__file__).parents[1]
 VECTORS = json.loads((ROOT / "vectors" / "full.json").read_text(encoding="ascii"))
@@ -96,9 +99,9 @@ def test_seals(case: dict[str, Any]) -> None:
 def test_handshakes(case: dict[str, Any]) -> None:
     frame, key = bytes.fromhex(case["frame"]), case["key"] and bytes.fromhex(case["key"])
     if case["control"] == "REFUSE":
-        assert full.no_session(case["refused"], key) == frame
-        assert full.read_no_session(frame, key) == case["refused"]
-        assert full.read_no_session(frame, b"another") is None
+        assert offers.no_session(case["refused"], key) == frame
+        assert offers.read_no_session(frame, key) == case["refused"]
+        assert offers.read_no_session(frame, b"another") is None
         return
     said = Offer(Handshake(case["epoch"], tag="base"), case["segment"], case["room"], case["messages"], key)
     asked = Offer(Handshake(case["echo"] or 1))
@@ -109,7 +112,7 @@ def test_handshakes(case: dict[str, Any]) -> None:
         case[name] for name in ("epoch", "echo", "segment", "room", "messages")
     )
     assert found.handshake.profiles & FULL
-    assert full.keyed(frame) == (key is not None)
+    assert offers.keyed(frame) == (key is not None)
     assert Offer.decode(frame, b"another") is None
     assert all(Offer.decode(frame[:end], key) is None for end in range(len(frame)))
 
@@ -118,9 +121,9 @@ def test_what_says_nothing_of_the_full_profile() -> None:
     assert Offer.decode(Handshake(5).hello(), None) is None
     assert Offer.decode(Offer(Handshake(0)).hello(), None) is None
     assert Offer.decode(b"\xc8\x02", None) is None
-    assert not full.keyed(b"\xc8")
-    assert full.read_no_session(b"\xd8\x01\x00\x00", None) is None
-    assert full.read_no_session(b"\xd8\x02\x00\x00" + bytes(8), None) is None
+    assert not offers.keyed(b"\xc8")
+    assert offers.read_no_session(b"\xd8\x01\x00\x00", None) is None
+    assert offers.read_no_session(b"\xd8\x02\x00\x00" + bytes(8), None) is None
 
 
 def test_frames_that_are_cut_off() -> None:
@@ -194,5 +197,5 @@ def test_the_examples_of_the_wire_are_true() -> None:
         framed + zlib.crc32(framed).to_bytes(4, "big"),
         full.data(full.lane_number(4, full.RECORDS), 0x12345678, 0, b"\0\0\0\x13" + durable.record()),
         full.control(4, 0x12345678),
-        full.no_session(0x12345678, None),
+        offers.no_session(0x12345678, None),
     ]

@@ -15,7 +15,7 @@ from typing import Final
 
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import segments as full
-from leadscomm.protocol.counters import LinkCounters
+from leadscomm.protocol.counters import LinkCounters, SessionStats
 from leadscomm.protocol.exchange import Exchange
 from leadscomm.protocol.lanes import Carrier, Sent
 from leadscomm.protocol.link import Link
@@ -163,14 +163,38 @@ class FullSession(Exchange):
 
     def counters(self) -> LinkCounters:
         """What happened so far, on all links together; the round trip is that of the one that segments travel over."""
-        resent = self._resent_before + sum(link.recovery.resent for link in self.links)
         trip = self._carrier.recovery.round_trip if self._carrier is not None else None
-        return LinkCounters(self.bad_frames, self.datagrams.lost, resent, self.incoming.duplicates, trip)
+        return LinkCounters(self.bad_frames, self.datagrams.lost, self._resent, self.incoming.duplicates, trip)
+
+    @property
+    def _resent(self) -> int:
+        return self._resent_before + sum(link.recovery.resent for link in self.links)
+
+    def stats(self, now: float) -> SessionStats:
+        """How it is, and what happened so far; what links that are gone have sent again counts on."""
+        out = self.outgoing
+        queued, begun = out.waiting_messages, out.begun_messages
+        delivered, dropped = sum(lane.settled for lane in out.lanes), sum(lane.dropped for lane in out.lanes)
+        return SessionStats(
+            links=tuple(link.stats(now, carries=link is self._carrier) for link in self.links),
+            queued_messages=queued,
+            queued_bytes=out.waiting_bytes,
+            unacknowledged=begun,
+            sent=queued + begun + delivered + dropped,
+            delivered=delivered,
+            dropped=dropped,
+            received=self.incoming.taken,
+            duplicates=self.incoming.duplicates,
+            bad_frames=self.bad_frames,
+            resent=self._resent,
+            lost_datagrams=self.datagrams.lost,
+        )
 
     def receive(self, frame: bytes, now: float, link: Link) -> None:
         """Take a frame that came over a link."""
         if not frame or self.ended is not None:
             return
+        link.received_bytes += len(frame)
         kind = frame[0] >> 6
         if kind == wire.CONTROL and wire.HELLO <= frame[0] >> 3 & 7 <= wire.REFUSE:
             self._handshake(frame, now, link)
@@ -189,8 +213,8 @@ class FullSession(Exchange):
                 self._data(inner, now, link)
 
     def _heard(self, now: float, link: Link) -> None:
-        link.heard_at = self.heard_at = now
-        link.dead = False
+        self.heard_at = now
+        link.heard(now)
 
     def _data(self, frame: bytes, now: float, link: Link) -> None:
         found = full.read_data(frame)
@@ -283,7 +307,7 @@ class FullSession(Exchange):
 
     def _ping_at(self, link: Link) -> float:
         often = link.dead or not link.well  # so that its return is noticed soon
-        return link.quiet_since() + self._silence / (4 * PINGS if often else PINGS)
+        return link.ping_at(self._silence / (4 * PINGS if often else PINGS))
 
     def _reminder_at(self) -> float | None:
         """When to ask what the peer has dealt with: it may have said so, and that was lost."""
@@ -319,6 +343,7 @@ class FullSession(Exchange):
                 due += self._due(now, link)
         if due:
             link.said_at = now
+            link.sent_bytes += sum(map(len, due))
         return due
 
     def _farewell(self, now: float, link: Link) -> list[bytes]:
@@ -343,7 +368,7 @@ class FullSession(Exchange):
                 self._progress_at = now
                 due.append(self._ping(now, link))
         if now >= self._ping_at(link):
-            link.pinged_at = now
+            link.pinged(now, expected=not self.busy)
             due.append(self._ping(now, link))
         return due
 

@@ -292,6 +292,7 @@ class Outgoing:
     :param messages: messages that the peer takes beyond what it has dealt with.
     :ivar begun_bytes: of these, what is taken, and
     :ivar begun_messages: in messages.
+    :ivar lanes: those that were used, the most urgent first.
     :ivar expired: the messages whose time ran out before they were begun, by channel.
     :ivar settled: the records that the peer has dealt with, and their lanes.
     """
@@ -304,16 +305,16 @@ class Outgoing:
         self.expired: dict[int, list[bytes]] = {channel: [] for channel in CHANNELS}
         self.settled: list[tuple[int, bytes]] = []
         self._lanes: dict[int, Lane] = {}
-        self._by_urgency: list[Lane] = []
+        self.lanes: list[Lane] = []
 
     @property
     def waiting_bytes(self) -> int:
         """Bytes of messages that were not begun, each counted with its prefix."""
-        return sum([lane.waiting_bytes for lane in self._by_urgency])
+        return sum([lane.waiting_bytes for lane in self.lanes])
 
     @property
     def waiting_messages(self) -> int:
-        return sum([len(lane.waiting) for lane in self._by_urgency])
+        return sum([len(lane.waiting) for lane in self.lanes])
 
     def takes(self, number: int) -> bool:
         """Whether another message should be put into a lane: no more wait in it than the peer takes at once."""
@@ -329,7 +330,7 @@ class Outgoing:
             if not is_lane(number):
                 raise LocalProtocolError(f"lane={number >> 3}: the lanes are 0 (the most urgent one) to {LANES - 1}")
             lane = self._lanes[number] = Lane(number)
-            self._by_urgency = sorted(self._lanes.values(), key=lambda each: each.number)
+            self.lanes = sorted(self._lanes.values(), key=lambda each: each.number)
         return lane
 
     def put(self, message: bytes, number: int, deadline: float | None, key: Hashable | None) -> None:
@@ -350,15 +351,12 @@ class Outgoing:
     @property
     def idle(self) -> bool:
         """Whether the peer has dealt with all, and none waits."""
-        return not (self.begun_messages or any(lane.waiting for lane in self._by_urgency))
+        return not (self.begun_messages or any(lane.waiting for lane in self.lanes))
 
     @property
     def has_more(self) -> bool:
         """Whether something could be sent, as far as the peer's room goes."""
-        for lane in self._by_urgency:
-            if lane.busy and (lane.lost or lane.next < lane.end or self._has_room(lane)):
-                return True
-        return False
+        return any(lane.busy and (lane.lost or lane.next < lane.end or self._has_room(lane)) for lane in self.lanes)
 
     def _has_room(self, lane: Lane) -> bool:
         """Whether the first message of a lane that waits may be begun."""
@@ -380,7 +378,7 @@ class Outgoing:
         It goes on behind a segment only once that was sent; the caller may stop at any.
         """
         while budget > 0:
-            for lane in self._by_urgency:
+            for lane in self.lanes:
                 if lane.busy:
                     if lane.waiting and not lane.lost and lane.end - lane.next < size:
                         self._begin(lane, max(size, budget) - (lane.end - lane.next))
@@ -422,13 +420,13 @@ class Outgoing:
 
     def expire(self, now: float) -> None:
         """Move the messages whose time has run out before they were begun to :attr:`expired`."""
-        for lane in self._by_urgency:
+        for lane in self.lanes:
             self.expired[lane.channel] += lane.expired(now)
 
     def deadline(self) -> float | None:
         """When :meth:`expire` has something to do."""
-        return min((lane.first_deadline for lane in self._by_urgency if lane.first_deadline is not None), default=None)
+        return min((lane.first_deadline for lane in self.lanes if lane.first_deadline is not None), default=None)
 
     def unacknowledged(self, channel: int = MESSAGES) -> list[bytes]:
         """The messages of a channel that the peer has not dealt with, lane by lane, oldest first."""
-        return [message for lane in self._by_urgency if lane.channel == channel for message in lane.unacknowledged()]
+        return [message for lane in self.lanes if lane.channel == channel for message in lane.unacknowledged()]

@@ -421,7 +421,7 @@ def test_what_happened_is_counted() -> None:
     fresh.a.damaged(fresh.now, fresh.a.links[0])
     assert fresh.a.counters().bad_frames == 1
     world = joined(Way(**MIX))
-    world.a.send_all([bytes(500)] * 100)
+    world.a.send_all([bytes(500)] * 1000)
     world.settle()
     path = world.paths[0]
     world.b.damaged(world.now, path.links[1], 0)
@@ -435,10 +435,70 @@ def test_what_happened_is_counted() -> None:
     assert world.a.counters().round_trip is None
 
 
+def test_how_a_session_is() -> None:
+    world = joined(Way(rate=1e6, delay=0.01))
+    second = world.join(Way(delay=0.02), preference=1)
+    world.run(1.0)
+    world.sides[1].keeps = True
+    for number in range(3):
+        world.a.send(b"%d" % number, key="latest")
+    world.a.send_all([bytes(1000)] * 500)
+    world.a.send(b"record", channel=RECORDS)
+    world.a.send(b"late", deadline=world.now)
+    world.run(0.2)
+    stats = world.a.stats(world.now)
+    assert (stats.sent, stats.delivered, stats.dropped) == (505, 0, 3)
+    assert stats.queued_messages + stats.unacknowledged == 502
+    assert stats.queued_bytes == 1004 * (stats.queued_messages - 1) + 10
+    world.sides[1].keeps = False
+    world.run(1.0)
+    world.b.take_records()
+    world.b.delivered_records(world.now, 4)
+    world.settle()
+    assert world.b.stats(world.now).received == 502
+    stats = world.a.stats(world.now)
+    assert (stats.delivered, stats.unacknowledged, stats.queued_bytes) == (502, 0, 0)
+    first, other = stats.links
+    assert (first.joined, first.well, first.dead, first.carries, other.carries) == (True, True, False, True, False)
+    assert first.round_trip == pytest.approx(0.02, rel=0.5)
+    assert first.sent_bytes > 500_000
+    assert world.b.stats(world.now).links[0].received_bytes == first.sent_bytes
+    assert 0.5e6 < first.rate < 1.1e6
+    assert first.loss < 0.01
+    assert first.jitter < 0.01
+    assert other.clock_offset == pytest.approx(0.0, abs=0.001)
+    assert other.clock_uncertainty == pytest.approx(0.02, rel=0.1)
+    assert world.a.add(Link(), world.now) is None
+    assert world.a.stats(world.now).links[2].clock_offset is None
+    assert second.links[0].pings_missed == 0
+
+
+def test_a_link_whose_pings_are_not_answered_is_left_soon() -> None:
+    world = World(7)
+    first = world.join(Way(delay=0.01), preference=0)
+    world.join(Way(delay=0.03), preference=1)
+    world.run(3.0)
+    assert first.links[0].well
+    for way in first.ways:
+        way.cut = True
+    world.run(2.1)  # nothing is sent over it but PINGs
+    stats = world.a.stats(world.now)
+    assert (stats.links[0].well, stats.links[0].dead) == (False, False)
+    assert 0 < stats.links[0].pings_missed < 8
+    assert stats.links[1].well
+    for way in first.ways:
+        way.cut = False
+    world.run(0.5)
+    assert first.links[0].well
+
+
 def test_clocks_are_compared() -> None:
     world = joined(Way(delay=0.01))
     world.run(3.0)
-    assert world.a.links[0].offset == pytest.approx(0, abs=1e-3)
+    offset = world.a.links[0].clock.offset(world.now)
+    assert offset is not None
+    assert offset.seconds == pytest.approx(0, abs=1e-3)
+    assert offset.uncertainty == pytest.approx(0.01, abs=1e-3)
     assert world.a.links[0].recovery.round_trip == pytest.approx(0.02, rel=0.3)
 
 

@@ -150,11 +150,15 @@ RELIABLE: Final[Mapping[str, Option]] = {
     "name": Option("", name, "what this side calls itself; who begins anew under a name ends its former session"),
     "patience": Option(30.0, seconds, "seconds that a session waits for a line before it ends"),
     "dead_after": Option(5.0, seconds, "seconds of silence after which a line is given up"),
-    "preference": Option(None, number, "of several lines to a peer the one with the lowest number carries the messages"),
+    "preference": Option(
+        None, number, "of several lines to a peer the one with the lowest number carries the messages"
+    ),
     "durable": Option(None, str, "file in which messages are kept until they have arrived"),
 }
 SESSION: Final[Mapping[str, Option]] = {
-    "max_message": Option(DEFAULT_MAX_MESSAGE, size, "bytes of the longest message, both ways; 65507 with `datagram`, unless `reliable=1`"),
+    "max_message": Option(
+        DEFAULT_MAX_MESSAGE, size, "bytes of the longest message, both ways; 65507 with `datagram`, unless `reliable=1`"
+    ),
 }
 KEYS: Final[Mapping[str, Option]] = {
     "key": Option(None, secret, "pre-shared key; in Python only, never in a URL"),

@@ -143,7 +143,8 @@ def order_of(line: str) -> str:
 
 def read_orders(host: Host) -> None:
     """Until the end of the standard input; what pipes orders into it waits where the queue is full."""
-    for line in filter(None, map(str.strip, sys.stdin)):
+    # Not sys.stdin: the interpreter closes that at its end, which fails while this thread is reading it.
+    for line in filter(None, map(str.strip, open(0, encoding="utf-8", closefd=False))):
         try:
             host.add(order_of(line))
         except QueueFull as error:
@@ -162,10 +163,9 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     host = Host(options.queue, patience=options.patience)
     try:
-        with Server(options.endpoint, host, framing="task-host") as server, Timer(host.tick):
-            if server.running():
-                read_orders(host)
-            server.join()
+        with Timer(host.tick):
+            threading.Thread(target=read_orders, args=(host,), name="task-orders", daemon=True).start()
+            Server(options.endpoint, host, framing="task-host").start()
     except KeyboardInterrupt:
         log.info("ended by Ctrl-C")
         return 0

@@ -113,9 +113,10 @@ class Desk:
             self._end(task, State.EXPIRED, "" if task.reachable else f"{task.device} is not there")
         return late, [(task.device, pack("cancel", task.id)) for task in late if task.reachable]
 
-    def wait(self, now: float, longest: float) -> float:
-        """Seconds to the next deadline, at most `longest`."""
-        return max(0.0, min((task.deadline - now for task in self._tasks.values()), default=longest))
+    def wait(self, now: float) -> float | None:
+        """Seconds to the next deadline; None: there is none."""
+        deadline = min((task.deadline for task in self._tasks.values()), default=None)
+        return None if deadline is None else max(0.0, deadline - now)
 
     def _end(self, task: Task, state: State, text: str, value: Any = None) -> None:
         task.state, task.text, task.value = state, text, value

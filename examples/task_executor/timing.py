@@ -12,12 +12,14 @@ from typing_extensions import Self
 class Timer:
     """Calls `tick` again and again, from ``with`` to its end.
 
-    :param tick: does what is due; returns the seconds until it is to be called again. What it raises ends the timer.
+    :param tick: does what is due; returns the seconds until it is to be called again, None being never. What it raises
+        ends the timer.
     """
 
-    def __init__(self, tick: Callable[[], float]) -> None:
+    def __init__(self, tick: Callable[[], float | None]) -> None:
         self._tick = tick
-        self._ended = threading.Event()
+        self._ended = False
+        self._awake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="task-timer", daemon=True)
 
     def __enter__(self) -> Self:
@@ -27,9 +29,15 @@ class Timer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._ended.set()
+        self._ended = True
+        self.wake()
         self._thread.join()
 
+    def wake(self) -> None:
+        """Call `tick` now: something may be due sooner than it said."""
+        self._awake.set()
+
     def _run(self) -> None:
-        while not self._ended.wait(self._tick()):
-            pass
+        while not self._ended:
+            self._awake.wait(self._tick())
+            self._awake.clear()

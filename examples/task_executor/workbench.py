@@ -37,7 +37,7 @@ class Job:
     arguments: dict[str, Any]
     deadline: float  # an instant of the device's clock
     news: bytes  # the last that was told of it
-    stopped: State | None = None  # CANCELLED or EXPIRED: it is to end
+    stopped: State | None = None  # it is to end, and as what
 
 
 class Workbench:
@@ -97,10 +97,20 @@ class Workbench:
             out += [(job.host, message) for message in self._stop(job, State.EXPIRED)]
         return out
 
-    def wait(self, now: float, longest: float) -> float:
-        """Seconds to the next deadline, at most `longest`."""
-        deadlines = (job.deadline - now for job in self._jobs.values() if job.stopped is None)
-        return max(0.0, min(longest, min(deadlines, default=longest)))
+    def interrupt(self) -> int:
+        """The device is about to end: begin nothing more, stop what was begun; return how many that are."""
+        for job in self._waiting:
+            del self._jobs[job.id]  # it was not begun, so it may be ordered again
+        self._waiting.clear()
+        self._names = ()
+        for job in self._jobs.values():
+            job.stopped = job.stopped or State.INTERRUPTED
+        return len(self._jobs)
+
+    def wait(self, now: float) -> float | None:
+        """Seconds to the next deadline; None: there is none."""
+        deadline = min((job.deadline for job in self._jobs.values() if job.stopped is None), default=None)
+        return None if deadline is None else max(0.0, deadline - now)
 
     def _ordered(self, host: str, said: dict[str, Any], now: float) -> bytes:
         task = said["id"]

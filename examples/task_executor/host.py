@@ -16,10 +16,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from examples.task_executor import wire
 from examples.task_executor.orders import HEARTBEAT_S, LIMIT, PATIENCE_S, OrderQueue, QueueFull
+from examples.task_executor.terminal import read_lines
 from examples.task_executor.timing import Timer
 from leadscomm import Callback, CommError, ConnectionBase, Server
 from leadscomm.protocol import Framing
@@ -141,17 +143,13 @@ def order_of(line: str) -> str:
     return line if line.startswith("{") else json.dumps({"type": 1, "cmd": line})
 
 
-def read_orders(host: Host) -> None:
-    """Until the end of the standard input; what pipes orders into it waits where the queue is full."""
-    # Not sys.stdin: the interpreter closes that at its end, which fails while this thread is reading it.
-    for line in filter(None, map(str.strip, open(0, encoding="utf-8", closefd=False))):
-        try:
-            host.add(order_of(line))
-        except QueueFull as error:
-            log.warning("waiting: %s", error)
-            host.add(order_of(line), timeout=None)
-        except CommError as error:
-            log.error("%s", error)
+def give(host: Host, line: str) -> None:
+    """Add the order of a line; where the queue is full, who types or pipes it in waits."""
+    try:
+        host.add(order_of(line))
+    except QueueFull as error:
+        log.warning("waiting: %s", error)
+        host.add(order_of(line), timeout=None)
 
 
 def main() -> int:
@@ -164,7 +162,7 @@ def main() -> int:
     host = Host(options.queue, patience=options.patience)
     try:
         with Timer(host.tick):
-            threading.Thread(target=read_orders, args=(host,), name="task-orders", daemon=True).start()
+            read_lines(partial(give, host))
             Server(options.endpoint, host, framing="task-host").start()
     except KeyboardInterrupt:
         log.info("ended by Ctrl-C")

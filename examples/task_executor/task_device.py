@@ -15,16 +15,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final
 
 from typing_extensions import Self
 
 from examples.task_executor.ledger import Ledger
+from examples.task_executor.peers import Peers
 from examples.task_executor.tasks import State
 from examples.task_executor.timing import Timer
 from examples.task_executor.workbench import AT_ONCE, WAITING, Job, Memory, Workbench
-from leadscomm import Callback, CommError, ConnectionBase
+from leadscomm import Callback, Client, ConnectionBase, Service
 
 PROGRESS_LANE: Final = 6
 """Progress lets everything else pass, and a newer one replaces an older one that waits."""
@@ -84,7 +86,7 @@ class TaskDevice(Callback):
         self._changed = threading.Condition()  # guards the bench; told when a job is to end, or has ended
         self._working = 0
         self._timer = Timer(self.tick)
-        self._node: Any = None
+        self._hosts = Peers()
 
     def __enter__(self) -> Self:
         self._timer.__enter__()
@@ -100,8 +102,11 @@ class TaskDevice(Callback):
                 log.warning("%d task(s) do not end", self._working)
         self._timer.__exit__(kind, error, traceback)
 
-    def on_initialize(self, service: Any) -> None:
-        self._node = service
+    def on_connect(self, service: Service, connection: ConnectionBase) -> None:
+        self._hosts.came(connection)
+
+    def on_disconnect(self, service: Service, connection: ConnectionBase) -> None:
+        self._hosts.left(connection)
 
     def on_receive(self, service: Any, msg: bytes) -> None:
         host = service.sender.name
@@ -109,7 +114,7 @@ class TaskDevice(Callback):
             answers = self._bench.received(host, msg, self._clock())
             self._changed.notify_all()
         for answer in answers:
-            self._tell(host, answer)
+            self._hosts.send(host, answer)
         self._begin()
         self._timer.wake()
 
@@ -122,7 +127,7 @@ class TaskDevice(Callback):
             late = self._bench.expire(self._clock())
             self._changed.notify_all()
         for host, message in late:
-            self._tell(host, message)
+            self._hosts.send(host, message)
         with self._changed:
             return self._bench.wait(self._clock())
 
@@ -146,7 +151,7 @@ class TaskDevice(Callback):
         with self._changed:
             message = self._bench.ended(job, state, value, text)
         log.info("%s: %s", job.id, state.value)
-        self._tell(job.host, message)
+        self._hosts.send(job.host, message)
         self._begin()
         with self._changed:
             self._working -= 1
@@ -155,7 +160,7 @@ class TaskDevice(Callback):
     def _progress(self, job: Job, share: float, text: str) -> None:
         with self._changed:
             message = self._bench.progress(job, share, text)
-        self._tell(job.host, message, lane=PROGRESS_LANE, latest=job.id)
+        self._hosts.send(job.host, message, lane=PROGRESS_LANE, latest=job.id)
 
     def _sleep(self, job: Job, seconds: float) -> None:
         with self._changed:
@@ -163,8 +168,40 @@ class TaskDevice(Callback):
         if job.stopped is not None:
             raise Stopped(job.stopped.value)
 
-    def _tell(self, host: str, message: bytes, **how: Any) -> None:
-        try:
-            self._node.send(message, to=host, **how)
-        except CommError as error:  # when it is there again it asks for all that it has open
-            log.info("%s is not told: %s", host, error)
+
+def count(work: Work, to: int, pause: float = 1.0) -> int:
+    """Count, as an example of a task that takes time."""
+    for number in range(to):
+        work.progress(number / to, f"at {number}")
+        work.sleep(pause)
+    return to
+
+
+def add(work: Work, a: float, b: float) -> float:
+    return a + b
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Carry out the tasks that hosts order: count and add.")
+    parser.add_argument("name", help="what hosts call it")
+    parser.add_argument("endpoints", nargs="+", metavar="endpoint", help="where hosts listen")
+    parser.add_argument("--ledger", help="file of what was begun; default: NAME.ledger")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    ledger = Ledger(options.ledger or f"{options.name}.ledger")
+    device = TaskDevice({"count": count, "add": add}, ledger)
+    try:
+        with ExitStack() as stack:
+            for endpoint in options.endpoints:
+                stack.enter_context(Client(endpoint, device, reliable=1, name=options.name))
+            stack.enter_context(device)
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        log.info("ended by Ctrl-C")
+    finally:
+        ledger.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

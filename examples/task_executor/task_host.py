@@ -10,10 +10,15 @@ first. Ctrl-C ends it.
 
 from __future__ import annotations
 
+import argparse
+import json
 import logging
+import shlex
+import sys
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final
@@ -21,8 +26,10 @@ from typing import Any, Final
 from typing_extensions import Self
 
 from examples.task_executor.desk import MOST_OPEN, Desk, Task
+from examples.task_executor.peers import Peers
+from examples.task_executor.terminal import read_lines
 from examples.task_executor.timing import Timer
-from leadscomm import Callback, CommError, ConnectionBase
+from leadscomm import Callback, ConnectionBase, Server, Service
 
 SECONDS: Final = 60.0
 """How long a task may take from its order to its end, unless it is said."""
@@ -44,9 +51,9 @@ class TaskHost(Callback):
         self._desk = Desk(most_open)
         self._clock = clock
         self._changed = threading.Condition()  # guards the desk; told when a task has changed
-        self._sessions: dict[str, ConnectionBase] = {}
+        self._devices = Peers()
+        self._links: Counter[ConnectionBase] = Counter()  # how many carry each session
         self._timer = Timer(self.tick)
-        self._node: Any = None
 
     def __enter__(self) -> Self:
         self._timer.__enter__()
@@ -57,7 +64,7 @@ class TaskHost(Callback):
     ) -> None:
         self._timer.__exit__(kind, error, traceback)
 
-    def order(self, device: str, name: str, *, seconds: float = SECONDS, **arguments: Any) -> Task:
+    def order(self, device: str, name: str, /, *, seconds: float = SECONDS, **arguments: Any) -> Task:
         """Order a task; it is sent at once, or when the device comes.
 
         :param seconds: from now to the task's deadline. Then it ends as EXPIRED here, whatever the device does.
@@ -101,27 +108,30 @@ class TaskHost(Callback):
         with self._changed:
             return self._desk.wait(self._clock())
 
-    def on_initialize(self, service: Any) -> None:
-        self._node = service
+    def on_connect(self, service: Service, connection: ConnectionBase) -> None:
+        self._devices.came(connection)
 
-    def on_connect(self, service: Any, connection: ConnectionBase) -> None:
+    def on_link(self, service: Service, connection: Any, link: str, up: bool) -> None:
         with self._changed:
-            self._sessions[connection.name] = connection
-            out = self._desk.came(connection.name, self._clock())
-        self._send(out)
+            self._links[connection] += 1 if up else -1
+            links = self._links[connection]
+        if up and links == 1:
+            with self._changed:
+                out = self._desk.came(connection.name, self._clock())
+            self._send(out)
+        elif links == 0 and self._devices.has(connection):
+            self._gone(connection.name)
 
     def on_receive(self, service: Any, msg: bytes) -> None:
         with self._changed:
             task = self._desk.received(service.sender.name, msg)
         self._tell([task] if task else [])
 
-    def on_disconnect(self, service: Any, connection: ConnectionBase) -> None:
+    def on_disconnect(self, service: Service, connection: Any) -> None:
         with self._changed:
-            if self._sessions.get(connection.name) is not connection:
-                return  # the device has begun anew, and that was told first
-            del self._sessions[connection.name]
-            tasks = self._desk.left(connection.name)
-        self._tell(tasks)
+            del self._links[connection]
+        if self._devices.left(connection):
+            self._gone(connection.name)
 
     def on_fail(self, service: Any, error: Exception) -> None:
         log.error("%s", error, exc_info=None if isinstance(error, OSError) else error)
@@ -132,9 +142,63 @@ class TaskHost(Callback):
         for task in tasks:
             self.changed(task)
 
+    def _gone(self, device: str) -> None:
+        with self._changed:
+            tasks = self._desk.left(device)
+        self._tell(tasks)
+
     def _send(self, out: list[tuple[str, bytes]]) -> None:
         for device, message in out:
-            try:
-                self._node.send(message, to=device)
-            except CommError as error:  # when it is there again it is sent all that is open
-                log.info("not sent to %s: %s", device, error)
+            self._devices.send(device, message)
+
+
+class Terminal:
+    """Orders tasks by what is typed."""
+
+    def __init__(self, host: TaskHost) -> None:
+        self._host = host
+        self._tasks: list[Task] = []
+
+    def obey(self, line: str) -> None:
+        """Carry out a line: ``DEVICE TASK [NAME=VALUE ...]``, or ``cancel NUMBER``.
+
+        :raises ValueError: it is neither; the text says how to write it.
+        """
+        words = shlex.split(line)
+        if len(words) == 2 and words[0] == "cancel" and words[1].isdecimal() and 0 < int(words[1]) <= len(self._tasks):
+            self._host.cancel(self._tasks[int(words[1]) - 1])
+        elif len(words) >= 2 and all("=" in word for word in words[2:]):
+            values = {name: _value(text) for name, _, text in (word.partition("=") for word in words[2:])}
+            self._tasks.append(self._host.order(words[0], words[1], **values))
+            log.info("this is task %d", len(self._tasks))
+        else:
+            raise ValueError("write for example: arm count to=3, or: cancel 1")
+
+
+def _value(text: str) -> Any:
+    """JSON where it is JSON, otherwise the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Order tasks from devices.")
+    parser.add_argument("name", help="what devices call it")
+    parser.add_argument("endpoint", help="where devices come to")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    host = TaskHost()
+    read_lines(Terminal(host).obey)
+    try:
+        with host:
+            Server(options.endpoint, host, reliable=1, name=options.name).start()
+    except KeyboardInterrupt:
+        log.info("ended by Ctrl-C")
+        return 0
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

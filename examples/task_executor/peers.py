@@ -31,11 +31,12 @@ class Peers:
 
     def left(self, connection: Any) -> bool:
         """A session is over; whether its peer is gone with it, and has not begun another one meanwhile."""
+        name = connection.name
         with self._lock:
-            if self._sessions.get(connection.name) is not connection:
-                return False
-            del self._sessions[connection.name]
-            return True
+            gone = self._sessions.get(name) is connection
+            if gone:
+                del self._sessions[name]
+        return gone
 
     def has(self, connection: Any) -> bool:
         """Whether this is its peer's present session."""

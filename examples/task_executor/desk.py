@@ -35,6 +35,15 @@ class Task:
     reachable: bool = False  # whether the device is there; what it did since it left is not known
     cancelled: bool = field(default=False, repr=False)  # the device has been asked to end it
 
+    def __str__(self) -> str:
+        """How it stands, for people."""
+        if self.state is State.ACCEPTED:
+            how = f"{self.share:.0%} {self.text}".rstrip()
+        else:
+            how = f"{self.value!r}" if self.state is State.DONE else self.text
+        away = "" if self.reachable or self.state.final else f"; {self.device} is not there"
+        return f"{self.name} of {self.device} is {self.state.value}{how and ': '}{how}{away}"
+
 
 class Desk:
     """All tasks of one host that have not ended.
@@ -81,7 +90,7 @@ class Desk:
     def left(self, device: str) -> list[Task]:
         """A device is gone, for a moment or for ever."""
         self._there.discard(device)
-        tasks = self._of(device)
+        tasks = [task for task in self._of(device) if task.reachable]
         for task in tasks:
             task.reachable = False
         return tasks

@@ -136,7 +136,7 @@ class TaskDevice(Callback):
             jobs = self._bench.to_begin()
             self._working += len(jobs)
         for job in jobs:
-            log.info("%s: %s%r for %s", job.id, job.name, job.arguments, job.host)
+            log.info("%s: %s%r for %s", job.id[:8], job.name, job.arguments, job.host)
             threading.Thread(target=self._work, args=(job,), name=f"task-{job.name}", daemon=True).start()
 
     def _work(self, job: Job) -> None:
@@ -146,11 +146,11 @@ class TaskDevice(Callback):
         except Stopped:
             state = job.stopped or State.FAILED
         except Exception as error:
-            log.exception("%s failed", job.id)
+            log.exception("%s: failed", job.id[:8])
             state, text = State.FAILED, repr(error)
         with self._changed:
             message = self._bench.ended(job, state, value, text)
-        log.info("%s: %s", job.id, state.value)
+        log.info("%s: %s", job.id[:8], state.value)
         self._hosts.send(job.host, message)
         self._begin()
         with self._changed:

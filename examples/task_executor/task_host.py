@@ -94,10 +94,7 @@ class TaskHost(Callback):
 
     def changed(self, task: Task) -> None:
         """A task has changed, or its device has come or gone. To be overridden."""
-        there = "" if task.reachable or task.state.final else f" ({task.device} is not there)"
-        log.info(
-            "%s of %s: %s %3.0f %% %s%s", task.name, task.device, task.state.value, 100 * task.share, task.text, there
-        )
+        log.info("%s: %s", task.id[:8], task)
 
     def tick(self) -> float | None:
         """End what is past its deadline; return the seconds to the next one."""
@@ -165,12 +162,13 @@ class Terminal:
         :raises ValueError: it is neither; the text says how to write it.
         """
         words = shlex.split(line)
-        if len(words) == 2 and words[0] == "cancel" and words[1].isdecimal() and 0 < int(words[1]) <= len(self._tasks):
+        numbers = map(str, range(1, len(self._tasks) + 1))
+        if len(words) == 2 and words[0] == "cancel" and words[1] in numbers:
             self._host.cancel(self._tasks[int(words[1]) - 1])
-        elif len(words) >= 2 and all("=" in word for word in words[2:]):
+        elif len(words) >= 2 and words[0] != "cancel" and all("=" in word for word in words[2:]):
             values = {name: _value(text) for name, _, text in (word.partition("=") for word in words[2:])}
             self._tasks.append(self._host.order(words[0], words[1], **values))
-            log.info("this is task %d", len(self._tasks))
+            log.info("%s: is number %d", self._tasks[-1].id[:8], len(self._tasks))
         else:
             raise ValueError("write for example: arm count to=3, or: cancel 1")
 

@@ -15,14 +15,16 @@ from typing_extensions import Self
 from tests.conftest import ROOT
 from tests.entities.recorder import PATIENCE_S, wait_until
 
+EXAMPLE = "examples.task_executor."
+
 
 class Program:
-    """``python -m examples.task_executor.NAME``; killed at the end, if it has not ended."""
+    """``python -m MODULE``; killed at the end, if it has not ended."""
 
-    def __init__(self, name: str, *args: str) -> None:
+    def __init__(self, module: str, *args: str) -> None:
         self._said = tempfile.TemporaryFile("w+b")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"examples.task_executor.{name}", *args],
+            [sys.executable, "-m", module, *args],
             cwd=ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.PIPE,
@@ -36,6 +38,9 @@ class Program:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self.kill()
         self._said.close()
 

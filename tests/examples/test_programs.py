@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.examples.peer import HEARTBEAT, DevicePeer, HostSocket
-from tests.examples.programs import Program
+from tests.examples.programs import EXAMPLE, Program
 
 pytestmark = [
     pytest.mark.slow,
@@ -17,9 +17,9 @@ GO = '{"type": 1, "cmd": "go é"}'
 
 
 def test_host_and_devices() -> None:
-    with Program("host", "tcp://127.0.0.1:0") as host:
+    with Program(EXAMPLE + "host", "tcp://127.0.0.1:0") as host:
         endpoint = f"tcp://127.0.0.1:{host.port()}"
-        with Program("device", endpoint) as one, Program("device", endpoint) as two:
+        with Program(EXAMPLE + "device", endpoint) as one, Program(EXAMPLE + "device", endpoint) as two:
             host.wait_for("connected to leadscomm-Server", 2)
             host.type("go")
             host.type(GO)
@@ -37,18 +37,21 @@ def test_host_and_devices() -> None:
 
 
 def test_an_order_that_killed_its_device_is_done_by_the_next() -> None:
-    with Program("host", "tcp://127.0.0.1:0") as host:
+    with Program(EXAMPLE + "host", "tcp://127.0.0.1:0") as host:
         host.type("go")
         port = host.port()
         with DevicePeer(port) as device:
             assert "go" in device.read()
         host.wait_for("waits for another device")
-        with Program("device", f"tcp://127.0.0.1:{port}"):
+        with Program(EXAMPLE + "device", f"tcp://127.0.0.1:{port}"):
             host.wait_for("has done")
 
 
 def test_a_device_outlives_its_host() -> None:
-    with HostSocket() as hosts, Program("device", f"tcp://127.0.0.1:{hosts.port}?reconnect_max=0.1") as device:
+    with (
+        HostSocket() as hosts,
+        Program(EXAMPLE + "device", f"tcp://127.0.0.1:{hosts.port}?reconnect_max=0.1") as device,
+    ):
         for _ in range(2):
             with hosts.accept() as host:
                 for text in (HEARTBEAT, GO):
@@ -59,7 +62,7 @@ def test_a_device_outlives_its_host() -> None:
 
 
 def test_more_orders_are_piped_in_than_may_wait() -> None:
-    with Program("host", "tcp://127.0.0.1:0", "--queue", "3") as host:
+    with Program(EXAMPLE + "host", "tcp://127.0.0.1:0", "--queue", "3") as host:
         for number in range(10):
             host.type(str(number))
         host.wait_for("waiting: 3 orders wait already")
@@ -69,6 +72,6 @@ def test_more_orders_are_piped_in_than_may_wait() -> None:
 
 
 def test_a_port_that_is_taken() -> None:
-    with HostSocket() as taken, Program("host", f"tcp://127.0.0.1:{taken.port}") as host:
+    with HostSocket() as taken, Program(EXAMPLE + "host", f"tcp://127.0.0.1:{taken.port}") as host:
         assert host.process.wait(20) == 1
         assert "Traceback" not in host.said()

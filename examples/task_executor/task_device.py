@@ -26,7 +26,7 @@ from examples.task_executor.peers import Peers
 from examples.task_executor.tasks import State
 from examples.task_executor.timing import Timer
 from examples.task_executor.workbench import AT_ONCE, WAITING, Job, Memory, Workbench
-from leadscomm import Callback, Client, ConnectionBase, Service
+from leadscomm import Callback, Client, ConnectionBase, DeliveryError, Service
 
 PROGRESS_LANE: Final = 6
 """Progress lets everything else pass, and a newer one replaces an older one that waits."""
@@ -118,8 +118,11 @@ class TaskDevice(Callback):
         self._begin()
         self._timer.wake()
 
-    def on_fail(self, service: Any, error: Exception) -> None:
-        log.error("%s", error, exc_info=None if isinstance(error, OSError) else error)
+    def on_fail(self, service: Service, error: Exception) -> None:
+        if isinstance(error, DeliveryError):
+            log.info("%s", error)  # what matters of it is said again in the next session
+        else:
+            log.error("%s", error, exc_info=None if isinstance(error, OSError) else error)
 
     def tick(self) -> float | None:
         """Stop what is past its deadline; return the seconds to the next one."""

@@ -29,7 +29,7 @@ from examples.task_executor.desk import MOST_OPEN, Desk, Task
 from examples.task_executor.peers import Peers
 from examples.task_executor.terminal import read_lines
 from examples.task_executor.timing import Timer
-from leadscomm import Callback, ConnectionBase, Server, Service
+from leadscomm import Callback, ConnectionBase, DeliveryError, Server, Service
 
 SECONDS: Final = 60.0
 """How long a task may take from its order to its end, unless it is said."""
@@ -130,8 +130,11 @@ class TaskHost(Callback):
         if self._devices.left(connection):
             self._gone(connection.name)
 
-    def on_fail(self, service: Any, error: Exception) -> None:
-        log.error("%s", error, exc_info=None if isinstance(error, OSError) else error)
+    def on_fail(self, service: Service, error: Exception) -> None:
+        if isinstance(error, DeliveryError):
+            log.info("%s", error)  # what matters of it is said again in the next session
+        else:
+            log.error("%s", error, exc_info=None if isinstance(error, OSError) else error)
 
     def _tell(self, tasks: list[Task]) -> None:
         with self._changed:

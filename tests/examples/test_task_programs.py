@@ -95,7 +95,7 @@ def test_a_device_outlives_its_host_and_serves_the_next(tmp_path: Path) -> None:
             with Program(EXAMPLE + "task_host", "base", endpoint) as successor:
                 successor.type("arm add a=1 b=2")
                 successor.wait_for("add of arm is done: 3")
-            assert device.interrupt() == 0
+                assert device.interrupt() == 0
 
 
 def test_two_hosts_share_a_device(tmp_path: Path) -> None:

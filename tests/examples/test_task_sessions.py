@@ -95,7 +95,7 @@ def test_progress_result_and_error() -> None:
         assert str(task) == "slowly of arm is accepted: 50% half way"
         goes_on.set()
         assert ended(host, task) == (State.DONE, "xxx")
-        assert host.followed[-1] == "slowly of arm is done: 'xxx'"
+        wait_until(lambda: host.followed[-1] == "slowly of arm is done: 'xxx'")
         task = host.order("arm", "slowly", to="3")
         assert ended(host, task) == (State.FAILED, None)
         assert "TypeError" in task.text

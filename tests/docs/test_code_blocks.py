@@ -1,4 +1,4 @@
-"""Every code block of the README and of docs/ does what it says: see blocks.py for how a page steers this."""
+"""Every code block of the README, docs/ and examples/ does what it says: see blocks.py for how a page steers this."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.docs.boards import TOOLS, beside, compiled, is_sketch
 from tests.docs.trial import look_at, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
 BLOCKS = [block for page in PAGES for block in read_page(page, page.relative_to(ROOT).as_posix())]
 
 

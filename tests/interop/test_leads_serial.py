@@ -103,9 +103,9 @@ def test_a_host_of_theirs_finds_a_board_of_ours(newer: LeadsPeer, cable: Cable) 
 
 def test_a_host_of_ours_finds_the_board_by_its_tag() -> None:
     told = Recorder()
-    with Board(b"wsc") as board, create_client(f"serial://{board.device}?identity=WSC", told) as client:
-        board.say(b"wss_lf:12.00;wss_")
-        board.say(b"rf:12.50;")
+    with Board(b"wsc") as board, create_client(f"serial://{board.port}?identity=WSC", told) as client:
+        board.say_bytes(b"wss_lf:12.00;wss_")
+        board.say_bytes(b"rf:12.50;")
         assert told.wait("receive", 2) == [b"wss_lf:12.00", b"wss_rf:12.50"]
         client.send(b"gps")
         wait_until(lambda: b"gps" in board.heard)
@@ -115,7 +115,7 @@ def test_a_host_of_ours_finds_the_board_by_its_tag() -> None:
 def test_another_board_is_refused() -> None:
     told = Recorder()
     with Board(b"pwr") as board:
-        client = create_client(f"serial://{board.device}?identity=WSC", told, connect_timeout=0.5)
+        client = create_client(f"serial://{board.port}?identity=WSC", told, connect_timeout=0.5)
         client.start()
     (error,) = told.of("fail")
     assert "pwr" in str(error)

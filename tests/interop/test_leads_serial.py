@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -26,18 +26,6 @@ MESSAGES = [
     b"last",
 ]
 BAUD = 115200
-
-
-@pytest.fixture(params=["0.6.1", "0.9.7"])
-def leads(request: pytest.FixtureRequest, leads_python: Callable[[str], str]) -> Iterator[LeadsPeer]:
-    with LeadsPeer(leads_python(request.param), request.param) as peer:
-        yield peer
-
-
-@pytest.fixture
-def newer(leads_python: Callable[[str], str]) -> Iterator[LeadsPeer]:
-    with LeadsPeer(leads_python("0.9.7")) as peer:
-        yield peer
 
 
 @pytest.fixture

@@ -158,15 +158,13 @@ class Commits:
                     write.revert()
 
     def _settle(self) -> None:
-        """What a thread that was interrupted here has left, the next one goes on with."""
+        """Tell those whose work is committed. Where a thread is interrupted in this, the next one goes on."""
         while self._committed:
-            write = self._committed[0]
-            if not write.done:
-                write.settle()
-                write.done = True
+            write = self._committed.popleft()
+            write.done = True
             with suppress(ValueError):
                 self._gathered.remove(write)
-            self._committed.popleft()
+            write.settle()
 
     def _clear_tables(self) -> bool:
         """Delete what is not needed any more. Whether all of it was done."""

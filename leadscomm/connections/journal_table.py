@@ -40,8 +40,8 @@ class MessageTable:
         wanted = sum(sizes) + ROW * len(sizes)
         if self.bytes + wanted > self._limit:
             raise JournalFull(
-                f"{self.file.path}: {self.messages} message(s) wait in the {self.name} with {self.bytes} bytes; its limit of "
-                f"{self._limit} leaves no room for {wanted} more. Bring their peers into reach, or raise limit="
+                f"{self.file.path}: the {self.name} has room for {self._limit} bytes, holds {self.bytes} in "
+                f"{self.messages} message(s), and {wanted} more do not fit. Bring its peers into reach, or raise limit="
             )
 
     def insert(self, rows: Sequence[Sequence[Any]]) -> None:

@@ -125,12 +125,11 @@ class Commits:
         writes = self._gathered[:]
         try:
             self._commit(writes)
-        except Exception as error:
-            if len(writes) > 1:  # what is wrong with one of them, or too large, must not fail the others
-                for write in writes:
-                    self._commit_alone(write)
-            else:
-                self._refuse(writes[0], error)
+        except Exception:
+            # What is wrong with one of them, or too large, must not fail the others; and the log may have taken room.
+            self._file.move()
+            for write in writes:
+                self._commit_alone(write)
 
     def _commit_alone(self, write: Write) -> None:
         try:

@@ -34,7 +34,7 @@ PAGE: Final = 4096
 FRAME: Final = PAGE + 24
 """Bytes of a page in the write-ahead log."""
 FIXED_PAGES: Final = 8
-"""Pages that a commit may touch whatever it stores: indexes, the free list, the first page."""
+"""Pages that a commit writes whatever it stores, at most: indexes, the free list, the first page."""
 SPARE: Final = 64 * 1024
 """Bytes of the disk that no message takes: what is stored can still be forgotten in them."""
 AMPLE: Final = 16 * 1024 * 1024
@@ -158,6 +158,16 @@ class JournalFile:
                 self.committed = not (refused or self.db.in_transaction)
                 if self.db.in_transaction:
                     self.db.execute("ROLLBACK")
+                if refused:
+                    self._bury()
+
+    def _bury(self) -> None:
+        """Write over what a commit that failed has left in the log. If only its sync failed, it is there as a whole,
+        and would count if the program ended now."""
+        with suppress(sqlite3.Error):
+            self.db.execute("PRAGMA synchronous=NORMAL")
+            self._syncs = False
+            self.db.execute("UPDATE journal SET last_seq = last_seq + 1")  # a gap; the same value would write nothing
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -183,7 +193,7 @@ class JournalFile:
             return
         pages = _pages(sizes)
         growth = max(0, pages - self._number("PRAGMA freelist_count"))
-        if self._free() < growth * PAGE + max(pages * FRAME, SPARE):
+        if self._free() < growth * PAGE + max((pages + FIXED_PAGES) * FRAME, SPARE):
             raise _full(self.path, f"{self._free()} bytes of the disk are free")
 
     def _free(self) -> int:
@@ -209,7 +219,7 @@ def _pages(sizes: Sequence[int]) -> int:
     """How many pages rows of these sizes take at most. Of small ones a page may hold more than half its bytes only."""
     large = [size for size in sizes if size > PAGE // 2]
     small = sum(sizes) - sum(large)
-    return sum(size // (PAGE - 4) + 2 for size in large) + 2 * small // PAGE + FIXED_PAGES
+    return sum(size // (PAGE - 4) + 2 for size in large) + 2 * small // PAGE + 1
 
 
 def _make(path: str) -> None:

@@ -75,10 +75,10 @@ def test_what_is_forgotten_one_by_one_makes_room_on_a_full_disk(small_disk: Path
     with Journal(small_disk / "journal") as journal:
         waiting = fill(journal, 5000)
         for _ in range(100):
-            for _ in range(3):
+            for _ in range(4):
                 journal.forget([waiting.pop(0)])
                 assert journal._outbox.gone == set()
-            waiting += journal.store("arm", 4, [bytes(5000)] * 2)
+            waiting += journal.store("arm", 4, [bytes(5000)])
             waiting += fill(journal, 5000)
         assert stored(journal) == waiting
 

@@ -8,14 +8,16 @@ from typing import Final
 
 from leadscomm.errors import CommError, CommTimeout, ConnectFailed
 from leadscomm.protocol import bootloader, guess
+from leadscomm.protocol.beginning import Beginning
+from leadscomm.protocol.board import BOARD_CRC
 from leadscomm.protocol.compact import Wire
-from leadscomm.protocol.framing import FramingSpec
-from leadscomm.protocol.session import Session, ask_steadily
+from leadscomm.protocol.framing import Framing, FramingSpec
+from leadscomm.protocol.session import ask_steadily
 
 HEARD_BYTES: Final = 512
 """How much of what came is kept to tell what it looks like."""
 _BITS: Final = 10
-_FRAMES: Final = FramingSpec("cobs", {"crc": "crc-ccitt-false"})
+_FRAMES: Final = FramingSpec("cobs", {"crc": BOARD_CRC})
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def new_epoch() -> int:
     return secrets.randbelow(0xFFFFFFFF) + 1
 
 
-def why_not(who: str, session: Session, heard: bytes) -> CommError:
+def why_not(who: str, session: Beginning, heard: bytes) -> CommError:
     """Say why there is no session, with the mend.
 
     :param heard: what came instead.
@@ -75,3 +77,20 @@ def what_it_says(heard: bytes) -> str:
     if impression.verdict == guess.OTHER:
         return f"what it says looks like {impression.options} ({shown})"
     return f"it sends noise ({shown}); is its baud rate another (baud=; boards of LEADS itself have 9600)?"
+
+
+def nothing_of_a_session(who: str, framing: Framing, heard: bytes) -> CommError:
+    """Say that nothing of a session came, and what did."""
+    ours = f"this side speaks framing={framing.name} with reliable=1"
+    if not heard:
+        return CommTimeout(f"{who} says nothing, and {ours}: give both sides reliable=1, or neither")
+    return ConnectFailed(
+        f"{who} speaks nothing of a session: what it says looks like {_likeness(heard, framing)} ({heard[:32]!r}), "
+        f"and {ours}; give both sides reliable=1, or neither"
+    )
+
+
+def _likeness(heard: bytes, framing: Framing) -> str:
+    impression = guess.look(heard, FramingSpec(framing.name))
+    known = {guess.FITS: f"framing={framing.name}", guess.TEXT: "text, as of framing=separator", guess.LITTLE: "text"}
+    return impression.protocol or impression.options or known.get(impression.verdict, "noise")

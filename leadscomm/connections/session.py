@@ -43,8 +43,7 @@ class SessionConnection(TimedConnection, Carrier):
     :param asks: this side begins; otherwise it waits for the peer to.
     :param former: epochs of peers that are over.
     :ivar lines: what carries it at the moment.
-    :ivar arrived: messages that came and were not delivered yet; for who runs it. So are
-    :ivar records: the toolkit's own records that came, each with its lane, and
+    :ivar records: the toolkit's own records that came, each with its lane; for who runs it. So are
     :ivar settled: those of this side that the peer has dealt with.
     :ivar on_end: called once, when it is over; by any thread, must not block.
     """
@@ -54,7 +53,6 @@ class SessionConnection(TimedConnection, Carrier):
         "_open_line",
         "_place",
         "_told",
-        "arrived",
         "lines",
         "on_end",
         "records",
@@ -75,7 +73,6 @@ class SessionConnection(TimedConnection, Carrier):
             former=former,
         )
         self.lines: tuple[Line, ...] = ()  # replaced, never changed, so that it can be walked without a lock
-        self.arrived: deque[list[bytes]] = deque()
         self.records: deque[tuple[int, bytes]] = deque()
         self.settled: deque[tuple[int, bytes]] = deque()
         self.on_end: Callable[[], None] = _nothing
@@ -174,6 +171,7 @@ class SessionConnection(TimedConnection, Carrier):
             if self.session.compact_peer is not None:
                 raise SpeaksCompact(f"{connection} speaks the compact profile alone")
             if self.over or self.session.left or self.session.trouble or now >= deadline:
+                self.pump()  # it may be over since a moment ago
                 raise line.why_not(self.session, heard)
             connection._wait_readable(max(0.0, min(deadline, line.link.ask_at) - now))
             try:
@@ -203,18 +201,21 @@ class SessionConnection(TimedConnection, Carrier):
                 session.receive(frame, now, link)
             if damaged:
                 session.damaged(now, link, damaged)
-            messages = session.take()
-            if messages:
-                self.arrived.append(messages)
             self.records += session.take_records()
             self.settled += session.settled()
-        if messages:
+            came = session.has_messages
+        if came:
             self.call_at(now + ACK_AFTER_S)  # in case that the callbacks take long
 
     @property
     def eventful(self) -> bool:
         """Whether something came that is to be dealt with."""
-        return bool(self.arrived or self.records or self.settled)
+        return bool(self.records or self.settled or self.session.has_messages)
+
+    def next_messages(self, limit: int | None = None) -> list[bytes]:
+        """Take the most urgent messages that came, ``limit`` at most; :meth:`dealt` is to be told of them."""
+        with self._turn:
+            return self.session.take(limit)
 
     def dealt_with_record(self, lane: int) -> None:
         """The oldest record of a lane was dealt with. Any thread."""
@@ -227,7 +228,7 @@ class SessionConnection(TimedConnection, Carrier):
             self.session.hush(time.monotonic(), hushed)
 
     def dealt(self, count: int) -> None:
-        """The oldest ``count`` messages of :attr:`arrived` were dealt with. Any thread."""
+        """The oldest ``count`` messages that were taken were dealt with. Any thread."""
         with self._turn:
             self.session.delivered(time.monotonic(), count)
 
@@ -414,10 +415,9 @@ class SessionConnection(TimedConnection, Carrier):
                 return None
             self.took(line, frames)
             self._inbox = self._inbox or deque()
-            while self.arrived:
-                messages = self.arrived.popleft()
-                self._inbox += messages  # here, so that a sender who reads ahead keeps their order
-                self.dealt(len(messages))
+            messages = self.next_messages()
+            self._inbox += messages  # here, so that a sender who reads ahead keeps their order
+            self.dealt(len(messages))
         self.pump()
         return []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from operator import length_hint
 from time import perf_counter
@@ -159,8 +159,8 @@ class SessionStage(Stage):
                 self._settle(*session.settled.popleft())
             if session.records and not self._shut:
                 self._handle(*session.records.popleft())
-            if session.arrived and not self._shut:
-                self._hand_out(session.arrived.popleft())
+            if not self._shut and session.session.has_messages:
+                self._hand_out()
         self._leave()
         if session.over:
             self._finish()
@@ -195,27 +195,21 @@ class SessionStage(Stage):
         self._news.append(call)
         self.wake()
 
-    def _hand_out(self, messages: list[bytes]) -> None:
-        """Deliver messages, and acknowledge them a few at a time, so that the peer sees how it goes."""
-        for part in self._slices(messages):
-            count, began = len(part), perf_counter()
-            self.dispatch(part)
-            took = perf_counter() - began
-            self._session.dealt(count if self._dealt is None else self._dealt)
-            if took < _SHORT_S:
-                self._slice = min(_MOST, 2 * self._slice)
-            elif took > _LONG_S:
-                self._slice = max(1, self._slice // 2)
-                self._session.pump()
-        self._session.pump()
-
-    def _slices(self, messages: list[bytes]) -> Iterator[list[bytes]]:
-        start = 0
-        while start < len(messages) and not self._shut:
-            part = messages[start : start + self._slice]
-            start += len(part)
-            self._dealt = None
-            yield part
+    def _hand_out(self) -> None:
+        """Deliver the next messages, and acknowledge them together; so many that it takes a millisecond or so."""
+        session = self._session
+        part = session.next_messages(self._slice)
+        count, began = len(part), perf_counter()
+        self.dispatch(part)
+        took = perf_counter() - began
+        cut, self._dealt = self._dealt, None
+        session.dealt(count if cut is None else cut)
+        if took < _SHORT_S:
+            self._slice = min(_MOST, 2 * self._slice)
+        elif took > _LONG_S:
+            self._slice = max(1, self._slice // 2)
+        if took > _LONG_S or not session.eventful:
+            session.pump()
 
     def closing(self) -> None:
         if self.batch:

@@ -20,6 +20,7 @@ from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.opening import HEARD_BYTES
 from leadscomm.connections.outbox_lanes import Carrier, LaneOutbox, SessionFraming
 from leadscomm.connections.session_line import Line
+from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.terms import SpeaksCompact, Terms
 from leadscomm.connections.timed import TimedConnection
 from leadscomm.connections.writer import Flusher
@@ -97,6 +98,13 @@ class SessionConnection(TimedConnection, Carrier):
         """What the peer calls itself; empty if it has no name, or has not answered yet."""
         peer = self.peer
         return "" if peer is None else peer.tag
+
+    def stats(self) -> ConnectionStats:
+        with self._turn:
+            seen = self.session.stats(time.monotonic())
+            links = dict(zip(map(str, self.lines), seen.links, strict=False))
+        carried = [link.round_trip for link in seen.links if link.carries]
+        return ConnectionStats(*self.outbox.backlog(), carried[0] if carried else None, seen, links)
 
     def counters(self) -> LinkCounters:
         with self._turn:

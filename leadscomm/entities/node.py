@@ -59,7 +59,9 @@ class Node(Entity):
         self._connect = [self._endpoint(place, options) for place in _several("connect", connect)]
         places = [*self._listen, *self._connect]
         if not places:
-            raise EndpointError(f"node {name!r} has no endpoint: give it some in listen=[...], in connect=[...], or both")
+            raise EndpointError(
+                f"node {name!r} has no endpoint: give it some in listen=[...], in connect=[...], or both"
+            )
         super().__init__(None, callback)
         settings = places[0].options
         self._deliver_by(settings)
@@ -142,7 +144,9 @@ class Node(Entity):
 
         A peer tells its groups as the first thing in a session; until that has come it is in none.
         """
-        self._send_each({name: stage for name, stage in self._peers.items() if group in self._groups.of(stage)}, msg, how)
+        self._send_each(
+            {name: stage for name, stage in self._peers.items() if group in self._groups.of(stage)}, msg, how
+        )
 
     def _send_each(self, stages: dict[str, Stage], msg: bytes, how: dict[str, Any]) -> None:
         for name, stage in stages.items():

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 from typing import Final
 
+from leadscomm.connections.session import SessionConnection
 from leadscomm.entities.stage import RecordHandler, Stage
 from leadscomm.errors import EndpointError, RemoteProtocolError
 from leadscomm.protocol.records import GROUPS
@@ -36,6 +37,7 @@ class Groups(RecordHandler):
 
     def session_began(self, stage: Stage) -> None:
         if len(self._mine) > 1:
+            assert isinstance(stage.connection, SessionConnection)
             stage.connection.offer_record(self._mine, LANE)
 
     def handle(self, stage: Stage, lane: int, record: bytes) -> None:

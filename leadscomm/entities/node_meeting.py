@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.meeting import Guest, Meeting
+from leadscomm.connections.opening import new_epoch
 from leadscomm.connections.session_line import plan_of
 from leadscomm.connections.terms import Terms
-from leadscomm.protocol.frames import parse
+from leadscomm.protocol.frames import CONTROL, HELLO, parse
 from leadscomm.protocol.handshake import ASKING, Handshake, welcome_of
+from leadscomm.protocol.offer import epoch_in
 from leadscomm.protocol.session import ask_steadily
+
+
+class Acquaintances(Protocol):
+    """Whom this side knows."""
+
+    def epoch_for(self, name: str) -> int:
+        """The epoch of this side's session with a peer; 0 if there is none."""
+
+    def knows(self, epoch: int) -> bool:
+        """Whether there is a session with the peer of this epoch."""
 
 
 class Introduction(Meeting):
@@ -26,7 +38,7 @@ class Introduction(Meeting):
     :param address: where it leads.
     :param terms: what this side wants.
     :param asks: whether to ask who is there; otherwise the peer is to speak first.
-    :param epoch_for: the epoch of this side's session with the peer of a name; 0 if there is none.
+    :param known: whom this side knows.
     """
 
     def __init__(
@@ -36,12 +48,12 @@ class Introduction(Meeting):
         terms: Terms,
         *,
         asks: bool,
-        epoch_for: Callable[[str], int],
+        known: Acquaintances,
     ) -> None:
         super().__init__(connection, terms)
         self._question = replace(self._me, profiles=ASKING) if asks else None
         self._stranger = self._me
-        self._epoch_for = epoch_for
+        self._known = known
         self._plan = plan_of(address)
         self._asked = 0
         self._began = time.monotonic()
@@ -64,14 +76,24 @@ class Introduction(Meeting):
                     return met
             self._listen(deadline)
 
+    def ask_again(self) -> None:
+        """Ask who is there once more: an answer to what was asked before does not count."""
+        if self._question is not None:
+            self._question = replace(self._question, epoch=new_epoch())
+            self._asked, self._began = 0, time.monotonic()
+
     def _answer_in(self, frame: bytes) -> Handshake | None:
         said = welcome_of(parse(frame)) if self._question is not None else None
         return said if said is not None and self._question is not None and said.echo == self._question.epoch else None
 
     def _heed(self, frames: list[bytes]) -> Guest | None:
-        said = Handshake.decode(frames[0][1:])  # of a frame that is no HELLO this means nothing, and is not used
-        epoch = self._epoch_for(said.tag) if said is not None else 0
-        self._me = replace(self._stranger, epoch=epoch) if epoch else self._stranger
+        frame = parse(frames[0])
+        if frame is not None and frame.kind == CONTROL and frame.number == HELLO:
+            said = Handshake.decode(frame.payload)
+            epoch = self._known.epoch_for(said.tag) if said is not None else 0
+            self._me = replace(self._stranger, epoch=epoch) if epoch else self._stranger
+        elif self._known.knows(epoch_in(frames[0]) or 0):
+            return None  # on a cable the peer need not have noticed that the line is a new one
         return super()._heed(frames)
 
     def _hear(self, until: float) -> None:

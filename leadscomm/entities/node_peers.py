@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
@@ -42,6 +44,8 @@ class Peers:
         self._entity = entity
         self._name = name
         self._lock = threading.Lock()
+        self._settled = threading.Condition(self._lock)
+        self._courting: set[str] = set()  # whom a line asks for a first session
         self._stages: dict[str, SessionStage] = {}  # of each name the last one, until its on_disconnect has returned
         self._former: deque[int] = deque(maxlen=4 * FORMER)
 
@@ -57,6 +61,10 @@ class Peers:
             stages = tuple(self._stages.items())
         found = {name: stage.session.session.peer for name, stage in stages if not stage.session.over}
         return {name: peer.epoch for name, peer in found.items() if peer is not None}
+
+    def knows(self, epoch: int) -> bool:
+        """Whether there is a session with the peer of this epoch."""
+        return epoch in self.partners().values()
 
     def check(self, name: str, connection: ConnectionBase) -> None:
         """:raises ConnectFailed: nobody can be known by this name."""
@@ -122,6 +130,25 @@ class Peers:
                 del self._stages[name]
         if useless:
             stage.discard()
+
+    @contextmanager
+    def courting(self, name: str, deadline: float) -> Iterator[bool]:
+        """One line at a time asks a peer for a first session: at the end of another there may be another of this name.
+
+        :return: whether it is this line's turn; otherwise there is a session by now.
+        """
+        with self._lock:
+            self._settled.wait_for(lambda: name not in self._courting, max(0.0, deadline - time.monotonic()))
+            stage = self._stages.get(name)
+            first = stage is None or not stage.session.session.open
+            if first:
+                self._courting.add(name)
+        try:
+            yield first
+        finally:
+            with self._lock:
+                self._courting.discard(name)
+                self._settled.notify_all()
 
     def make_way(self, name: str, epoch: int, connection: ConnectionBase) -> None:
         """A peer wants to begin a session: end the one that it had before it was restarted.
@@ -195,9 +222,7 @@ class Way:
         :raises CommError: it carries none; the text says why.
         """
         peers, connection = self._peers, line_stage.connection
-        words = Introduction(
-            connection, self._endpoint, self._terms, asks=self._asks, epoch_for=peers.epoch_for
-        )
+        words = Introduction(connection, self._endpoint, self._terms, asks=self._asks, known=peers)
         while True:
             before = peers.partners()
             try:
@@ -205,8 +230,10 @@ class Way:
             except Stale:
                 return
             if isinstance(who, Handshake):
-                self._call_on(line_stage, who, before.get(who.tag), words.unread, deadline)
-                return
+                if self._call_on(line_stage, who, before.get(who.tag), words.unread, deadline):
+                    return
+                words.ask_again()
+                continue
             if who.offer is None:
                 self._hand_on(line_stage, who)
                 return
@@ -216,22 +243,41 @@ class Way:
 
     def _call_on(
         self, line_stage: LineStage, said: Handshake, known: int | None, unread: list[bytes], deadline: float
-    ) -> None:
+    ) -> bool:
         """Ask a peer for the session, now that its name is known.
 
         :param known: the epoch of the peer of this name, if it was in a session before it was asked.
+        :return: False: it has come to be in one meanwhile, so that it is to be asked again whether it is that one.
         """
         peers, connection = self._peers, line_stage.connection
         peers.check(said.tag, connection)
+        if known is None:
+            with peers.courting(said.tag, deadline) as first:
+                if first:
+                    self._ask(line_stage, said.tag, unread, deadline)
+                return first
         present = peers.session(said.tag)
-        if present is not None and known is not None and known != said.epoch:
+        if present is not None and known != said.epoch:
             peers.check_gone(said.tag, present, connection)
-        found = peers.add(said.tag, connection, self._endpoint, self._terms, deadline)
+        self._ask(line_stage, said.tag, unread, deadline)
+        return True
+
+    def _ask(self, line_stage: LineStage, name: str, unread: list[bytes], deadline: float) -> None:
+        connection = line_stage.connection
+        found = self._peers.add(name, connection, self._endpoint, self._terms, deadline)
         assert found is not None
         try:
-            self._agree(line_stage, said.tag, *found, unread, deadline)
+            self._agree(line_stage, name, *found, unread, deadline)
         except SpeaksCompact:
             line_stage.hand_on(compact_session(connection, self._endpoint))
+        except CommError as error:
+            session = found[0].session.session
+            if session.open or session.trouble is not None:
+                raise
+            raise ConnectFailed(
+                f"{connection} says that it is {name!r}, and begins no session: give both sides the same key "
+                "(key_file=), or neither, and each node a name of its own"
+            ) from error
 
     def _receive(self, line_stage: LineStage, guest: Guest, deadline: float) -> bool:
         """A peer asks for a session; whether there is one that it may join."""

@@ -18,6 +18,7 @@ from leadscomm.entities.sessions import Sessions
 from leadscomm.entities.stage import Stage
 from leadscomm.errors import ConnectionLost
 
+
 class Server(Entity):
     """Accepts connections and runs each of them.
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterable
 from typing import Any, Final
+
+from typing_extensions import Self
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
@@ -15,6 +18,7 @@ from leadscomm.entities.callback import Callback
 from leadscomm.entities.dialler import Dialler
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
+from leadscomm.entities.node_file import from_file
 from leadscomm.entities.node_groups import Groups
 from leadscomm.entities.node_peers import Peers, Way
 from leadscomm.entities.stage import Stage
@@ -72,6 +76,25 @@ class Node(Entity):
         self._workers: list[threading.Thread] = []
         self._places: tuple[Endpoint, ...] = tuple(self._listen)
         self._peers: dict[str, Stage] = {}  # replaced, never changed, so that it can be walked without a lock
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], callback: Callback | None = None) -> Self:
+        """A node as a TOML file has it::
+
+            [node]
+            name = "arm"
+            groups = ["arms"]
+            listen = ["tcp://0.0.0.0:16900", "udp://0.0.0.0:16900"]
+            connect = ["tcp://base.local:16900"]
+            key_file = "arm.key"
+
+        Whatever else stands there is an option of all its endpoints. Files are looked for from where this one is.
+
+        :raises EndpointError: something in it cannot be right; the text names the place and the mend.
+        :raises MissingExtra: this Python reads no TOML; the text says what to install.
+        :raises OSError: the file cannot be read.
+        """
+        return from_file(path, lambda said: cls(callback=callback, **said))
 
     def _endpoint(self, place: int | str | Endpoint, options: dict[str, Any]) -> Endpoint:
         endpoint = Endpoint.parse(place, **{**options, "reliable": True, "name": self.name})
@@ -214,7 +237,7 @@ class Node(Entity):
         staged(self, connection).run_here()
 
     def _joined(self, stage: Stage) -> None:
-        name = _name_of(stage.connection)
+        name = name_of(stage.connection)
         with self._lock:
             self._peers = {**self._peers, name: stage}
         super()._joined(stage)
@@ -256,5 +279,6 @@ def _several(option: str, places: Iterable[int | str | Endpoint]) -> list[int | 
     return list(places)
 
 
-def _name_of(connection: ConnectionBase) -> str:
+def name_of(connection: ConnectionBase) -> str:
+    """What the peer of a session calls itself."""
     return str(getattr(connection, "name", "")) or getattr(getattr(connection, "peer", None), "tag", "")

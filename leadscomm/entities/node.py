@@ -21,8 +21,9 @@ from leadscomm.entities.foreign import staged
 from leadscomm.entities.node_file import from_file
 from leadscomm.entities.node_groups import Groups
 from leadscomm.entities.node_peers import Peers, Way
+from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Stage
-from leadscomm.errors import CommError, ConnectionLost, DeliveryError, EndpointError
+from leadscomm.errors import CommError, ConnectionLost, DeliveryError, EndpointError, LocalProtocolError
 from leadscomm.protocol.records import GROUPS
 
 _log = logging.getLogger("leadscomm")
@@ -153,7 +154,7 @@ class Node(Entity):
         :raises LocalProtocolError: the peer does not take so long a one; nothing was sent.
         :raises OutboxFull: there was no room in time.
         """
-        self._stage_of(to).send(msg, **how)
+        _send(self._stage_of(to), msg, how)
 
     def broadcast(self, msg: bytes, **how: Any) -> None:
         """Send a message to every peer. Waits for nobody: what a peer does not take is told to ``on_fail``.
@@ -174,7 +175,7 @@ class Node(Entity):
     def _send_each(self, stages: dict[str, Stage], msg: bytes, how: dict[str, Any]) -> None:
         for name, stage in stages.items():
             try:
-                stage.send(msg, **{"timeout": 0, **how})
+                _send(stage, msg, {"timeout": 0, **how} if isinstance(stage, SessionStage) else how)
             except CommError as error:
                 failure = DeliveryError(f"a message to all was not sent to {name}: {error}", [msg])
                 failure.__cause__ = error
@@ -277,6 +278,16 @@ def _several(option: str, places: Iterable[int | str | Endpoint]) -> list[int | 
     if isinstance(places, (str, int, Endpoint)):
         raise EndpointError(f"{option}={places!r}: write a list, {option}=[{places!r}]")
     return list(places)
+
+
+def _send(stage: Stage, msg: bytes, how: dict[str, Any]) -> None:
+    """:raises LocalProtocolError: a board has no lanes."""
+    if how and not isinstance(stage, SessionStage):
+        raise LocalProtocolError(
+            f"{name_of(stage.connection)} speaks the compact profile, as boards do, and has no {', '.join(how)}: leave "
+            f"{'it' if len(how) == 1 else 'them'} out"
+        )
+    stage.send(msg, **how)
 
 
 def name_of(connection: ConnectionBase) -> str:

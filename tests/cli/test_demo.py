@@ -84,8 +84,8 @@ def test_it_works_when_piped():
         text,
     )
     assert re.search(
-        rf"[\d,]+ messages between 3 hosts and {2 + BOARD} devices, [\d,]+ cuts: every one was delivered, none was lost, "
-        r"none came twice\.$",
+        rf"[\d,]+ messages between 3 hosts and {2 + BOARD} devices, [\d,]+ cuts: every one was delivered, "
+        r"none was lost, none came twice\.$",
         text,
     )
 
@@ -242,22 +242,25 @@ def test_messages_are_counted():
 
 
 def test_a_pulled_cable_carries_nothing_and_tells_nobody():
-    with socket.create_server(("127.0.0.1", 0)) as server, TcpCable(server.getsockname()[1]) as cable:
-        with socket.create_connection(("127.0.0.1", cable.port)) as client:
-            client.settimeout(PATIENCE_S)
-            other, _ = server.accept()
-            with other:
-                client.sendall(b"before")
-                assert other.recv(100) == b"before"
-                cable.set_pulled(True)
-                client.sendall(b"meanwhile")
-                other.settimeout(0.05)
-                with pytest.raises(TimeoutError):
-                    other.recv(100)
-                cable.set_pulled(False)
-                other.settimeout(PATIENCE_S)
-                assert other.recv(100) == b"meanwhile"
-            assert client.recv(100) == b""  # the end is passed on
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        TcpCable(server.getsockname()[1]) as cable,
+        socket.create_connection(("127.0.0.1", cable.port)) as client,
+    ):
+        client.settimeout(PATIENCE_S)
+        other, _ = server.accept()
+        with other:
+            client.sendall(b"before")
+            assert other.recv(100) == b"before"
+            cable.set_pulled(True)
+            client.sendall(b"meanwhile")
+            other.settimeout(0.05)
+            with pytest.raises(TimeoutError):
+                other.recv(100)
+            cable.set_pulled(False)
+            other.settimeout(PATIENCE_S)
+            assert other.recv(100) == b"meanwhile"
+        assert client.recv(100) == b""  # the end is passed on
 
 
 def link_with(report: Report, arrived: int) -> Link:

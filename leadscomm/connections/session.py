@@ -29,8 +29,9 @@ from leadscomm.protocol.base import plain
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.handshake import COMPACT, FULL, MANY, Handshake
-from leadscomm.protocol.lanes import DEFAULT_LANE, PREFIX_BYTES
+from leadscomm.protocol.lanes import DEFAULT_LANE
 from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.prefixed import PREFIX_BYTES
 from leadscomm.protocol.recovery import ACK_AFTER_S
 
 ROOM_BYTES: Final = 4 << 20

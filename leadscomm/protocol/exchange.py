@@ -8,8 +8,9 @@ from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol.datagrams import Datagrams
 from leadscomm.protocol.handshake import MANY
 from leadscomm.protocol.joining import Joining
-from leadscomm.protocol.lanes import DEFAULT_LANE, PREFIX_BYTES, Outgoing
+from leadscomm.protocol.lanes import DEFAULT_LANE, Outgoing
 from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.prefixed import PREFIX_BYTES
 from leadscomm.protocol.reassembly import Incoming
 from leadscomm.protocol.segments import MESSAGES, lane_number
 

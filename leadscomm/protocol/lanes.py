@@ -40,6 +40,8 @@ class Carrier(Protocol):
 class Sent:
     """A segment, as it was sent over a link.
 
+    :ivar size: bytes of the lane.
+    :ivar weight: bytes on the wire, with all that is around them there.
     :ivar state: :data:`FLYING`, :data:`LOST`, or :data:`DONE`: it came, or was sent again.
     :ivar resent: its bytes had been sent before.
     :ivar order: of all that were sent over the link, the how manieth it was.
@@ -47,13 +49,13 @@ class Sent:
     """
 
     __slots__ = ("delivered", "delivered_at", "end", "first_at", "lane", "limited", "low", "order", "resent", "sent_at",
-                 "size", "start", "state", "via")  # fmt: skip
+                 "size", "start", "state", "via", "weight")  # fmt: skip
 
     def __init__(self, lane: Lane, start: int, end: int, resent: bool) -> None:
         self.lane = lane
         self.start = start
         self.end = end
-        self.size = end - start
+        self.size = self.weight = end - start
         self.resent = resent
         self.state = FLYING
         self.via: Carrier | None = None
@@ -355,9 +357,12 @@ class Outgoing:
         return not (self.begun_messages or any(lane.waiting for lane in self.lanes))
 
     @property
-    def has_more(self) -> bool:
-        """Whether something could be sent, as far as the peer's room goes."""
-        return any(lane.busy and (lane.lost or lane.next < lane.end or self._has_room(lane)) for lane in self.lanes)
+    def first(self) -> Lane | None:
+        """The most urgent lane of which something could be sent, as far as the peer's room goes."""
+        for lane in self.lanes:
+            if lane.busy and (lane.lost or lane.next < lane.end or self._has_room(lane)):
+                return lane
+        return None
 
     def _has_room(self, lane: Lane) -> bool:
         """Whether the first message of a lane that waits may be begun."""
@@ -373,8 +378,10 @@ class Outgoing:
             room = max(room, min(self.room, len(_message(lane.waiting[0])) + PREFIX_BYTES))
         return room, messages
 
-    def segments(self, size: int, budget: int) -> Iterator[Sent]:
+    def segments(self, size: int, budget: int, around: int = 0) -> Iterator[Sent]:
         """Segments of at most ``size`` bytes, the most urgent first, until they have ``budget`` bytes or more.
+
+        :param around: bytes that each has besides.
 
         It goes on behind a segment only once that was sent; the caller may stop at any.
         """
@@ -385,7 +392,7 @@ class Outgoing:
                         self._begin(lane, max(size, budget) - (lane.end - lane.next))
                     sent = lane.segment(size)
                     if sent is not None:
-                        budget -= sent.end - sent.start
+                        budget -= sent.size + around
                         yield sent
                         break
             else:

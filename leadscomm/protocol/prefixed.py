@@ -14,6 +14,8 @@ from leadscomm.protocol.base import Pieces
 
 PREFIX_BYTES: Final = 5
 """Bytes of a length, at most."""
+LONGEST: Final = (1 << 32) - 1
+"""Bytes of a message, at most: more than a peer can have room for."""
 _REMEMBERED: Final = 4096
 _SENSELESS: Final = 1 << 62
 """What is read of bytes that are no length: more than any message has."""

@@ -122,22 +122,22 @@ def test_a_part_of_the_room_is_left_for_urgent_lanes() -> None:
     out.put_all([bytes(998)] * 100, lane_number(0))
     cut(out, 1000)
     assert out.begun_messages == 64
-    assert not out.has_more
+    assert out.first is None
     assert out.acknowledge(LaneAck(lane_number(7), 2000, 2000)) is not None
-    assert out.has_more
+    assert out.first is not None
 
 
 def test_a_message_that_needs_the_whole_room_has_it() -> None:
     out = outgoing([bytes(998)] * 2, 7, 1000)
     assert len(cut(out, 1000)) == 1
-    assert not out.has_more
+    assert out.first is None
 
 
 def test_the_room_bounds_bytes() -> None:
     out = outgoing([bytes(99)] * 100, 0, 1000)
     cut(out, 100)
     assert out.begun_bytes == 1000
-    assert not out.has_more
+    assert out.first is None
     assert cut(out, 100) == []
     out.room = 500
     assert cut(out, 100) == []

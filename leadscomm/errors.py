@@ -19,6 +19,7 @@
     │   └── AuthenticationFailed (PermissionError)  a key or certificate does not fit
     ├── ConnectionLost        (ConnectionError)  the conversation ended, or never began
     ├── DeliveryError         (ConnectionError)  messages that were accepted and could not be delivered
+    ├── TransferError         (ConnectionError)  a stream did not arrive whole
     └── CommTimeout           (TimeoutError)     it took longer than allowed
         └── OutboxFull           (BlockingIOError)  the peer does not take what is sent
 
@@ -120,6 +121,19 @@ class DeliveryError(CommError, ConnectionError):
     def __init__(self, text: str, messages: Sequence[bytes] = ()) -> None:
         super().__init__(text)
         self.messages = tuple(messages)
+
+
+class TransferError(CommError, ConnectionError):
+    """A stream did not arrive whole; the text says why, and how to go on.
+
+    :ivar moved: how many of its bytes the receiver has.
+    :ivar size: of how many; None: unknown.
+    """
+
+    def __init__(self, text: str, moved: int = 0, size: int | None = None) -> None:
+        super().__init__(text)
+        self.moved = moved
+        self.size = size
 
 
 class CommTimeout(CommError, TimeoutError):

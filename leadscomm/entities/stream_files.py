@@ -130,14 +130,13 @@ class FileSource(Source):
         self._own = open(path, "rb", buffering=0)
         state = os.fstat(self._own.fileno())
         self._state = (state.st_size, state.st_mtime_ns)
-        self._path = path
         regular = self._own.seekable()
         super().__init__(self._own, state.st_size if regular else None)
 
     def check(self) -> None:
         state = os.fstat(self._own.fileno())
         if self.repeatable and (state.st_size, state.st_mtime_ns) != self._state:
-            raise LocalProtocolError(f"{os.fspath(self._path)} changed while it was sent; send it again")
+            raise LocalProtocolError("it changed while it was sent; send it again")
 
     def close(self) -> None:
         self._own.close()

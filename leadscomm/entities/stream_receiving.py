@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from leadscomm.entities.stream_files import FileSink, Sink, Writable, WritableSink, clean_name
-from leadscomm.entities.transfer import Host, Progress, Session, Side, Transfer
+from leadscomm.entities.transfer import Host, Progress, Session, Side, Transfer, told
 from leadscomm.errors import CommError, ConnectionLost, RemoteProtocolError, ServiceError, TransferError
 from leadscomm.protocol.stream_records import (
     BROKEN,
@@ -203,7 +203,7 @@ class Stream(Transfer):
         elif isinstance(failure, ConnectionLost):
             code, reason = None, str(failure)
         else:
-            code, reason = FAILED, _reason(failure)
+            code, reason = FAILED, told(failure)
         self._leave(None if code is None else Refuse(self._stream.offer.number, code, reason).record())
         if self.moved and not (stopped is not None and stopped.forget):
             kept = sink.kept()
@@ -222,9 +222,3 @@ class Stream(Transfer):
 
     def _failure(self, why: str) -> TransferError:
         return TransferError(f"{self.name!r} from {self.connection}: {why}", self.moved, self.size)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror  # not the path, which is nobody else's matter
-    return f"{type(error).__name__}: {error}"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from leadscomm.entities.stream_files import Source
-from leadscomm.entities.transfer import Progress, Side, Transfer
+from leadscomm.entities.transfer import Progress, Side, Transfer, told
 from leadscomm.errors import CommError, ConnectionLost, RemoteProtocolError, TransferError
 from leadscomm.protocol.stream_records import AT_ONCE, CANCELLED, FAILED, NOT_WANTED, Answer, Drop, Offer
 from leadscomm.protocol.streams import SendingStream
@@ -67,7 +67,7 @@ class SendingTransfer(Transfer):
             error = self._failure(str(failure))
             raise error from failure
         except BaseException as failure:
-            error = self._failure(f"{type(failure).__name__}: {failure}")
+            error = self._failure(told(failure))
             if isinstance(failure, (CommError, OSError)):
                 raise error from failure
             raise
@@ -111,7 +111,7 @@ class SendingTransfer(Transfer):
         """Tell the peer that it is given up."""
         code = FAILED if self._cancelled is None else CANCELLED
         with contextlib.suppress(CommError):
-            side.say(Drop(number, code, self._why or type(error).__name__).record(), _DROP_S)
+            side.say(Drop(number, code, self._why or told(error)).record(), _DROP_S)
 
     def _begin(self) -> tuple[Side, SendingStream]:
         """Wait for a session, and take a place in it."""

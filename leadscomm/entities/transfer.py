@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
 from leadscomm.entities.callback import Callback
-from leadscomm.errors import TransferError
+from leadscomm.errors import CommError, TransferError
 from leadscomm.protocol.stream_records import ANSWERED_ON, SAID_ON
 from leadscomm.protocol.streams import Pace
 
@@ -143,3 +143,10 @@ class Transfer(ABC):
 
 Progress: TypeAlias = Callable[[Transfer], None]
 """Is told whenever the receiver has written more. In the thread that sends, or in the receiving stream's own."""
+
+
+def told(error: BaseException) -> str:
+    """An error in words for the peer: without paths, which are nobody else's matter."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) if isinstance(error, CommError) else f"{type(error).__name__}: {error}"

@@ -16,9 +16,8 @@ import struct
 from typing import Final, NamedTuple, TypeAlias
 
 from leadscomm.errors import RemoteProtocolError
+from leadscomm.protocol.records import STREAM
 
-KIND: Final = 2
-"""The first byte of each record of a stream."""
 SAID_ON: Final = 7
 """The lane of what a stream's sender says."""
 ANSWERED_ON: Final = 6
@@ -53,7 +52,7 @@ class Offer(NamedTuple):
 
     :ivar number: names it among those that are open.
     :ivar size: its bytes; None: not known beforehand.
-    :ivar name: what its sender calls it; never a path.
+    :ivar name: what its sender calls it; any characters, and never a path.
     :ivar repeatable: its sender can go on from any offset.
     """
 
@@ -186,14 +185,14 @@ def _read_body(what: int, number: int, body: bytes) -> Said | Answer | None:
     if what == _DONE:
         return Done(number)
     if what == _DROP:
-        return Drop(number, body[0], _text(body[1:]))
+        return Drop(number, body[0], _reason(body[1:]))
     if what == _REFUSE:
-        return Refuse(number, body[0], _text(body[1:]))
+        return Refuse(number, body[0], _reason(body[1:]))
     return None
 
 
 def _head(what: int, number: int) -> bytes:
-    return _HEAD.pack(KIND, what, number)
+    return _HEAD.pack(STREAM, what, number)
 
 
 def _cut(text: str) -> bytes:
@@ -203,3 +202,8 @@ def _cut(text: str) -> bytes:
 
 def _text(data: bytes) -> str:
     return data[:TEXT_BYTES].decode("utf-8", "replace")
+
+
+def _reason(data: bytes) -> str:
+    """A text that people read: without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in _text(data))

@@ -89,6 +89,11 @@ def test_long_texts_end_with_a_whole_character() -> None:
     assert read(Drop(1, 1, "x").record() + b"\xff") == Drop(1, 1, "x\ufffd")
 
 
+def test_a_reason_does_nothing_to_a_terminal() -> None:
+    assert read(Refuse(1, 1, "a\x1b[2Jb\nc").record()) == Refuse(1, 1, "a?[2Jb?c")
+    assert read(Drop(1, 1, "a\x1b").record()) == Drop(1, 1, "a?")
+
+
 def test_a_data_record_is_as_much_longer_as_is_said() -> None:
     assert len(Data(1, 0, b"abc").record()) == wire.DATA_OVERHEAD + 3
 

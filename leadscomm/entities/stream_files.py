@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import sys
-import unicodedata
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from io import FileIO
@@ -26,6 +26,9 @@ _BLOCK: Final = 1 << 20
 _SYNC_EVERY: Final = 32 << 20
 """So many bytes are handed to the disk at a time: at the end little is left to wait for, and after a power cut the part
 file still holds what it should."""
+_LET_GO_S: Final = 5.0
+"""How long a part file that another stream writes is waited for, looking every :data:`_AGAIN_S`."""
+_AGAIN_S: Final = 0.02
 _NAME_BYTES: Final = 200
 _RESERVED: Final = frozenset(
     "con prn aux nul com1 com2 com3 com4 com5 com6 com7 com8 com9 lpt1 lpt2 lpt3 lpt4 lpt5 lpt6 lpt7 lpt8 lpt9".split()
@@ -49,8 +52,8 @@ class Writable(Protocol):
 def clean_name(name: str) -> str:
     """A file name made of what a peer calls a stream: of one folder, visible, and allowed on every system."""
     last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    plain = "".join("_" if c in '<>:"|?*' or unicodedata.category(c)[0] == "C" else c for c in last)
-    short = plain.strip().lstrip(".").encode("utf-8", "replace")[:_NAME_BYTES].decode("utf-8", "ignore").rstrip(". ")
+    plain = "".join(c if c.isprintable() and c not in '<>:"|?*' else "_" for c in last)
+    short = plain.lstrip(". ").encode("utf-8", "replace")[:_NAME_BYTES].decode("utf-8", "ignore").rstrip(". ")
     if short.partition(".")[0].lower() in _RESERVED or short.lower().endswith(PART):
         short += "_"
     return short or "stream"
@@ -229,7 +232,7 @@ class FileSink(Sink):
                 return _digest_of(present, look)
         if there is not None:
             self._check_free()
-        file = self._open_part()
+        file = self._open_part(look)
         size = os.fstat(file.fileno()).st_size
         if not offer.repeatable or (offer.size is not None and size > offer.size):
             file.truncate(0)
@@ -239,27 +242,33 @@ class FileSink(Sink):
         if not self._overwrite:
             raise FileExistsError(errno.EEXIST, "there is another file of that name", str(self.path))
 
-    def _open_part(self) -> FileIO:
-        """The part file, for this stream alone."""
-        while True:
-            file = open(self.part, "a+b", buffering=0)
-            try:
-                _lock(file)
-                if os.path.samestat(os.fstat(file.fileno()), os.stat(self.part)):
-                    self._file = file
-                    return file
-            except BlockingIOError:
-                file.close()
-                raise FileExistsError(errno.EBUSY, "another stream is being written there", str(self.part)) from None
-            except FileNotFoundError:
-                pass  # whoever had it has just given it its name
-            file.close()
+    def _open_part(self, look: _Look) -> FileIO:
+        """The part file, for this stream alone. An earlier attempt may be about to let go of it."""
+        deadline = time.monotonic() + _LET_GO_S
+        while (file := self._try_part()) is None:
+            if time.monotonic() >= deadline:
+                raise FileExistsError(errno.EBUSY, "another stream is being written there", str(self.part))
+            look()
+            time.sleep(_AGAIN_S)
+        self._file = file
+        return file
+
+    def _try_part(self) -> FileIO | None:
+        file = open(self.part, "a+b", buffering=0)
+        try:
+            _lock(file)
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(self.part)):
+                return file
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        file.close()  # another has it, or has just given it its name
+        return None
 
     def write(self, offset: int, data: bytes) -> None:
         if self._present:
             self._check_free()  # it is not what is there
             self._present = False
-            self._open_part()
+            self._open_part(_nothing)
         file = self._file
         assert file is not None
         if offset == 0:
@@ -358,3 +367,6 @@ def _lock(file: FileIO) -> None:
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _nothing() -> None: ...

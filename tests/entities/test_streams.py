@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from leadscomm.entities import stream_files
 from leadscomm.entities.stream_files import PART
 from leadscomm.errors import ConnectionLost, RemoteProtocolError, ServiceError, TransferError
 from leadscomm.protocol.stream_records import BROKEN, Accept, Data, Done, Drop, End, Offer, Refuse
@@ -309,8 +310,9 @@ def test_unless_it_may_be_replaced(other: bytes, source: Path, tmp_path: Path) -
     assert there.read_bytes() == source.read_bytes()
 
 
-def test_two_streams_do_not_write_one_file(source: Path, tmp_path: Path) -> None:
+def test_two_streams_do_not_write_one_file(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that comes while another is being written to the same path."""
+    monkeypatch.setattr(stream_files, "_LET_GO_S", 0.05)
     held, begun = threading.Event(), threading.Event()
 
     def slowly(transfer: Any) -> None:

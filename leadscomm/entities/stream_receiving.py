@@ -6,12 +6,11 @@ import contextlib
 import os
 import threading
 from collections import deque
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from leadscomm.entities.stream_files import FileSink, Sink, Writable, WritableSink, clean_name
-from leadscomm.entities.transfer import Host, Progress, Session, Side, Transfer, told
+from leadscomm.entities.transfer import Progress, Side, Transfer, told
 from leadscomm.errors import CommError, ConnectionLost, RemoteProtocolError, ServiceError, TransferError
 from leadscomm.protocol.stream_records import (
     BROKEN,
@@ -54,11 +53,10 @@ class Stream(Transfer):
     :ivar path: the file that it becomes; None: it becomes none.
     """
 
-    def __init__(self, host: Host, side: Side, offer: Offer, lock: threading.Lock) -> None:
+    def __init__(self, side: Side, offer: Offer, lock: threading.Lock) -> None:
         super().__init__(offer.name, offer.size, lock)
-        self.connection: Session = side.connection
+        self.connection = side.connection
         self.path: Path | None = None
-        self._host = host
         self._side = side
         self._stream = ReceivingStream(offer)
         self._came: deque[Data | End | Drop] = deque()  # bounded by the credit
@@ -135,9 +133,12 @@ class Stream(Transfer):
         except BaseException as failure:
             error = self._fail(sink, failure)
         self._finish(error)
-        host, connection = self._host, self.connection
-        stage = getattr(connection, "keeper", None)
-        host.in_turn(connection, partial(host._call, host.callback.on_stream_end, host, connection, self, stage=stage))
+        self._side.stage.in_turn(self._tell_end)
+
+    def _tell_end(self) -> None:
+        stage = self._side.stage
+        entity = stage.entity
+        entity._call(entity.callback.on_stream_end, entity, self.connection, self, stage=stage)
 
     def _receive(self, sink: Sink) -> None:
         stream = self._stream

@@ -15,11 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.writer import here
+from leadscomm.entities.session import SessionStage
+from leadscomm.entities.stage import Owner, RecordHandler, Stage
 from leadscomm.entities.stream_files import FileSource, Readable, Source
 from leadscomm.entities.stream_receiving import Stream
 from leadscomm.entities.stream_sending import SendingTransfer
-from leadscomm.entities.transfer import Host, Progress, Session, Side, Transfer
+from leadscomm.entities.transfer import Progress, Side, Transfer
 from leadscomm.errors import ConnectionLost, RemoteProtocolError, ServiceError
 from leadscomm.protocol.stream_records import AT_ONCE, Data, Drop, End, Offer, read
 
@@ -29,44 +33,45 @@ _OPEN: Final = 2 * AT_ONCE
 """So many streams of a peer are open here at most: those of which it has not heard yet that they have ended, too."""
 
 
-class Streams:
+class Streams(RecordHandler):
     """The streams of one run of an entity.
 
-    :param host: the entity.
+    :param entity: whose callbacks are called.
     :ivar sides: its sessions.
     :ivar closed: no stream begins any more.
     """
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, entity: Owner) -> None:
+        self._entity = entity
         self._lock = threading.Lock()
-        self.sides: dict[Session, Side] = {}
+        self.sides: dict[ConnectionBase, Side] = {}
         self._transfers: set[Transfer] = set()  # all that are under way
         self._threads: set[threading.Thread] = set()
         self.closed = False
 
     # The session -----------------------------------------------------------------------------------------------------
 
-    def session_began(self, connection: Session) -> None:
+    def session_began(self, stage: Stage) -> None:
         """A session begins; what waits for its peer goes on."""
+        assert isinstance(stage, SessionStage)
         with self._lock:
-            self.sides[connection] = Side(connection)
+            self.sides[stage.connection] = Side(stage)
             self._wake()
 
-    def session_ended(self, connection: Session) -> None:
+    def session_ended(self, stage: Stage) -> None:
         """It is over. Does not wait."""
         with self._lock:
-            side = self.sides.pop(connection, None)
+            side = self.sides.pop(stage.connection, None)
             if side is not None:
                 side.over = True
             self._wake()
 
-    def handle(self, connection: Session, record: bytes) -> None:
-        """Take a record of a stream, in turn with the callbacks of the session. Does not wait.
+    def handle(self, stage: Stage, lane: int, record: bytes) -> None:
+        """Take a record of a stream. Does not wait.
 
         :raises RemoteProtocolError: the peer has broken the rules in a way that cannot be answered.
         """
-        side = self.sides.get(connection)
+        side = self.sides.get(stage.connection)
         said = read(record)
         if side is None or said is None:
             return
@@ -78,16 +83,18 @@ class Streams:
         if stream is not None:  # what comes late, of one that has ended, means nothing
             stream.said(said)
 
+    def settled(self, stage: Stage, lane: int, record: bytes) -> None:
+        """A record has come to the peer: that means nothing yet; it says itself what it has written."""
+
     def _offered(self, side: Side, offer: Offer) -> None:
         if offer.number in side.receiving or len(side.receiving) >= _OPEN:
             raise RemoteProtocolError(f"{side.connection} offers more streams at once than it may")
-        stream = Stream(self._host, side, offer, self._lock)
+        stream = Stream(side, offer, self._lock)
         with self._lock:
             side.receiving[offer.number] = stream
             self._transfers.add(stream)
-        host = self._host
-        stage = getattr(side.connection, "keeper", None)
-        host._call(host.callback.on_stream, host, side.connection, stream, stage=stage)
+        entity = self._entity
+        entity._call(entity.callback.on_stream, entity, side.connection, stream, stage=side.stage)
         stream.settle()
         self._run_apart(stream, stream.run)
 
@@ -100,7 +107,7 @@ class Streams:
     def send_file(
         self,
         path: str | os.PathLike[str],
-        to: Session | None,
+        to: ConnectionBase | None,
         *,
         name: str | None = None,
         progress: Progress | None = None,
@@ -124,7 +131,7 @@ class Streams:
     def send_stream(
         self,
         file: Readable,
-        to: Session | None,
+        to: ConnectionBase | None,
         *,
         name: str = "",
         size: int | None = None,
@@ -142,12 +149,14 @@ class Streams:
     def _check(self, wait: bool) -> None:
         if wait and here.inside is not None:
             raise ServiceError("a stream waits for the peer, which callbacks must not: give wait=False inside them")
-        if not self._host.running():
+        if not self._entity.running():
             raise ServiceError("the service must be running to send a stream; start it first")
 
     def _send(
-        self, source: Source, to: Session | None, name: str, progress: Progress | None, wait: bool, timeout: float
+        self, source: Source, to: ConnectionBase | None, name: str, progress: Progress | None, wait: bool, timeout: float
     ) -> Transfer:
+        if to is not None and not isinstance(to, SessionConnection):
+            raise ServiceError(f"{to} has no session, which streams need: give both sides reliable=1")
         peer = _Anybody(self) if to is None else _Somebody(self, to)
         transfer = SendingTransfer(name, source, peer, self._lock, progress, timeout)
         with self._lock:
@@ -174,9 +183,9 @@ class Streams:
             try:
                 self._run(transfer, run)
             except Exception as error:
-                self._host._report(transfer.error or error)
+                self._entity._report(transfer.error or error)
 
-        thread = threading.Thread(target=quietly, name=f"{self._host._name}-stream", daemon=True)
+        thread = threading.Thread(target=quietly, name=f"{self._entity._name}-stream", daemon=True)
         with self._lock:
             self._threads.add(thread)
         thread.start()
@@ -216,7 +225,7 @@ class _Anybody:
 class _Somebody(_Anybody):
     """The peer of a connection; by its name it is known again in a later session."""
 
-    def __init__(self, streams: Streams, connection: Session) -> None:
+    def __init__(self, streams: Streams, connection: SessionConnection) -> None:
         super().__init__(streams)
         self._connection = connection
 

@@ -5,57 +5,27 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
-from leadscomm.entities.callback import Callback
+from leadscomm.entities.session import SessionStage
 from leadscomm.errors import CommError, TransferError
 from leadscomm.protocol.stream_records import ANSWERED_ON, SAID_ON
 from leadscomm.protocol.streams import Pace
 
 
-class Session(Protocol):
-    """What streams use of the connection that they travel over."""
-
-    name: str
-    """What the peer calls itself; empty: nothing."""
-    longest: int
-    """Bytes of the longest record that the peer takes."""
-
-    def send_record(self, record: bytes, lane: int, timeout: float | None = None) -> None:
-        """Send a record; waits for room in the lane, at most ``timeout`` seconds.
-
-        :raises ConnectionLost: the session has ended, also meanwhile.
-        :raises OutboxFull: there was no room in time.
-        """
-
-
-class Host(Protocol):
-    """What streams use of the entity that they belong to."""
-
-    callback: Callback
-    _name: str
-
-    def running(self) -> bool: ...
-
-    def _call(self, callback: Callable[..., None], *args: Any, stage: Any = None) -> None: ...
-
-    def _report(self, error: Exception) -> None: ...
-
-    def in_turn(self, connection: Any, call: Callable[[], None]) -> None:
-        """Call it in turn with the callbacks of this connection, soon; at once if that is over."""
-
-
 class Side:
     """One session with a peer, as its streams see it.
 
+    :param stage: runs it.
     :ivar over: it has ended.
     :ivar sending: the streams of this side, by number.
     :ivar receiving: those of the peer.
     """
 
-    def __init__(self, connection: Session) -> None:
-        self.connection = connection
-        self.pace = Pace(connection.longest)
+    def __init__(self, stage: SessionStage) -> None:
+        self.stage = stage
+        self.connection = stage.session
+        self.pace = Pace(self.connection.longest)
         self.over = False
         self.sending: dict[int, Transfer] = {}
         self.receiving: dict[int, Transfer] = {}

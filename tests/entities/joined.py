@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.writer import here
+from leadscomm.entities.session import SessionStage
 from leadscomm.entities.streams import Streams
 from leadscomm.errors import ConnectionLost
 from leadscomm.protocol.stream_records import read
@@ -58,29 +60,32 @@ class Host:
     def _report(self, error: Exception) -> None:
         self.callback.note("fail", error)
 
-    def in_turn(self, connection: Any, call: Callable[[], None]) -> None:
-        if connection.over:
-            call()
-        else:
-            connection.came.put(call)
 
+class Joint(SessionConnection):
+    """What streams see of a session: records go from one list into the other.
 
-class End:
-    """One end of a session."""
+    :ivar watch: called before a record is sent.
+    :ivar said: what was sent.
+    """
 
-    def __init__(self, host: Host, name: str, longest: int) -> None:
-        self.host = host
-        self.name = name
-        self.longest = longest
-        self.peer: End
-        self.over = False
-        self.came: queue.Queue[Any] = queue.Queue()
+    def __init__(self, stage: End, name: str, longest: int) -> None:
+        self.stage = stage
+        self.called = name
+        self.takes = longest
+        self.ended = False
         self.said: list[Any] = []
         self.watch: Callable[[Any], None] = lambda said: None
-        self.thread = threading.Thread(target=self.run)
 
     def __str__(self) -> str:
-        return f"the end of {self.name or 'a session'}"
+        return f"the end of {self.called or 'a session'}"
+
+    @property
+    def name(self) -> str:
+        return self.called
+
+    @property
+    def longest(self) -> int:
+        return self.takes
 
     def send_record(self, record: bytes, lane: int, timeout: float | None = None) -> None:
         said = read(record)
@@ -89,12 +94,29 @@ class End:
         self.said.append(said)
 
     def put(self, record: bytes) -> None:
-        if self.over:
+        if self.ended:
             raise ConnectionLost("the session has ended")
-        self.peer.came.put(record)
+        self.stage.peer.came.put(record)
+
+
+class End(SessionStage):
+    """One end of a session, and the thread that calls back."""
+
+    def __init__(self, host: Host, name: str, longest: int) -> None:
+        self.entity: Any = host
+        self.peer: End
+        self.connection = self._session = Joint(self, name, longest)
+        self.came: queue.Queue[Any] = queue.Queue()
+        self.thread = threading.Thread(target=self.run)
+
+    def in_turn(self, call: Callable[[], None]) -> None:
+        if self.connection.ended:
+            call()
+        else:
+            self.came.put(call)
 
     def end(self) -> None:
-        self.over = True
+        self.connection.ended = True
         self.came.put(None)
 
     def run(self) -> None:
@@ -103,10 +125,10 @@ class End:
                 came()
                 continue
             try:
-                self.host.streams.handle(self, came)  # type: ignore[arg-type]
+                self.entity.streams.handle(self, 7, came)
             except Exception as error:
-                self.host._report(error)
-        self.host.streams.session_ended(self)  # type: ignore[arg-type]
+                self.entity._report(error)
+        self.entity.streams.session_ended(self)
 
 
 class Joined:
@@ -125,7 +147,7 @@ class Joined:
         a.peer, b.peer = b, a
         self._ends += [a, b]
         for end in (b, a):
-            end.host.streams.session_began(end)  # type: ignore[arg-type]
+            end.entity.streams.session_began(end)
             end.thread.start()
         return a, b
 

@@ -32,7 +32,7 @@ def content(size: int) -> bytes:
 
 
 def said(both: Joined, kind: type, end: int = 0) -> list[Any]:
-    return [record for record in both.ends[end].said if isinstance(record, kind)]
+    return [record for record in both.ends[end].connection.said if isinstance(record, kind)]
 
 
 def parts(folder: Path) -> list[str]:
@@ -125,8 +125,8 @@ def test_several_at_once_and_more_than_may_be_open(tmp_path: Path) -> None:
 def test_both_ways_at_once(source: Path, tmp_path: Path) -> None:
     with joined(lambda stream: stream.save(tmp_path / "forth")) as both:
         both.a.callback.take = lambda stream: stream.save(tmp_path / "back")
-        back = both.b.streams.send_file(source, both.ends[1], wait=False)
-        both.a.streams.send_file(source, both.ends[0])
+        back = both.b.streams.send_file(source, both.ends[1].connection, wait=False)
+        both.a.streams.send_file(source, both.ends[0].connection)
         assert back.wait(PATIENCE_S)
     assert (tmp_path / "forth").read_bytes() == (tmp_path / "back").read_bytes() == source.read_bytes()
 
@@ -141,7 +141,7 @@ def cut_at(both: Joined, offset: int) -> None:
         if isinstance(record, Data) and record.offset >= offset:
             both.cut()
 
-    both.ends[0].watch = watch
+    both.ends[0].connection.watch = watch
 
 
 def test_it_goes_on_in_the_next_session(source: Path, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_what_was_there_already_is_not_sent_again(source: Path, tmp_path: Path) 
             if isinstance(record, Done):
                 both.cut()
 
-        both.ends[1].watch = watch
+        both.ends[1].connection.watch = watch
         transfer = both.a.streams.send_file(source, None, wait=False)
         (stream,) = both.b.callback.wait("end")
         assert stream.error is None
@@ -228,7 +228,7 @@ def test_a_peer_is_known_again_by_its_name(source: Path, tmp_path: Path) -> None
     with joined(lambda stream: stream.save(tmp_path / "there")) as both:
         a, _ = both.ends
         cut_at(both, 300_000)
-        transfer = both.a.streams.send_file(source, a, wait=False)  # type: ignore[arg-type]
+        transfer = both.a.streams.send_file(source, a.connection, wait=False)
         both.b.callback.wait("end")
         both.begin("another")
         both.begin("peer")
@@ -241,7 +241,7 @@ def test_a_peer_without_a_name_is_not_known_again(source: Path, tmp_path: Path) 
         a, _ = both.begin("")
         cut_at(both, 300_000)
         with pytest.raises(TransferError, match="no name") as caught:
-            both.a.streams.send_file(source, a)  # type: ignore[arg-type]
+            both.a.streams.send_file(source, a.connection)
         assert "sending it again goes on from there" in str(caught.value)
         assert 0 < caught.value.moved < caught.value.size == 700_001
         both.b.callback.wait("end")
@@ -450,7 +450,7 @@ def test_callbacks_must_not_wait_for_a_stream(source: Path, tmp_path: Path) -> N
             both.a.streams.send_file(source, None, wait=False)
             done.set()
 
-        both.a.in_turn(both.ends[0], lambda: both.a._call(inside))
+        both.ends[0].in_turn(lambda: both.a._call(inside))
         assert done.wait(PATIENCE_S)
         both.b.callback.wait("end")
 
@@ -495,16 +495,16 @@ def test_waiting_may_end_before_the_stream(source: Path) -> None:
 def test_a_sender_that_breaks_the_rules_is_refused(tmp_path: Path) -> None:
     with joined(lambda stream: stream.save(tmp_path / "there")) as both:
         a, b = both.ends
-        a.send_record(Offer(9, 10, "x", True).record(), 7)
+        a.connection.send_record(Offer(9, 10, "x", True).record(), 7)
         wait_until(lambda: bool(said(both, Accept, 1)), "it is accepted")
-        a.send_record(Data(9, 5, b"12345").record(), 7)
-        (stream,) = b.host.callback.wait("end")
+        a.connection.send_record(Data(9, 5, b"12345").record(), 7)
+        (stream,) = both.b.callback.wait("end")
         assert "belongs at 5" in str(stream.error)
         assert said(both, Refuse, 1)[0].code == BROKEN
-        a.send_record(End(9, 10, bytes(32)).record(), 7)  # late: it means nothing
-        a.send_record(bytes([2, 99]) + bytes(4), 7)  # of a later version
-        a.put(b"\x02\x01")
-        (error,) = b.host.callback.wait("fail")
+        a.connection.send_record(End(9, 10, bytes(32)).record(), 7)  # late: it means nothing
+        a.connection.send_record(bytes([2, 99]) + bytes(4), 7)  # of a later version
+        a.connection.put(b"\x02\x01")
+        (error,) = both.b.callback.wait("fail")
         assert isinstance(error, RemoteProtocolError)
         assert "cut off" in str(error)
 
@@ -515,9 +515,9 @@ def test_a_receiver_that_breaks_the_rules_is_told(source: Path) -> None:
 
         def answer(record: Any) -> None:
             if isinstance(record, Offer):
-                b.send_record(Done(record.number).record(), 6)
+                b.connection.send_record(Done(record.number).record(), 6)
 
-        a.watch = answer
+        a.connection.watch = answer
         with pytest.raises(TransferError, match="it cannot"):
             both.a.streams.send_file(source, None)
 
@@ -526,21 +526,21 @@ def test_more_offers_than_may_be_are_an_error() -> None:
     with joined(lambda stream: stream.accept(io.BytesIO())) as both:
         a, b = both.ends
         for number in range(33):
-            a.send_record(Offer(number, 10, "x", True).record(), 7)
-        (error,) = b.host.callback.wait("fail")
+            a.connection.send_record(Offer(number, 10, "x", True).record(), 7)
+        (error,) = both.b.callback.wait("fail")
         assert "more streams at once" in str(error)
-        a.send_record(Offer(0, 10, "x", True).record(), 7)
-        b.host.callback.wait("fail", 2)
+        a.connection.send_record(Offer(0, 10, "x", True).record(), 7)
+        both.b.callback.wait("fail", 2)
         for number in range(32):
-            a.send_record(Drop(number, 1, "").record(), 7)
-        b.host.callback.wait("end", 32)
+            a.connection.send_record(Drop(number, 1, "").record(), 7)
+        both.b.callback.wait("end", 32)
 
 
 def test_what_belongs_to_no_session_means_nothing() -> None:
     with joined() as both:
         a, _ = both.ends
-        a.peer.host.streams.session_ended(a)  # type: ignore[arg-type]
-        both.a.streams.handle(object(), Done(1).record())  # type: ignore[arg-type]
+        both.a.streams.session_ended(a.peer)
+        both.a.streams.handle(a.peer, 7, Done(1).record())
         with pytest.raises(ConnectionLost):
             both.cut()
-            a.send_record(Done(1).record(), 6)
+            a.connection.send_record(Done(1).record(), 6)

@@ -76,7 +76,7 @@ class Streams(RecordHandler):
         if side is None or said is None:
             return
         if isinstance(said, Offer):
-            self._offered(side, said)
+            self._offered(stage, side, said)
             return
         streams = side.receiving if isinstance(said, (Data, End, Drop)) else side.sending
         stream = streams.get(said.number)
@@ -86,7 +86,7 @@ class Streams(RecordHandler):
     def settled(self, stage: Stage, lane: int, record: bytes) -> None:
         """A record has come to the peer: that means nothing yet; it says itself what it has written."""
 
-    def _offered(self, side: Side, offer: Offer) -> None:
+    def _offered(self, stage: Stage, side: Side, offer: Offer) -> None:
         if offer.number in side.receiving or len(side.receiving) >= _OPEN:
             raise RemoteProtocolError(f"{side.connection} offers more streams at once than it may")
         stream = Stream(side, offer, self._lock)
@@ -94,7 +94,7 @@ class Streams(RecordHandler):
             side.receiving[offer.number] = stream
             self._transfers.add(stream)
         entity = self._entity
-        entity._call(entity.callback.on_stream, entity, side.connection, stream, stage=side.stage)
+        entity._call(entity.callback.on_stream, entity, stage.connection, stream, stage=stage)
         stream.settle()
         self._run_apart(stream, stream.run)
 

@@ -5,12 +5,23 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
-from leadscomm.entities.session import SessionStage
+from leadscomm.connections.session import SessionConnection
 from leadscomm.errors import CommError, TransferError
 from leadscomm.protocol.stream_records import ANSWERED_ON, SAID_ON
 from leadscomm.protocol.streams import Pace
+
+
+class Runner(Protocol):
+    """What streams use of the stage that runs a session."""
+
+    entity: Any
+
+    @property
+    def session(self) -> SessionConnection: ...
+
+    def in_turn(self, call: Callable[[], None]) -> None: ...
 
 
 class Side:
@@ -22,7 +33,7 @@ class Side:
     :ivar receiving: those of the peer.
     """
 
-    def __init__(self, stage: SessionStage) -> None:
+    def __init__(self, stage: Runner) -> None:
         self.stage = stage
         self.connection = stage.session
         self.pace = Pace(self.connection.longest)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from dataclasses import dataclass
-from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.opening import HEARD_BYTES, nothing_of_a_session
-from leadscomm.connections.session import Terms
+from leadscomm.connections.terms import Terms
 from leadscomm.errors import AuthenticationFailed, CommError, ConnectionLost
-from leadscomm.protocol import frames as wire
-from leadscomm.protocol.handshake import ASKING, COMPACT, OTHER_VERSION, VERSION, Handshake, Refusal
-from leadscomm.protocol.offer import Offer, keyed, no_session
-
-_EPOCH: Final = struct.Struct("<I")
+from leadscomm.protocol.handshake import COMPACT
+from leadscomm.protocol.offer import Offer, answer, no_session, read_hello
 
 
 @dataclass(frozen=True)
@@ -40,6 +35,7 @@ class Meeting:
     def __init__(self, connection: ConnectionBase, terms: Terms) -> None:
         self._connection = connection
         self._terms = terms
+        self._me = terms.offer().handshake
         self._unread: list[bytes] = []
         self._heard = b""
         self._trouble: CommError | None = None
@@ -84,31 +80,17 @@ class Meeting:
         connection.framing.count_faults()
 
     def _heed(self, frames: list[bytes]) -> Guest | None:
-        frame = frames[0]
-        if not frame:
-            return None
-        kind, number = frame[0] >> 6, frame[0] >> 3 & 7
-        if (kind, number) == (wire.CONTROL, wire.HELLO):
-            return self._asked(frames)
-        if kind != wire.DATAGRAM and number not in (wire.WELCOME, wire.REFUSE) and len(frame) > _EPOCH.size:
-            self.turn_away(_EPOCH.unpack_from(frame, 1)[0])
-        return None
-
-    def _asked(self, frames: list[bytes]) -> Guest | None:
-        frame, terms = frames[0], self._terms
-        offer = Offer.decode(frame, terms.key)
-        if offer is not None and offer.handshake.profiles != ASKING:
-            return Guest(offer, frames)
-        said = Handshake.decode(frame[1:])
-        if said is None:
-            return None
-        if said.version != VERSION:
-            self._say(Refusal(OTHER_VERSION, VERSION).frame())
-        elif said.profiles == ASKING:
-            self._say(Handshake(epoch=terms.offer().epoch, tag=terms.name).welcome(said, ASKING))
-        elif said.profiles == COMPACT and terms.key is None:
+        key = self._terms.key
+        hello = read_hello(frames[0], key)
+        if hello is None:
+            said = answer(frames[0], self._me, key)
+            if said is not None:
+                self._say(said)
+        elif hello.offer is not None:
+            return Guest(hello.offer, frames)
+        elif hello.said.profiles == COMPACT and key is None:
             return Guest(None, frames)
-        elif keyed(frame) != (terms.key is not None) or terms.key is not None:
+        elif hello.keyed or key is not None:
             self._trouble = AuthenticationFailed(
                 f"{self._connection} holds another key, or one side has none: give both sides the same key "
                 "(key_file= or key_env=), or neither"

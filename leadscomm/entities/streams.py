@@ -153,7 +153,13 @@ class Streams(RecordHandler):
             raise ServiceError("the service must be running to send a stream; start it first")
 
     def _send(
-        self, source: Source, to: ConnectionBase | None, name: str, progress: Progress | None, wait: bool, timeout: float
+        self,
+        source: Source,
+        to: ConnectionBase | None,
+        name: str,
+        progress: Progress | None,
+        wait: bool,
+        timeout: float,
     ) -> Transfer:
         if to is not None and not isinstance(to, SessionConnection):
             raise ServiceError(f"{to} has no session, which streams need: give both sides reliable=1")

@@ -17,7 +17,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from typing import ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from leadscomm.connections.keyed import authenticate
 from leadscomm.connections.outbox import Outbox
@@ -34,7 +34,13 @@ sending."""
 
 
 class Keeper(Protocol):
-    """Who runs a connection on behalf of an entity."""
+    """Who runs a connection on behalf of an entity.
+
+    :ivar streams: sends streams.
+    """
+
+    @property
+    def streams(self) -> Any: ...
 
     def closing(self) -> None:
         """The connection is being closed here; finish the conversation. Any thread; does not block."""

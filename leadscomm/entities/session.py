@@ -189,11 +189,11 @@ class SessionStage(Stage):
 
     def in_turn(self, call: Callable[[], None]) -> None:
         """Have ``call`` called in turn with the callbacks; if the session is over, at once. Any thread."""
-        if self.ended:
-            call()
-            return
         self._news.append(call)
-        self.wake()
+        if self.ended:
+            self._tell_rest()
+        else:
+            self.wake()
 
     def _hand_out(self, messages: list[bytes]) -> None:
         """Deliver messages, and acknowledge them a few at a time, so that the peer sees how it goes."""
@@ -250,6 +250,15 @@ class SessionStage(Stage):
         for handler in self.entity._handlers.values():
             handler.session_ended(self)
         super()._finish()
+        self._tell_rest()
+
+    def _tell_rest(self) -> None:
+        while self._news:
+            try:
+                call = self._news.popleft()
+            except IndexError:  # another thread is at it
+                return
+            call()
 
     def _release(self) -> list[bytes]:
         left = super()._release()

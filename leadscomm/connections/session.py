@@ -15,6 +15,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Hashable
+from typing import Any
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase

@@ -115,8 +115,9 @@ class SessionStage(Stage):
 
     @property
     def _due(self) -> bool:
-        session = self._session
-        return bool(self._waits or self._leaving or session.over) and not self.ended
+        if self.ended:
+            return bool(self._news)
+        return bool(self._waits or self._leaving or self._session.over)
 
     @property
     def _waits(self) -> bool:
@@ -131,6 +132,7 @@ class SessionStage(Stage):
             self._wakes.clear()
             with self._working:
                 self._call_back()
+        self._work()
 
     def _work(self) -> bool:
         """Call back what there is. Whoever finds another at it leaves it to him; whether none was."""
@@ -145,6 +147,8 @@ class SessionStage(Stage):
 
     def _call_back(self) -> None:
         if self.ended:
+            while self._news:
+                self._news.popleft()()
             return
         session = self._session
         if not self._opened_once:
@@ -188,12 +192,12 @@ class SessionStage(Stage):
             handler.settled(self, lane, record)
 
     def in_turn(self, call: Callable[[], None]) -> None:
-        """Have ``call`` called in turn with the callbacks; if the session is over, at once. Any thread."""
+        """Have ``call`` called in turn with the callbacks, or behind the last one. Any thread."""
         self._news.append(call)
-        if self.ended:
-            self._tell_rest()
-        else:
+        if not self.ended:
             self.wake()
+        if self.ended:  # perhaps since just now
+            self._work()
 
     def _hand_out(self, messages: list[bytes]) -> None:
         """Deliver messages, and acknowledge them a few at a time, so that the peer sees how it goes."""
@@ -250,15 +254,6 @@ class SessionStage(Stage):
         for handler in self.entity._handlers.values():
             handler.session_ended(self)
         super()._finish()
-        self._tell_rest()
-
-    def _tell_rest(self) -> None:
-        while self._news:
-            try:
-                call = self._news.popleft()
-            except IndexError:  # another thread is at it
-                return
-            call()
 
     def _release(self) -> list[bytes]:
         left = super()._release()

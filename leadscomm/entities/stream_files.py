@@ -26,7 +26,7 @@ _BLOCK: Final = 1 << 20
 _SYNC_EVERY: Final = 32 << 20
 """So many bytes are handed to the disk at a time: at the end little is left to wait for, and after a power cut the part
 file still holds what it should."""
-_LET_GO_S: Final = 5.0
+_LET_GO_S: Final = 10.0
 """How long a part file that another stream writes is waited for, looking every :data:`_AGAIN_S`."""
 _AGAIN_S: Final = 0.02
 _NAME_BYTES: Final = 200

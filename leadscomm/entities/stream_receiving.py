@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 from collections import deque
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -53,17 +54,24 @@ class Stream(Transfer):
     :ivar path: the file that it becomes; None: it becomes none.
     """
 
-    def __init__(self, side: Side, offer: Offer, lock: threading.Lock) -> None:
+    def __init__(self, side: Side, offer: Offer, lock: threading.Lock, all_streams: Collection[Transfer]) -> None:
         super().__init__(offer.name, offer.size, lock)
         self.connection = side.connection
         self.path: Path | None = None
         self._side = side
+        self._all = all_streams
         self._stream = ReceivingStream(offer)
         self._came: deque[Data | End | Drop] = deque()  # bounded by the credit
         self._sink: Sink | None = None
         self._why_not = "nobody wants it"
         self._open = True  # inside on_stream
         self._broken: RemoteProtocolError | None = None
+        self._displaced = False  # the same file is offered again
+
+    @property
+    def _target(self) -> str:
+        """What file it is written to, in one way of writing; empty: none."""
+        return "" if self.path is None else os.path.abspath(self.path)
 
     # Inside on_stream ------------------------------------------------------------------------------------------------
 
@@ -146,7 +154,9 @@ class Stream(Transfer):
 
         def look() -> None:
             nonlocal looked
-            self._look_here()
+            with self._changed:
+                self._look()
+                self._displace()
             looked += 1
             if looked % (_ALIVE_EVERY >> 20) == 0:
                 self._side.answer(stream.alive())
@@ -181,9 +191,13 @@ class Stream(Transfer):
                     return self._came.popleft()
                 self._changed.wait()
 
-    def _look_here(self) -> None:
-        with self._changed:
-            self._look()
+    def _displace(self) -> None:
+        """Have others let go of the same file whose sessions wait for a line: their sender was restarted, probably. The
+        lock is held."""
+        for other in self._all:
+            if isinstance(other, Stream) and other is not self and other._target == self._target:
+                other._displaced = not other.connection.lines
+                other.wake()
 
     def _look(self) -> None:
         """Raise what ends it; the lock is held."""
@@ -191,6 +205,8 @@ class Stream(Transfer):
             raise _Stopped(CANCELLED, self._cancelled, forget=True)
         if self._broken is not None:
             raise _Stopped(BROKEN, str(self._broken))
+        if self._displaced:
+            raise _Stopped(FAILED, "the same file is offered again in another session")
         if self._side.over:
             raise ConnectionLost("the session has ended")
 

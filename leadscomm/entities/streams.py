@@ -89,7 +89,7 @@ class Streams(RecordHandler):
     def _offered(self, stage: Stage, side: Side, offer: Offer) -> None:
         if offer.number in side.receiving or len(side.receiving) >= _OPEN:
             raise RemoteProtocolError(f"{side.connection} offers more streams at once than it may")
-        stream = Stream(side, offer, self._lock)
+        stream = Stream(side, offer, self._lock, self._transfers)
         with self._lock:
             side.receiving[offer.number] = stream
             self._transfers.add(stream)

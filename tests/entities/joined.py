@@ -73,6 +73,7 @@ class Joint(SessionConnection):
         self.called = name
         self.takes = longest
         self.ended = False
+        self.lines: Any = ("a line",)
         self.said: list[Any] = []
         self.watch: Callable[[Any], None] = lambda said: None
 

@@ -329,6 +329,27 @@ def test_two_streams_do_not_write_one_file(source: Path, tmp_path: Path, monkeyp
     assert (tmp_path / "there").read_bytes() == source.read_bytes()
 
 
+def test_a_stream_whose_session_waits_for_a_line_makes_way(source: Path, tmp_path: Path) -> None:
+    """Its sender was killed and comes again, in a new session, while the old one is still waited for."""
+    with joined(lambda stream: stream.save(tmp_path / "there")) as both:
+        a, b = both.ends
+
+        def freeze(record: Any) -> None:
+            if isinstance(record, Data) and record.offset > 300_000:
+                b.connection.lines = ()
+                raise ConnectionLost("killed")
+
+        a.connection.watch = freeze
+        with pytest.raises(TransferError, match="no session"):
+            both.a.streams.send_file(source, a.connection, timeout=0.05)
+        assert both.b.callback.of("end") == []
+        c, _ = both.begin("again")
+        assert both.a.streams.send_file(source, c.connection).resumed_at > 0
+        first = both.b.callback.wait("end", 2)[0]
+        assert "offered again" in str(first.error)
+    assert (tmp_path / "there").read_bytes() == source.read_bytes()
+
+
 def test_a_folder_that_is_not_there(source: Path, tmp_path: Path) -> None:
     with joined(lambda stream: stream.save(tmp_path / "no" / "there")) as both:
         with pytest.raises(TransferError, match="No such file or directory") as caught:
@@ -494,7 +515,7 @@ def test_waiting_may_end_before_the_stream(source: Path) -> None:
 
 def test_a_sender_that_breaks_the_rules_is_refused(tmp_path: Path) -> None:
     with joined(lambda stream: stream.save(tmp_path / "there")) as both:
-        a, b = both.ends
+        a, _ = both.ends
         a.connection.send_record(Offer(9, 10, "x", True).record(), 7)
         wait_until(lambda: bool(said(both, Accept, 1)), "it is accepted")
         a.connection.send_record(Data(9, 5, b"12345").record(), 7)
@@ -524,7 +545,7 @@ def test_a_receiver_that_breaks_the_rules_is_told(source: Path) -> None:
 
 def test_more_offers_than_may_be_are_an_error() -> None:
     with joined(lambda stream: stream.accept(io.BytesIO())) as both:
-        a, b = both.ends
+        a, _ = both.ends
         for number in range(33):
             a.connection.send_record(Offer(number, 10, "x", True).record(), 7)
         (error,) = both.b.callback.wait("fail")

@@ -18,6 +18,8 @@
     ├── ConnectFailed         (ConnectionError)  the conversation could not be opened
     │   └── AuthenticationFailed (PermissionError)  a key or certificate does not fit
     ├── ConnectionLost        (ConnectionError)  the conversation ended, or never began
+    ├── JournalError          (OSError)          the file of durable messages cannot be used
+    │   └── JournalFull                             it has no room; nothing was stored
     ├── DeliveryError         (ConnectionError)  messages that were accepted and could not be delivered
     ├── TransferError         (ConnectionError)  a stream did not arrive whole
     └── CommTimeout           (TimeoutError)     it took longer than allowed
@@ -134,6 +136,14 @@ class TransferError(CommError, ConnectionError):
         super().__init__(text)
         self.moved = moved
         self.size = size
+
+
+class JournalError(CommError, OSError):
+    """The file of durable messages is in use, damaged, closed, or not one; the text names the mend."""
+
+
+class JournalFull(JournalError):
+    """The disk, or the journal's limit, has no room for a message. Nothing was stored; what is stored stays."""
 
 
 class CommTimeout(CommError, TimeoutError):

@@ -13,6 +13,10 @@ from leadscomm.protocol.handshake import COMPACT
 from leadscomm.protocol.offer import Offer, answer, no_session, read_hello
 
 
+class Stale(ConnectionLost):
+    """What came over a line spoke of nothing but a session that is over."""
+
+
 @dataclass(frozen=True)
 class Guest:
     """Who has asked for a session over an accepted line.
@@ -38,6 +42,7 @@ class Meeting:
         self._me = terms.offer().handshake
         self._unread: list[bytes] = []
         self._heard = b""
+        self._stale: Stale | None = None
         self._trouble: CommError | None = None
         connection.set_blocking(False)
 
@@ -61,20 +66,23 @@ class Meeting:
 
     def turn_away(self, epoch: int) -> None:
         """Tell a peer that the session that it speaks of is not known here."""
+        self._stale = Stale(f"{self._connection} speaks of a session that is over")
         self._say(no_session(epoch, self._terms.key))
 
     def _listen(self, deadline: float) -> None:
         connection = self._connection
         now = time.monotonic()
         if now >= deadline:
-            raise self._trouble or nothing_of_a_session(str(connection), connection.framing, self._heard)
+            raise self._trouble or self._stale or nothing_of_a_session(str(connection), connection.framing, self._heard)
         connection._wait_readable(deadline - now)
         try:
             data = connection._read()
         except BlockingIOError:
             return
         if data is None:
-            raise self._trouble or ConnectionLost(f"{connection} ended before it had asked for a session")
+            raise (
+                self._trouble or self._stale or ConnectionLost(f"{connection} ended before it had asked for a session")
+            )
         self._heard = (self._heard + data)[:HEARD_BYTES]
         self._unread = connection.framing.feed(data)
         connection.framing.count_faults()
@@ -85,6 +93,7 @@ class Meeting:
         if hello is None:
             said = answer(frames[0], self._me, key)
             if said is not None:
+                self._stale = Stale(f"{self._connection} speaks of a session that is over")
                 self._say(said)
         elif hello.offer is not None:
             return Guest(hello.offer, frames)

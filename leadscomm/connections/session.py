@@ -22,6 +22,7 @@ from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.opening import HEARD_BYTES
 from leadscomm.connections.outbox_lanes import Carrier, LaneOutbox, SessionFraming
 from leadscomm.connections.session_line import Line
+from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.terms import SpeaksCompact, Terms
 from leadscomm.connections.timed import TimedConnection
 from leadscomm.connections.writer import Flusher
@@ -45,8 +46,7 @@ class SessionConnection(TimedConnection, Carrier):
     :param asks: this side begins; otherwise it waits for the peer to.
     :param former: epochs of peers that are over.
     :ivar lines: what carries it at the moment.
-    :ivar arrived: messages that came and were not delivered yet; for who runs it. So are
-    :ivar records: the toolkit's own records that came, each with its lane, and
+    :ivar records: the toolkit's own records that came, each with its lane; for who runs it. So are
     :ivar settled: those of this side that the peer has dealt with.
     :ivar on_end: called once, when it is over; by any thread, must not block.
     """
@@ -56,7 +56,6 @@ class SessionConnection(TimedConnection, Carrier):
         "_open_line",
         "_place",
         "_told",
-        "arrived",
         "lines",
         "on_end",
         "records",
@@ -77,7 +76,6 @@ class SessionConnection(TimedConnection, Carrier):
             former=former,
         )
         self.lines: tuple[Line, ...] = ()  # replaced, never changed, so that it can be walked without a lock
-        self.arrived: deque[list[bytes]] = deque()
         self.records: deque[tuple[int, bytes]] = deque()
         self.settled: deque[tuple[int, bytes]] = deque()
         self.on_end: Callable[[], None] = _nothing
@@ -102,6 +100,13 @@ class SessionConnection(TimedConnection, Carrier):
         """What the peer calls itself; empty if it has no name, or has not answered yet."""
         peer = self.peer
         return "" if peer is None else peer.tag
+
+    def stats(self) -> ConnectionStats:
+        with self._turn:
+            seen = self.session.stats(time.monotonic())
+            links = dict(zip(map(str, self.lines), seen.links, strict=False))
+        carried = [link.round_trip for link in seen.links if link.carries]
+        return ConnectionStats(*self.outbox.backlog(), carried[0] if carried else None, seen, links)
 
     def counters(self) -> LinkCounters:
         with self._turn:
@@ -176,6 +181,7 @@ class SessionConnection(TimedConnection, Carrier):
             if self.session.compact_peer is not None:
                 raise SpeaksCompact(f"{connection} speaks the compact profile alone")
             if self.over or self.session.left or self.session.trouble or now >= deadline:
+                self.pump()  # it may be over since a moment ago
                 raise line.why_not(self.session, heard)
             connection._wait_readable(max(0.0, min(deadline, line.link.ask_at) - now))
             try:
@@ -205,18 +211,27 @@ class SessionConnection(TimedConnection, Carrier):
                 session.receive(frame, now, link)
             if damaged:
                 session.damaged(now, link, damaged)
-            messages = session.take()
-            if messages:
-                self.arrived.append(messages)
             self.records += session.take_records()
             self.settled += session.settled()
-        if messages:
+            came = session.has_messages or session.datagrams.came
+        if came:
             self.call_at(now + ACK_AFTER_S)  # in case that the callbacks take long
 
     @property
     def eventful(self) -> bool:
         """Whether something came that is to be dealt with."""
-        return bool(self.arrived or self.records or self.settled)
+        session = self.session
+        return bool(self.records or self.settled or session.has_messages or session.datagrams.came)
+
+    def next_messages(self, limit: int | None = None) -> list[bytes]:
+        """Take the most urgent messages that came, ``limit`` at most; :meth:`dealt` is to be told of them."""
+        with self._turn:
+            return self.session.take(limit)
+
+    def next_datagrams(self) -> list[bytes]:
+        """Take the datagrams that came."""
+        with self._turn:
+            return self.session.take_datagrams()
 
     def dealt_with_record(self, lane: int) -> None:
         """The oldest record of a lane was dealt with. Any thread."""
@@ -229,7 +244,7 @@ class SessionConnection(TimedConnection, Carrier):
             self.session.hush(time.monotonic(), hushed)
 
     def dealt(self, count: int) -> None:
-        """The oldest ``count`` messages of :attr:`arrived` were dealt with. Any thread."""
+        """The oldest ``count`` messages that were taken were dealt with. Any thread."""
         with self._turn:
             self.session.delivered(time.monotonic(), count)
 
@@ -429,10 +444,10 @@ class SessionConnection(TimedConnection, Carrier):
                 return None
             self.took(line, frames)
             self._inbox = self._inbox or deque()
-            while self.arrived:
-                messages = self.arrived.popleft()
-                self._inbox += messages  # here, so that a sender who reads ahead keeps their order
-                self.dealt(len(messages))
+            messages = self.next_messages()
+            self._inbox += self.next_datagrams()
+            self._inbox += messages  # here, so that a sender who reads ahead keeps their order
+            self.dealt(len(messages))
         self.pump()
         return []
 

@@ -76,9 +76,12 @@ class LineStage(Stage):
             self._session_stage.line_came(str(self.connection))
 
     def _yield(self) -> None:
-        """Leave the line to its heir."""
+        """Leave the line to its heir, or let go of one that carries nothing."""
         self.ended = True
-        self._leave_pool()
+        if self.heir is None:
+            self._release()
+        else:
+            self._leave_pool()
         self.entity._left(self)
         if self.heir is not None:
             self.entity._take_on(self.heir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import Final
 
@@ -40,22 +41,26 @@ class Pair:
 
         :raises CommError: the peer does not agree; the text says why.
         """
-        stage = self.stage if self.in_session and self.stage is not None else self._begin()
+        stage = self.stage if self.in_session and self.stage is not None else self._begin(deadline)
         added = stage.session.add(line.connection, self._endpoint)
         try:
             stage.session.agree(added, deadline)
         except BaseException as error:
             stage.session.remove(added)
+            ended = stage is self.stage and stage.session.over
             if stage is not self.stage:
                 stage.discard()
-            if not isinstance(error, SpeaksCompact):
+            if isinstance(error, SpeaksCompact):
+                line.hand_on(compact_session(line.connection, self._endpoint))
+            elif not ended:  # the end of the session itself is told by its on_disconnect
                 raise
-            line.hand_on(compact_session(line.connection, self._endpoint))
             return
         self.stage = stage
         line.carry(stage, added)
 
-    def _begin(self) -> SessionStage:
+    def _begin(self, deadline: float) -> SessionStage:
+        if self.stage is not None:  # its on_disconnect comes before the next on_connect
+            self.stage.done.wait(max(0.0, deadline - time.monotonic()))
         peer = None if self.stage is None else self.stage.session.session.peer
         if peer is not None:
             self._former.append(peer.epoch)

@@ -253,7 +253,9 @@ class Server(Entity):
 
     def _turned_away(self, connection: ConnectionBase, origin: str | None) -> bool:
         limits = self._endpoint.options
-        if len(self._stages) + len(self._opening) >= limits["max_connections"]:
+        # Of an endpoint with sessions lines are counted: a session that waits for one must be given it.
+        present = len(self._stages if self._join is None else self._carrying) + len(self._opening)
+        if present >= limits["max_connections"]:
             why = f"there are {limits['max_connections']} connections already (max_connections)"
         elif origin is not None and list(self._origins.values()).count(origin) >= limits["max_per_address"]:
             why = f"there are {limits['max_per_address']} connections from {origin} already (max_per_address)"

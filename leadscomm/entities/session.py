@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from operator import length_hint
 from time import perf_counter
@@ -115,9 +115,8 @@ class SessionStage(Stage):
 
     @property
     def _due(self) -> bool:
-        if self.ended:
-            return bool(self._news)
-        return bool(self._waits or self._leaving or self._session.over)
+        session = self._session
+        return bool(self._waits or self._leaving or session.over) and not self.ended
 
     @property
     def _waits(self) -> bool:
@@ -132,7 +131,6 @@ class SessionStage(Stage):
             self._wakes.clear()
             with self._working:
                 self._call_back()
-        self._work()
 
     def _work(self) -> bool:
         """Call back what there is. Whoever finds another at it leaves it to him; whether none was."""
@@ -147,8 +145,6 @@ class SessionStage(Stage):
 
     def _call_back(self) -> None:
         if self.ended:
-            while self._news:
-                self._news.popleft()()
             return
         session = self._session
         if not self._opened_once:
@@ -157,14 +153,15 @@ class SessionStage(Stage):
                 handler.session_began(self)
             self.entity._announce(self)
         while self._waits:
-            while self._news:
-                self._news.popleft()()
+            self._tell_news()
             while session.settled:
                 self._settle(*session.settled.popleft())
             if session.records and not self._shut:
                 self._handle(*session.records.popleft())
-            if session.arrived and not self._shut:
-                self._hand_out(session.arrived.popleft())
+            if not self._shut and session.session.datagrams.came:
+                self.dispatch(session.next_datagrams())
+            if not self._shut and session.session.has_messages:
+                self._hand_out()
         self._leave()
         if session.over:
             self._finish()
@@ -192,34 +189,36 @@ class SessionStage(Stage):
             handler.settled(self, lane, record)
 
     def in_turn(self, call: Callable[[], None]) -> None:
-        """Have ``call`` called in turn with the callbacks, or behind the last one. Any thread."""
+        """Have ``call`` called in turn with the callbacks; if the session is over, at once. Any thread."""
         self._news.append(call)
-        if not self.ended:
+        if self.ended:
+            self._tell_news()
+        else:
             self.wake()
-        if self.ended:  # perhaps since just now
-            self._work()
 
-    def _hand_out(self, messages: list[bytes]) -> None:
-        """Deliver messages, and acknowledge them a few at a time, so that the peer sees how it goes."""
-        for part in self._slices(messages):
-            count, began = len(part), perf_counter()
-            self.dispatch(part)
-            took = perf_counter() - began
-            self._session.dealt(count if self._dealt is None else self._dealt)
-            if took < _SHORT_S:
-                self._slice = min(_MOST, 2 * self._slice)
-            elif took > _LONG_S:
-                self._slice = max(1, self._slice // 2)
-                self._session.pump()
-        self._session.pump()
+    def _tell_news(self) -> None:
+        while self._news:
+            try:
+                call = self._news.popleft()
+            except IndexError:  # another was quicker
+                return
+            call()
 
-    def _slices(self, messages: list[bytes]) -> Iterator[list[bytes]]:
-        start = 0
-        while start < len(messages) and not self._shut:
-            part = messages[start : start + self._slice]
-            start += len(part)
-            self._dealt = None
-            yield part
+    def _hand_out(self) -> None:
+        """Deliver the next messages, and acknowledge them together; so many that it takes a millisecond or so."""
+        session = self._session
+        part = session.next_messages(self._slice)
+        count, began = len(part), perf_counter()
+        self.dispatch(part)
+        took = perf_counter() - began
+        cut, self._dealt = self._dealt, None
+        session.dealt(count if cut is None else cut)
+        if took < _SHORT_S:
+            self._slice = min(_MOST, 2 * self._slice)
+        elif took > _LONG_S:
+            self._slice = max(1, self._slice // 2)
+        if took > _LONG_S or not session.eventful:
+            session.pump()
 
     def closing(self) -> None:
         if self.batch:
@@ -236,6 +235,7 @@ class SessionStage(Stage):
                 self._leave()
             finally:
                 self._working.release()
+            self.wake()  # somebody may have found it taken
 
     def _leave(self) -> None:
         if self._leaving:
@@ -254,6 +254,7 @@ class SessionStage(Stage):
         for handler in self.entity._handlers.values():
             handler.session_ended(self)
         super()._finish()
+        self._tell_news()
 
     def _release(self) -> list[bytes]:
         left = super()._release()

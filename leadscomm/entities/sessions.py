@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.meeting import Meeting
+from leadscomm.connections.meeting import Meeting, Stale
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.terms import Terms, compact_session
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.pair import FORMER
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Owner
+from leadscomm.errors import CommError
 from leadscomm.protocol.offer import Offer
 
 
@@ -39,11 +41,14 @@ class Sessions:
         connection, address = line_stage.connection, self._endpoint
         meeting = Meeting(connection, self._terms)
         while True:
-            guest = meeting.guest(deadline)
+            try:
+                guest = meeting.guest(deadline)
+            except Stale:
+                return
             if guest.offer is None:
                 line_stage.hand_on(compact_session(connection, address, guest.frames))
                 return
-            stage = self._find(guest.offer)
+            stage = self._find(guest.offer, deadline)
             if stage is not None:
                 break
             meeting.turn_away(guest.offer.epoch)
@@ -52,8 +57,11 @@ class Sessions:
         stage.session.took(line, guest.frames)
         stage.session.pump()
 
-    def _find(self, offer: Offer) -> SessionStage | None:
-        """The session that a peer speaks of, or a new one; None: that one is over."""
+    def _find(self, offer: Offer, deadline: float) -> SessionStage | None:
+        """The session that a peer speaks of, or a new one; None: that one is over.
+
+        :raises CommError: there are too many.
+        """
         echo, tag = offer.handshake.echo, offer.handshake.tag
         superseded = None
         with self._lock:
@@ -66,10 +74,14 @@ class Sessions:
                     superseded = stage
             if echo or offer.epoch in self._former:
                 return None
+            most = self._endpoint.options["max_connections"]
+            if len(self._stages) >= most:
+                raise CommError(f"there are {most} sessions already (max_connections): raise it, or close some")
             stage = SessionStage(self._entity, SessionConnection(self._terms, asks=False, former=tuple(self._former)))
             self._stages.append(stage)
         if superseded is not None:
             superseded.session.supersede(f"{tag} began anew; it was restarted")
+            superseded.done.wait(max(0.0, deadline - time.monotonic()))  # on_disconnect comes before on_connect
         return stage
 
     def _is_over(self, stage: SessionStage) -> bool:

@@ -11,11 +11,9 @@ an entity the session has one line, and ends with it.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Hashable
-from typing import Any
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
@@ -26,7 +24,7 @@ from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.terms import SpeaksCompact, Terms
 from leadscomm.connections.timed import TimedConnection
 from leadscomm.connections.writer import Flusher
-from leadscomm.errors import ConnectionLost, LocalProtocolError, OutboxFull, ServiceError
+from leadscomm.errors import ConnectionLost, LocalProtocolError, OutboxFull
 from leadscomm.protocol.base import plain
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.full import FullSession
@@ -341,19 +339,6 @@ class SessionConnection(TimedConnection, Carrier):
         if self.outbox.closed:
             raise self.outbox.late()
         self.outbox.send(message, lane, lifetime=lifetime, latest=latest, timeout=timeout)
-
-    def send_file(self, path: str | os.PathLike[str], **how: Any) -> Any:
-        """Send a file as a stream (``docs/streams.md``), as ``send_file`` of the entity that runs this session does."""
-        return self._entity().send_file(path, self, **how)
-
-    def send_stream(self, file: Any, **how: Any) -> Any:
-        """Send what a binary file holds, likewise."""
-        return self._entity().send_stream(file, self, **how)
-
-    def _entity(self) -> Any:
-        if self.keeper is None:
-            raise ServiceError(f"no service runs {self}, and streams need one: use a Client or a Server")
-        return self.keeper.streams
 
     def send_datagram(self, message: bytes) -> None:
         if self.outbox.closed or not self.session.open:

@@ -18,8 +18,9 @@ from leadscomm.entities.foreign import staged
 from leadscomm.entities.pair import Pair
 from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import Readable
+from leadscomm.entities.streams import Streams
 from leadscomm.entities.transfer import Transfer
-from leadscomm.errors import ConnectionLost, EndpointError
+from leadscomm.errors import ConnectionLost, EndpointError, ServiceError
 
 _log = logging.getLogger("leadscomm")
 
@@ -86,14 +87,19 @@ class Client(Entity):
         :raises OSError: it cannot be read.
         :raises ServiceError: inside a callback only ``wait=False`` can be.
         """
-        return self._streams.send_file(path, None, **how)
+        return self._session_streams().send_file(path, None, **how)
 
     def send_stream(self, file: Readable, **how: Any) -> Transfer:
         """Send what a binary file holds, from where it is, as :meth:`send_file` does. It is not closed.
 
         :param how: besides ``size``, where it is known.
         """
-        return self._streams.send_stream(file, None, **how)
+        return self._session_streams().send_stream(file, None, **how)
+
+    def _session_streams(self) -> Streams:
+        if not self._endpoint.has_session:
+            raise ServiceError(f"{self._endpoint} has no session, which streams need: give both sides reliable=1")
+        return self._streams
 
     def _not_connected(self, msg: bytes, **how: Any) -> None:
         state = "is not connected at the moment" if self.running() else "must be running to send; start it first"

@@ -125,8 +125,8 @@ class Streams(RecordHandler):
         :raises OSError: it cannot be read.
         :raises ServiceError: inside a callback only ``wait=False`` can be.
         """
-        self._check(wait)
-        return self._send(FileSource(path), to, Path(path).name if name is None else name, progress, wait, timeout)
+        peer = self._peer(to, wait)
+        return self._send(FileSource(path), peer, Path(path).name if name is None else name, progress, wait, timeout)
 
     def send_stream(
         self,
@@ -143,27 +143,24 @@ class Streams(RecordHandler):
 
         :param size: how many bytes that are, where it is known: for the receiver's progress.
         """
-        self._check(wait)
-        return self._send(Source(file, size), to, name, progress, wait, timeout)
+        peer = self._peer(to, wait)
+        return self._send(Source(file, size), peer, name, progress, wait, timeout)
 
-    def _check(self, wait: bool) -> None:
+    def _peer(self, to: ConnectionBase | None, wait: bool) -> _Anybody:
+        """To whom it goes, if that can be."""
         if wait and here.inside is not None:
             raise ServiceError("a stream waits for the peer, which callbacks must not: give wait=False inside them")
         if not self._entity.running():
             raise ServiceError("the service must be running to send a stream; start it first")
+        if to is None:
+            return _Anybody(self)
+        if not isinstance(to, SessionConnection):
+            raise ServiceError(f"{to} has no session, which streams need: give both sides reliable=1")
+        return _Somebody(self, to)
 
     def _send(
-        self,
-        source: Source,
-        to: ConnectionBase | None,
-        name: str,
-        progress: Progress | None,
-        wait: bool,
-        timeout: float,
+        self, source: Source, peer: _Anybody, name: str, progress: Progress | None, wait: bool, timeout: float
     ) -> Transfer:
-        if to is not None and not isinstance(to, SessionConnection):
-            raise ServiceError(f"{to} has no session, which streams need: give both sides reliable=1")
-        peer = _Anybody(self) if to is None else _Somebody(self, to)
         transfer = SendingTransfer(name, source, peer, self._lock, progress, timeout)
         with self._lock:
             self._transfers.add(transfer)

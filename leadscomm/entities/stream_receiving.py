@@ -61,7 +61,7 @@ class Stream(Transfer):
         self._side = side
         self._all = all_streams
         self._stream = ReceivingStream(offer)
-        self._came: deque[Data | End | Drop] = deque()  # bounded by the credit
+        self._came: deque[Data | End | Drop] = deque()  # bounded by the rules of streams
         self._sink: Sink | None = None
         self._why_not = "nobody wants it"
         self._open = True  # inside on_stream
@@ -175,8 +175,7 @@ class Stream(Transfer):
         if not stream.is_whole(said):
             raise _Stopped(DAMAGED, "what has come is not what was sent: its digest is another one", forget=True)
         sink.finish()
-        with contextlib.suppress(ConnectionLost):  # the sender will ask again
-            self._leave(stream.done())
+        self._leave(stream.done())  # if it does not come there, the sender will ask again
 
     def _write(self, sink: Sink, offset: int, payload: bytes) -> None:
         if offset == 0:
@@ -230,12 +229,13 @@ class Stream(Transfer):
         return error
 
     def _leave(self, record: bytes | None) -> None:
-        """Make room for another, and say the last word."""
-        with self._changed:
-            self._side.receiving.pop(self._stream.offer.number, None)
+        """Say the last word, and make room for another."""
         if record is not None:
             with contextlib.suppress(CommError):
                 self._side.answer(record, _REFUSE_S)
+        with self._changed:
+            self._side.receiving.pop(self._stream.offer.number, None)
+            self._came.clear()
 
     def _failure(self, why: str) -> TransferError:
         return TransferError(f"{self.name!r} from {self.connection}: {why}", self.moved, self.size)

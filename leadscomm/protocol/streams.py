@@ -13,6 +13,7 @@ matter who was restarted meanwhile, nor what has changed.
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from typing import Final, Protocol
 
 from leadscomm.errors import RemoteProtocolError
@@ -37,6 +38,8 @@ CHUNKS: Final = 16
 """So many chunks of a stream are under way at once."""
 CREDIT: Final = CHUNKS * LARGEST_CHUNK
 """What a receiver lets be under way of a stream, in bytes."""
+PIECES: Final = 4096
+"""So many pieces of a stream may be under way: each costs its receiver some memory beside its bytes."""
 SHORT_S: Final = 0.25
 """As long as a chunk waits no longer than this on its way, larger ones are tried."""
 LONG_S: Final = 1.0
@@ -104,6 +107,7 @@ class SendingStream:
         self._digest = new_digest()
         self._begun = False
         self._ended = False
+        self._ends: deque[int] = deque()  # of the pieces that are under way
         self._timed: tuple[int, float] | None = None  # a chunk whose way is timed: its end, when it was sent
 
     def receive(self, answer: Answer, now: float) -> None:
@@ -138,6 +142,8 @@ class SendingStream:
         if not self.got <= offset <= self.sent:
             raise RemoteProtocolError(f"the peer has written what was not sent of the stream {self.offer.name!r}")
         self.got = offset
+        while self._ends and self._ends[0] <= offset:
+            self._ends.popleft()
         if self._timed is not None and offset >= self._timed[0]:
             self._pace.took(now - self._timed[1])
             self._timed = None
@@ -159,6 +165,8 @@ class SendingStream:
     def room(self) -> int:
         """How many bytes may be sent as the next piece; 0: none at the moment."""
         assert self.accepted is not None
+        if len(self._ends) >= PIECES:
+            return 0
         chunk = self._pace.chunk
         under_way = self.sent - self.got
         left = min(self.accepted.credit, CHUNKS * chunk) - under_way
@@ -171,6 +179,7 @@ class SendingStream:
         self._digest.update(payload)
         record = Data(self.offer.number, self.sent, payload).record()
         self.sent += len(payload)
+        self._ends.append(self.sent)
         if self._timed is None:
             self._timed = (self.sent, now)
         return record
@@ -195,6 +204,8 @@ class ReceivingStream:
         self._expected = 0  # the offset that the next piece has
         self._fresh = True  # nothing of it came yet
         self._ended = False
+        self._dropped = False
+        self._came = self._wrote = 0  # pieces
         self._digest = new_digest()
 
     def accept(self, known: Digest | None = None, offset: int = 0, credit: int = CREDIT) -> bytes:
@@ -216,9 +227,12 @@ class ReceivingStream:
 
         :raises RemoteProtocolError: it is not.
         """
+        if self._dropped or isinstance(said, Offer):
+            raise self._broken("says what it may not say at this point")
         if isinstance(said, Drop):
+            self._dropped = True
             return
-        if self._accepted is None or self._ended or isinstance(said, Offer):
+        if self._accepted is None or self._ended:
             raise self._broken("says what it may not say at this point")
         if isinstance(said, End):
             self._begin(0 if said.size == 0 else self._expected)
@@ -228,8 +242,11 @@ class ReceivingStream:
         else:
             self._begin(said.offset)
             self._expected = end = said.offset + len(said.payload)
-            if end - self.written > self._accepted.credit or (self.offer.size is not None and end > self.offer.size):
-                raise self._broken("sends more than it may")
+            self._came += 1
+            if end - self.written > self._accepted.credit or self._came - self._wrote > PIECES:
+                raise self._broken("sends more at once than it may")
+            if not said.payload or (self.offer.size is not None and end > self.offer.size):
+                raise self._broken("sends a piece that cannot be")
 
     def _begin(self, offset: int) -> None:
         """A piece comes that is to be at ``offset``."""
@@ -247,6 +264,7 @@ class ReceivingStream:
         if piece.offset == 0:
             self._digest = new_digest()
         self._digest.update(piece.payload)
+        self._wrote += 1
         self.written = piece.offset + len(piece.payload)
         return Got(self.offer.number, self.written).record()
 

@@ -21,6 +21,7 @@ from leadscomm.protocol.streams import (
     CHUNKS,
     FIRST_CHUNK,
     LARGEST_CHUNK,
+    PIECES,
     SMALLEST_CHUNK,
     Pace,
     ReceivingStream,
@@ -277,8 +278,9 @@ def accepted_stream(size: int | None = 10, offset: int = 0, credit: int = 6) -> 
         ([Data(1, 1, b"a")], "belongs at 1"),
         ([Data(1, 0, b"ab"), Data(1, 0, b"ab")], "belongs at 0, and not at 2"),
         ([Data(1, 0, b"ab"), Data(1, 3, b"ab")], "belongs at 3, and not at 2"),
-        ([Data(1, 0, b"1234567")], "more than it may"),
-        ([Data(1, 0, b"1234"), Data(1, 4, b"123")], "more than it may"),
+        ([Data(1, 0, b"1234567")], "more at once than it may"),
+        ([Data(1, 0, b"1234"), Data(1, 4, b"123")], "more at once than it may"),
+        ([Data(1, 0, b"")], "cannot be"),
         ([End(1, 0, bytes(32))], "ends it at 0"),
         ([Data(1, 0, b"1234"), End(1, 4, bytes(32))], "ends it at 4"),
         ([Data(1, 0, b"1234"), End(1, 0, bytes(32))], "belongs at 0, and not at 4"),
@@ -296,20 +298,32 @@ def test_a_sender_that_breaks_the_rules(said: list[Any], why: str) -> None:
 
 def test_no_more_than_was_offered() -> None:
     stream = accepted_stream(credit=100)
-    with pytest.raises(RemoteProtocolError, match="more than it may"):
+    with pytest.raises(RemoteProtocolError, match="cannot be"):
         stream.receive(Data(1, 0, b"12345678901"))
+
+
+def test_not_too_many_pieces_at_once() -> None:
+    stream = accepted_stream(size=None, credit=1 << 20)
+    pieces = [Data(1, offset, b"x") for offset in range(PIECES + 2)]
+    for piece in pieces[:PIECES]:
+        stream.receive(piece)
+    stream.wrote(pieces[0])
+    stream.receive(pieces[PIECES])
+    with pytest.raises(RemoteProtocolError, match="more at once"):
+        stream.receive(pieces[PIECES + 1])
 
 
 def test_nothing_before_it_was_accepted_and_nothing_after_its_end() -> None:
     stream = ReceivingStream(Offer(1, None, "x", True))
     with pytest.raises(RemoteProtocolError, match="at this point"):
         stream.receive(Data(1, 0, b""))
-    stream.receive(Drop(1, 1, ""))
     stream.accept()
     stream.receive(End(1, 0, bytes(32)))
     with pytest.raises(RemoteProtocolError, match="at this point"):
         stream.receive(Data(1, 0, b""))
     stream.receive(Drop(1, 1, ""))
+    with pytest.raises(RemoteProtocolError, match="at this point"):
+        stream.receive(Drop(1, 1, ""))
 
 
 def test_a_stream_that_begins_anew_has_its_whole_credit() -> None:
@@ -342,6 +356,18 @@ def test_a_stream_of_unknown_size_may_be_there_to_any_offset() -> None:
     with pytest.raises(RemoteProtocolError, match="makes no sense"):
         stream.receive(Accept(1, 0, 100, bytes(32)), 0.0)
     assert stream.begin(new_digest()) is False
+
+
+def test_small_pieces_are_not_too_many_at_once() -> None:
+    """A pipe gives a byte at a time."""
+    stream = offered_stream(size=None)
+    stream.receive(Accept(1, 0, 1 << 30, new_digest().digest()), 0.0)
+    stream.begin(new_digest())
+    while stream.room():
+        stream.data(b"x", 0.0)
+    assert stream.sent == PIECES
+    stream.receive(Got(1, 10), 1.0)
+    assert stream.room() > 0
 
 
 def test_a_receiver_that_breaks_the_rules() -> None:

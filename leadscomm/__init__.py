@@ -15,6 +15,8 @@ from leadscomm.entities.entity import Entity
 from leadscomm.entities.node import Node
 from leadscomm.entities.server import Server
 from leadscomm.entities.service import Service
+from leadscomm.entities.stream_receiving import Stream
+from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import (
     AuthenticationFailed,
     BoardError,
@@ -37,6 +39,7 @@ from leadscomm.errors import (
     ProtocolError,
     RemoteProtocolError,
     ServiceError,
+    TransferError,
 )
 from leadscomm.log import L, Level
 from leadscomm.protocol.framing import Framing, register_framing
@@ -81,6 +84,9 @@ __all__ = [
     "Server",
     "Service",
     "ServiceError",
+    "Stream",
+    "Transfer",
+    "TransferError",
     "__version__",
     "connect",
     "create_client",

@@ -172,7 +172,7 @@ class LaneOutbox(HeldOutbox):
 
     def _has_left(self) -> bool:
         out = self._session.outgoing
-        return not (self._queue or out.waiting_messages or out.first() is not None)
+        return not (self._queue or out.waiting_messages or out.first is not None)
 
     def _write_out(self, patient: bool = False) -> None:
         """Give the session what waits, as long as it wants some. Under ``_writing``."""

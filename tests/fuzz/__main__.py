@@ -29,6 +29,9 @@ HEADS = ("target", "inputs", "bytes", "minutes", "memory grew by", "failures")
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
+    unknown = set(options.targets).difference(TARGETS)
+    if unknown:
+        parser().error(f"no target is called {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
     targets = [TARGETS[name] for name in options.targets or TARGETS]
     if options.replay:
         for target in targets:
@@ -53,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="./dev fuzz", description=__doc__)
-    made.add_argument("targets", nargs="*", metavar="TARGET", choices=[*TARGETS, []], help=f"{', '.join(TARGETS)}; all")
+    made.add_argument("targets", nargs="*", metavar="TARGET", help=f"{', '.join(TARGETS)}; all of them")
     much = made.add_mutually_exclusive_group()
     much.add_argument("--runs", type=int, metavar="N", help="so many inputs of each target")
     much.add_argument("--minutes", type=float, metavar="M", help="so long for each target (1)")

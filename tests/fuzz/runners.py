@@ -120,6 +120,7 @@ class GuidedRunner(Runner):
         found.mkdir(exist_ok=True)
         longest = max(self.target.longest, *map(len, self.target.known()), 1)
         options = [f"-max_len={longest}", f"-artifact_prefix={found}{os.sep}", "-print_final_stats=1", "-timeout=60"]
+        options += ["-len_control=0"]  # a list of choices is worth while from the beginning
         options += [f"-max_total_time={max(1, round(seconds))}"] if seconds < NO_LIMIT else []
         options += [f"-runs={inputs}"] if inputs < NO_LIMIT else []
         child = [sys.executable, "-m", "tests.fuzz.guided", self.target.name, *options, str(self._corpus)]

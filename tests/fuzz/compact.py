@@ -15,6 +15,7 @@ from leadscomm.protocol.compact import Wire
 from leadscomm.protocol.handshake import Handshake, Refusal
 from leadscomm.protocol.session import Session
 
+from . import forged
 from .source import Source, held
 
 LONGEST = 600
@@ -22,10 +23,13 @@ LONGEST = 600
 FOR_EVER = 1e9
 STEP_S = 0.001
 PASSING_S = (0.001, 0.003, 0.02, 0.2, 2.0)
-MEMORY = 40 << 10
+MEMORY = 24 << 10
 """Bytes that a session may hold, those of its own messages included."""
 MOST_RESENT = 300
 """Frames that are sent again in a second, at most."""
+SETTLING_S = {True: 60.0, False: 3.0}
+"""How long a line has to be well, after it was only bad or after somebody was on it."""
+FLOOD = 4096
 
 
 class Side:
@@ -43,8 +47,9 @@ class Side:
         self.keeps = False
         self.kept = 0
 
-    def hear(self, frame: bytes, now: float) -> None:
-        self.session.receive(frame, now)
+    def hear(self, now: float, *frames: bytes) -> None:
+        for frame in frames:
+            self.session.receive(frame, now)
         came = self.session.take()
         assert len(self.session.take_faults()) <= 16
         self.got += came
@@ -66,6 +71,7 @@ class Line:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.honest = not source.below(2)
+        self.flooded = False
         self.now = 0.0
         host = Handshake(1, resend=source.pick((100, 20, 1)), window=7)
         segment, window, credit = source.pick((58, 1, 300)), source.pick((2, 1, 7)), source.pick((0, 63))
@@ -79,11 +85,22 @@ class Line:
             self.check()
 
     def check(self) -> None:
+        """What holds at any time on a line that is only bad."""
         for side, other in zip(self.sides, reversed(self.sides)):
             if self.honest:
-                assert side.session.ended is None
+                assert side.session.ended is None, side.session.ended
                 assert side.got == other.sent[: len(side.got)]
-            del side.got[: 0 if self.honest else len(side.got)]
+            else:
+                side.got.clear()
+
+    def judge(self) -> None:
+        """What holds in the end."""
+        for side, other in zip(self.sides, reversed(self.sides)):
+            assert held(side.session) <= MEMORY
+            if self.honest:
+                assert side.session.idle
+                assert side.session.open
+                assert side.got == other.sent
 
     def speak(self) -> int:
         """Let both say what is due; return how many frames that were."""
@@ -101,20 +118,14 @@ class Line:
             side.line.clear()
             side.deal(self.now)
         begin, before = self.now, self.resent()
-        while self.now < begin + (60 if self.honest else 3) and not self.rests():
+        while self.now < begin + SETTLING_S[self.honest] and not self.rests():
             said = self.speak()
             for side in self.sides:
                 while side.line:
-                    side.hear(side.line.popleft(), self.now)
+                    side.hear(self.now, side.line.popleft())
             self.check()
             due = [at for side in self.sides if (at := side.session.deadline()) is not None]
             self.now = max(self.now + STEP_S, min(due, default=0.0) if not said else 0.0)
-        for side, other in zip(self.sides, reversed(self.sides)):
-            assert held(side.session) <= MEMORY
-            if self.honest:
-                assert side.session.idle
-                assert side.session.open
-                assert side.got == other.sent
         assert self.resent() - before < 50 + MOST_RESENT * (self.now - begin)
 
     def resent(self) -> int:
@@ -137,7 +148,7 @@ def arrives(line: Line) -> None:
     """Frames, in order."""
     side = line.source.pick(line.sides)
     for _ in range(min(len(side.line), 1 + line.source.below(4))):
-        side.hear(side.line.popleft(), line.now)
+        side.hear(line.now, side.line.popleft())
 
 
 def is_lost(line: Line) -> None:
@@ -151,7 +162,7 @@ def is_lost(line: Line) -> None:
 def is_doubled(line: Line) -> None:
     side = line.source.pick(line.sides)
     if side.line:
-        side.hear(side.line[0], line.now)
+        side.hear(line.now, side.line[0])
 
 
 def is_sent(line: Line) -> None:
@@ -182,28 +193,20 @@ def forge(line: Line) -> None:
     elif kind == 1:
         frame = wire.datagram(body, source.below(64))
     elif kind == 2:
-        frame = handshake(source)
+        frame = forged.compact_greeting(source)
     elif kind == 3:
         frame = Refusal(source.below(8), source.below(1 << 16)).frame()
     else:
         frame = wire.control(number, body, ack) if source.below(2) else wire.data(body, number, ack, more=bool(ack & 1))
-    for _ in range(source.pick((1, 1, 1, 9))):
-        side.hear(frame, line.now)
-
-
-def handshake(source: Source) -> bytes:
-    epoch, echo, profiles = source.pick((1, 2, 3, 0)), source.pick((1, 2, 0, 3)), source.below(4)
-    segment, longest, resend = source.extreme(1 << 16), source.extreme(1 << 16), source.extreme(1 << 16)
-    window, credit, version = source.extreme(256), source.extreme(256), source.pick((1, 1, 1, 2))
-    words = Handshake(epoch, echo, profiles, "", segment, longest, resend, window, credit, version)
-    return words.hello() if source.below(2) else words.welcome(Handshake(echo), profiles)
+    side.hear(line.now, *[frame] * source.pick((1, 1, 1, 9)))
 
 
 def flood(line: Line) -> None:
-    """Very many pieces of one message, in order."""
+    """Very many pieces of one message, in order; once is enough."""
     side, body, last = line.source.pick(line.sides), line.source.chunk(2), line.source.below(8)
-    for number in range(8192):
-        side.hear(wire.data(body, number % 8, last, more=True), line.now)
+    if not line.flooded:
+        line.flooded = True
+        side.hear(line.now, *(wire.data(body, number % 8, last, more=True) for number in range(FLOOD)))
 
 
 def leaves(line: Line) -> None:
@@ -239,3 +242,4 @@ def one_input(data: bytes) -> None:
     line = Line(Source(data))
     line.run()
     line.settle()
+    line.judge()

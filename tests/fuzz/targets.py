@@ -75,8 +75,8 @@ TARGETS = {
     for target in (
         Target("framings", framings.one_input, 2048, "every framing with every CRC, and what cuts streams", 1 << 16),
         Target("codecs", codecs.one_input, 256, "headers, handshakes, seals, layouts, guesses, the key challenge"),
-        Target("reassembly", reassembly.one_input, 2048, "segments of lanes in any cut and order"),
-        Target("compact", compact.one_input, 512, "two sessions of the compact profile, and who is between them"),
-        Target("full", full.one_input, 1024, "two sessions of the full profile, with and without a key, likewise"),
+        Target("reassembly", reassembly.one_input, 1024, "segments of lanes in any cut and order"),
+        Target("compact", compact.one_input, 256, "two sessions of the compact profile, and who is between them"),
+        Target("full", full.one_input, 384, "two sessions of the full profile, with and without a key, likewise"),
     )
 }

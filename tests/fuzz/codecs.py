@@ -101,7 +101,7 @@ def offers(source: Source) -> None:
 
 def acks(source: Source) -> None:
     """Acknowledgements."""
-    lanes = []
+    lanes: list[LaneAck] = []
     while source and len(lanes) < 8:
         received, at, ranges = source.below(1 << 62), 0, []
         for _ in range(source.below(4)):

@@ -99,5 +99,6 @@ KINDS: Sequence[Callable[[Source], bytes]] = (
 def frame(source: Source) -> bytes:
     """A frame of the full profile, with one of the seals that whoever has no key can make."""
     made = source.pick(KINDS)(source)
-    seal: Seal = source.pick((Checked(), NoSeal(), Proof(WRONG_KEY, *source.pick(((1, 2), (2, 1))))))
+    seals: Sequence[Seal] = (Checked(), NoSeal(), Proof(WRONG_KEY, *source.pick(((1, 2), (2, 1)))))
+    seal = source.pick(seals)
     return made if made[0] >> 3 in (0o31, 0o32, 0o33) else seal.seal(made)

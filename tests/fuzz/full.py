@@ -54,7 +54,7 @@ class Side:
     keeps: bool = False
     kept: int = 0
     kept_records: list[int] = field(default_factory=list)  # their lanes
-    bytes: int = 0
+    sent_bytes: int = 0
 
     def take(self, limit: int | None = None) -> list[bytes]:
         """What came."""
@@ -93,7 +93,7 @@ class Net:
         """Let both sides begin a session, the first of them as the one that asks."""
         key = KEY if self.world == WITHOUT_THE_KEY else None
         profiles = FULL if key else FULL | COMPACT
-        self.sides = []
+        self.sides: list[Side] = []
         for epoch in epochs:
             said, asks = Handshake(epoch, profiles=profiles, tag=f"side {epoch}"), not self.sides
             me = Offer(said, 1 << 16, ROOM, self.messages, key)
@@ -174,13 +174,15 @@ class Net:
                 assert side.session.open
                 assert side.session.idle
                 assert all(side.got[way] == other.sent[way] for way in range(len(WAYS)) if way != VOLATILE)
-        assert self.said - before <= 200 + FRAMES_A_SECOND * (self.now - begin) + sum(s.bytes for s in self.sides) / 8
+        assert (
+            self.said - before <= 200 + FRAMES_A_SECOND * (self.now - begin) + sum(s.sent_bytes for s in self.sides) / 8
+        )
 
     def weigh(self) -> None:
         """Neither side holds too much."""
         for side in self.sides:
             weight = held(side.session)
-            assert weight <= MEMORY + ROOM + 2 * side.bytes, weight
+            assert weight <= MEMORY + ROOM + 2 * side.sent_bytes, weight
 
     def begin_anew(self) -> None:
         """The next session of both, while frames of this one still come."""
@@ -253,7 +255,7 @@ def is_sent(net: Net) -> None:
     else:
         session.send(message, lane, channel=channel)
     side.sent[way] += 1
-    side.bytes += len(message)
+    side.sent_bytes += len(message)
 
 
 def is_pondered(net: Net) -> None:

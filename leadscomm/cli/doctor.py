@@ -17,7 +17,7 @@ from leadscomm.cli.diagnosis.sockets import open_socket, resolved
 from leadscomm.cli.wording import counted, duration
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint, connect
-from leadscomm.connections.reliable import ReliableConnection
+from leadscomm.connections.timed import TimedConnection
 from leadscomm.errors import CommError, DeliveryError, EndpointError
 
 LISTEN_S: Final = 1.0
@@ -69,13 +69,13 @@ def examine(text: str, seconds: float, *, echo: bool) -> Findings:
     if connection is None:
         return
     try:
-        if isinstance(connection, ReliableConnection):
+        if isinstance(connection, TimedConnection):
             yield from talk.peer(connection)
         else:
             yield from talk.listen(endpoint, connection, seconds)
         if echo:
             yield from talk.echo(connection)
-        if isinstance(connection, ReliableConnection):
+        if isinstance(connection, TimedConnection):
             yield from talk.link(connection)
         if endpoint.scheme in ("tcp", "tls"):
             yield from talk.kernel_round_trip(connection)

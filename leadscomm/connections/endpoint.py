@@ -25,6 +25,8 @@ DEFAULT_PORT: Final = 16900
 """LEADS's."""
 FAULT: Final = "fault://"
 """Stands before an endpoint whose frames meet with faults: ``fault://drop=0.2,seed=7/tcp://...``."""
+SESSION_FRAMINGS: Final = ("cobs", "length", "datagram")
+"""What can carry a session: any bytes, whatever they are."""
 _FRAMING_OPTIONS: Final = ("separator", "crc", "max_message")
 
 Connect = Callable[[Address, float], ConnectionBase]
@@ -40,7 +42,9 @@ class Scheme:
     :ivar framing: what cuts the stream into messages unless ``framing=`` says otherwise.
     :ivar options: beside those that every scheme has.
     :ivar place: ``"host"`` for host and port, ``"path"`` for everything between ``://`` and ``?``.
-    :ivar session_crc: the CRC of the framing below a session, unless ``crc=`` says otherwise.
+    :ivar session_framing: what is below a session, unless ``framing=`` says otherwise.
+    :ivar session_crc: the CRC of that, if it has one, unless ``crc=`` says otherwise.
+    :ivar challenges: whether a key can be asked for without a session.
     :ivar nests: the path may be a URL of somebody else's; then options that are not known here are its own, and the
         transport finds them in ``address.options["nested"]``.
     """
@@ -50,7 +54,9 @@ class Scheme:
     framing: str = "separator"
     options: Mapping[str, Option] = field(default_factory=dict)
     place: str = "host"
+    session_framing: str = "cobs"
     session_crc: str = "crc-32"
+    challenges: bool = True
     nests: bool = False
 
 
@@ -58,18 +64,27 @@ _ALL: Final = {**groups.DELIVERY, **groups.LIMITS, **groups.DIALLING}
 _HERE: Final = "leadscomm.connections"
 SCHEMES: Final[dict[str, Scheme]] = {
     "tcp": Scheme(
-        f"{_HERE}.tcp:connect_tcp", f"{_HERE}.tcp:listen_tcp", options={**groups.TCP, **groups.KEYS, **groups.SPIN}
+        f"{_HERE}.tcp:connect_tcp",
+        f"{_HERE}.tcp:listen_tcp",
+        options={**groups.TCP, **groups.KEYS, **groups.SPIN, **groups.RELIABLE},
     ),
     "tls": Scheme(
         f"{_HERE}.tls:connect_tls",
         f"{_HERE}.tls:listen_tls",
-        options={**groups.TCP, **groups.TLS, **groups.KEYS, **groups.SPIN},
+        options={**groups.TCP, **groups.TLS, **groups.KEYS, **groups.SPIN, **groups.RELIABLE},
     ),
-    "udp": Scheme(f"{_HERE}.udp:connect_udp", f"{_HERE}.udp:listen_udp", "datagram", groups.UDP),
+    "udp": Scheme(
+        f"{_HERE}.udp:connect_udp",
+        f"{_HERE}.udp:listen_udp",
+        "datagram",
+        options={**groups.UDP, **groups.KEYS, **groups.RELIABLE},
+        session_framing="datagram",
+        challenges=False,
+    ),
     "unix": Scheme(
         f"{_HERE}.unix:connect_unix",
         f"{_HERE}.unix:listen_unix",
-        options={**groups.UNIX, **groups.KEYS, **groups.SPIN},
+        options={**groups.UNIX, **groups.KEYS, **groups.SPIN, **groups.RELIABLE},
         place="path",
     ),
     "serial": Scheme(
@@ -146,6 +161,8 @@ class Endpoint(Address):
     @classmethod
     def _make(cls, scheme: str, host: str, port: int, path: str, given: dict[str, Any], faulty: bool) -> Endpoint:
         table = {**_ALL, **SCHEMES[scheme].options, **(groups.FAULTS if faulty else {})}
+        if _asks_for_session(scheme, given):
+            table = {**table, **groups.SESSION}
         framing, ours = _framing(scheme, _for_session(scheme, given))
         theirs = given.keys() - ours - table.keys()
         if theirs and not (SCHEMES[scheme].nests and "://" in path):
@@ -191,9 +208,27 @@ class Endpoint(Address):
             return False
         return not any(self.options.get(name) for name in groups.KEYS)
 
+    @property
+    def has_session(self) -> bool:
+        """Whether its connections are sessions, which lines of it carry. On serial lines the transport sees to it."""
+        return bool(self.options.get("reliable")) and self.scheme != "serial"
+
+    @property
+    def has_faults_on_top(self) -> bool:
+        """Whether faults are to be put on its connections here; a compact session has them below it already."""
+        return self.faulty and (self.has_session or not self.options.get("reliable"))
+
+    def line(self) -> Endpoint:
+        """The endpoint of the lines below its sessions, if it has some; otherwise it itself."""
+        if not self.has_session:
+            return self
+        return replace(self, framing=_load(f"{_HERE}.session_line:line_framing")(self))
+
 
 def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **options: Any) -> ConnectionBase:
     """Open a connection, with everything that precedes the first message. It is then used by ``send`` and ``receive``.
+
+    With ``reliable=1`` it is a session, which lives as long as its line.
 
     :param timeout: seconds; the option ``connect_timeout`` unless given.
     :raises EndpointError: the endpoint or an option is wrong.
@@ -202,19 +237,33 @@ def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **opti
     """
     parsed = Endpoint.parse(endpoint, **options)
     deadline = time.monotonic() + (parsed.options["connect_timeout"] if timeout is None else timeout)
-    dial: Connect = _load(SCHEMES[parsed.scheme].connect)
-    key = parsed.key()
+    if parsed.has_session:
+        bare: Any = _load(f"{_HERE}.bare_session:connect_session")
+        return opened(bare(parsed, dial(parsed, deadline)), deadline)
     connection = dial(parsed, deadline)
-    if _has_faults_on_top(parsed):
-        connection = _load(f"{_HERE}.faulty:with_faults")(connection, parsed)
+    key = parsed.key()
     if leads_shaped(connection):
         if key is not None:
             connection.close()
             raise EndpointError(f"{parsed.scheme}:// cannot ask for a key: leave it out")
         return connection
     connection.key = key
-    connection.outbox.timeout = parsed.options["send_timeout"]
     return opened(connection, deadline)
+
+
+def dial(endpoint: Endpoint, deadline: float) -> ConnectionBase:
+    """Open a connection without saying anything over it; for one with a session: a line of it.
+
+    :param deadline: as ``time.monotonic()`` counts.
+    :raises ConnectFailed: it could not be opened; the text says why and what to do.
+    """
+    open_it: Connect = _load(SCHEMES[endpoint.scheme].connect)
+    connection = open_it(endpoint.line(), deadline)
+    if endpoint.has_faults_on_top:
+        connection = _load(f"{_HERE}.faulty:with_faults")(connection, endpoint.line())
+    if not leads_shaped(connection):
+        connection.outbox.timeout = endpoint.options["send_timeout"]
+    return connection
 
 
 def opened(connection: ConnectionBase, deadline: float) -> ConnectionBase:
@@ -240,19 +289,20 @@ def listen(endpoint: str | int | Endpoint, **options: Any) -> ListenerBase:
     :raises ConnectFailed: it cannot be listened on; the text says why and what to do.
     """
     parsed = Endpoint.parse(endpoint, **options)
-    accepts = SCHEMES[parsed.scheme].listen
+    listener = listen_for_lines(parsed)
+    return _load(f"{_HERE}.bare_session:SessionListener")(listener, parsed) if parsed.has_session else listener
+
+
+def listen_for_lines(endpoint: Endpoint) -> ListenerBase:
+    """As :func:`listen`; of an endpoint with sessions it accepts their lines."""
+    accepts = SCHEMES[endpoint.scheme].listen
     if accepts is None:
-        raise EndpointError(f"{parsed.scheme}:// can only be dialled; start a client on it")
+        raise EndpointError(f"{endpoint.scheme}:// can only be dialled; start a client on it")
     bind: Listen = _load(accepts)
-    listener = bind(parsed)
-    if _has_faults_on_top(parsed):
-        listener = _load(f"{_HERE}.faulty:FaultyListener")(listener, parsed)
+    listener = bind(endpoint.line())
+    if endpoint.has_faults_on_top:
+        listener = _load(f"{_HERE}.faulty:FaultyListener")(listener, endpoint.line())
     return listener
-
-
-def _has_faults_on_top(parsed: Endpoint) -> bool:
-    """Whether faults are to be put on its connections here; a session has them below it already."""
-    return parsed.faulty and not parsed.options.get("reliable")
 
 
 def _load(target: Any) -> Any:
@@ -322,14 +372,30 @@ def _for_session(scheme: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
 
     :raises EndpointError: something does not go together with it.
     """
-    if "reliable" not in SCHEMES[scheme].options or not _is_on(given.get("reliable", False)):
+    known = SCHEMES[scheme]
+    if not _asks_for_session(scheme, given):
+        _check_without_session(scheme, given)
         return given
-    if "separator" in given or given.get("framing", "cobs") != "cobs":
-        raise EndpointError("reliable=1 is spoken in framing=cobs alone: leave framing and separator out")
-    for name in groups.KEYS:
-        if name in given:
-            raise EndpointError(f"reliable=1 and a key do not go together yet: leave {name} or reliable out")
-    return {"framing": "cobs", "crc": SCHEMES[scheme].session_crc, **given}
+    framing = given.get("framing", known.session_framing)
+    if "separator" in given or framing not in SESSION_FRAMINGS:
+        raise EndpointError(f"reliable=1 goes with framing={' or '.join(SESSION_FRAMINGS)}: leave separator out")
+    crc = {"crc": known.session_crc} if framing == "cobs" else {}
+    others = {name: value for name, value in given.items() if name not in groups.SESSION}
+    return {"framing": framing, **crc, **others}
+
+
+def _asks_for_session(scheme: str, given: Mapping[str, Any]) -> bool:
+    return "reliable" in SCHEMES[scheme].options and _is_on(given.get("reliable", False))
+
+
+def _check_without_session(scheme: str, given: Mapping[str, Any]) -> None:
+    """:raises EndpointError: an option is for sessions alone."""
+    of_sessions = [name for name in groups.RELIABLE if name in given and name != "reliable"]
+    if of_sessions and "reliable" in SCHEMES[scheme].options:
+        raise EndpointError(f"{of_sessions[0]} is an option of sessions: add reliable=1, or leave it out")
+    keys = [name for name in groups.KEYS if name in given and name in SCHEMES[scheme].options]
+    if keys and not SCHEMES[scheme].challenges:
+        raise EndpointError(f"{scheme}:// can ask for a key in a session alone: add reliable=1, or leave {keys[0]} out")
 
 
 def _is_on(value: Any) -> bool:

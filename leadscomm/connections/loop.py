@@ -13,7 +13,6 @@ from typing import Final
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase, ListenerBase
-from leadscomm.connections.reliable import dressed, line_framing
 from leadscomm.connections.tcp import TcpConnection
 from leadscomm.errors import ConnectFailed, EndpointError
 
@@ -67,7 +66,7 @@ class LoopListener(ListenerBase):
                 return None
             sock = self._waiting.popleft()
             self._changed.notify_all()
-        return _connection(sock, self._address, dialled=False)
+        return _connection(sock, self._address)
 
     def close(self) -> None:
         with _lock:
@@ -90,7 +89,7 @@ def connect_loop(address: Address, deadline: float) -> ConnectionBase:
         listener = _listeners.get(address.path)
     if listener is None:
         raise _nobody(address.path)
-    return _connection(listener.dialled(deadline), address, dialled=True)
+    return _connection(listener.dialled(deadline), address)
 
 
 def listen_loop(address: Address) -> ListenerBase:
@@ -111,7 +110,7 @@ def _nobody(name: str) -> ConnectFailed:
     )
 
 
-def _connection(sock: socket.socket, address: Address, *, dialled: bool) -> ConnectionBase:
-    connection = LoopConnection(sock, (address.path,), framing=line_framing(address))
+def _connection(sock: socket.socket, address: Address) -> ConnectionBase:
+    connection = LoopConnection(sock, (address.path,), framing=address.framing.make())
     connection.spin = address.options["spin"]
-    return dressed(connection, address, asks=dialled)
+    return connection

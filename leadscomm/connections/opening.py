@@ -6,10 +6,11 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
-from leadscomm.errors import CommError, CommTimeout, ConnectFailed
+from leadscomm.errors import CommError, CommTimeout, ConnectFailed, ConnectionLost
 from leadscomm.protocol import bootloader, guess
 from leadscomm.protocol.compact import Wire
-from leadscomm.protocol.framing import FramingSpec
+from leadscomm.protocol.framing import Framing, FramingSpec
+from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.session import Session, ask_steadily
 
 HEARD_BYTES: Final = 512
@@ -75,3 +76,33 @@ def what_it_says(heard: bytes) -> str:
     if impression.verdict == guess.OTHER:
         return f"what it says looks like {impression.options} ({shown})"
     return f"it sends noise ({shown}); is its baud rate another (baud=; boards of LEADS itself have 9600)?"
+
+
+def no_session_with(who: str, framing: Framing, session: FullSession, heard: bytes) -> CommError:
+    """Say why a peer that was asked has no session, with the mend.
+
+    :param framing: of the line.
+    :param heard: what came instead.
+    """
+    if session.trouble is not None:
+        return ConnectFailed(f"{who}: {session.trouble}")
+    if session.ended is not None or session.left:
+        return ConnectionLost(f"{who}: {session.ended or 'this side is leaving'}")
+    return nothing_of_a_session(who, framing, heard)
+
+
+def nothing_of_a_session(who: str, framing: Framing, heard: bytes) -> CommError:
+    """Say that nothing of a session came, and what did."""
+    ours = f"this side speaks framing={framing.name} with reliable=1"
+    if not heard:
+        return CommTimeout(f"{who} says nothing, and {ours}: give both sides reliable=1, or neither")
+    return ConnectFailed(
+        f"{who} speaks nothing of a session: what it says looks like {_likeness(heard, framing)} ({heard[:32]!r}), "
+        f"and {ours}; give both sides reliable=1, or neither"
+    )
+
+
+def _likeness(heard: bytes, framing: Framing) -> str:
+    impression = guess.look(heard, FramingSpec(framing.name))
+    known = {guess.FITS: f"framing={framing.name}", guess.TEXT: "text, as of framing=separator", guess.LITTLE: "text"}
+    return impression.protocol or impression.options or known.get(impression.verdict, "noise")

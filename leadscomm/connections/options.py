@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from leadscomm.connections.backlog import OUTBOX_BYTES, POLICIES, SEND_TIMEOUT_S
 from leadscomm.errors import EndpointError
-from leadscomm.protocol.framing import parse_size
+from leadscomm.protocol.framing import DEFAULT_MAX_MESSAGE, parse_size
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,14 @@ def octal(value: Any) -> int:
     return mode
 
 
+def name(value: Any) -> str:
+    """What somebody calls itself: at most 255 bytes."""
+    text = str(value)
+    if len(text.encode()) > 255 or not text.isprintable():
+        raise ValueError("write at most 255 bytes of printable characters")
+    return text
+
+
 def secret(value: Any) -> bytes:
     """Bytes, in Python only."""
     if not isinstance(value, bytes):
@@ -139,6 +147,14 @@ DIALLING: Final[Mapping[str, Option]] = {
 }
 RELIABLE: Final[Mapping[str, Option]] = {
     "reliable": Option(False, flag, "each message arrives once and in order, or is reported; see below"),
+    "name": Option("", name, "reliable: what this side calls itself; who begins anew under it ends its former session"),
+    "patience": Option(30.0, seconds, "reliable: seconds that a session waits for a line before it ends"),
+    "dead_after": Option(5.0, seconds, "reliable: seconds of silence after which a line is given up"),
+    "preference": Option(None, number, "reliable: of several lines the one with the lowest carries the messages"),
+    "durable": Option(None, str, "reliable: file in which messages are kept until they have arrived"),
+}
+SESSION: Final[Mapping[str, Option]] = {
+    "max_message": Option(DEFAULT_MAX_MESSAGE, size, "with reliable=1: bytes of a message, whatever the line carries"),
 }
 KEYS: Final[Mapping[str, Option]] = {
     "key": Option(None, secret, "pre-shared key; in Python only, never in a URL"),

@@ -14,15 +14,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from functools import partial
-from typing import ClassVar, Final
+from collections.abc import Sequence
+from typing import Final
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.opening import HEARD_BYTES, Plan, new_epoch, why_not
 from leadscomm.connections.outbox_session import MARK, Carrier, SessionFraming, SessionOutbox
-from leadscomm.errors import ConnectionLost, DeliveryError, LocalProtocolError
+from leadscomm.connections.timed import LOOK_S, TimedConnection
+from leadscomm.connections.writer import Flusher
+from leadscomm.errors import ConnectionLost, LocalProtocolError
 from leadscomm.protocol.base import Framing, plain
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.handshake import MANY, Handshake
@@ -32,13 +33,9 @@ SEGMENT_BYTES: Final = 1024
 """The longest frame that this side takes, behind its header."""
 RESEND_MS: Final = 120
 """When the peer should send again; not 100, whose byte means "write a page" to optiboot."""
-LOOK_S: Final = 0.5
-"""How often a thread that reads looks whether the session has ended in silence."""
-AHEAD: Final = 4096
-"""How many messages are read ahead, and acknowledged, for a connection that no entity runs."""
 
 
-class ReliableConnection(ConnectionBase, Carrier):
+class ReliableConnection(TimedConnection, Carrier):
     """A session over a connection.
 
     A message that came is acknowledged once its ``on_receive`` has returned, or, for a connection that no entity runs,
@@ -49,19 +46,15 @@ class ReliableConnection(ConnectionBase, Carrier):
     :param asks: this side begins; otherwise it waits for the peer to.
     :param longest: bytes of a message that comes, at most.
     :param plan: when the peer is asked; what is known of the line.
+    :param early: frames that were read before, and not taken.
     """
 
-    pooled: ClassVar[bool] = False  # that a session has ended in silence no poll would tell
     __slots__ = (
         "_asks",
-        "_changed",
         "_early",
         "_emitting",
         "_longest",
         "_pending",
-        "_reading",
-        "_timer_at",
-        "_turn",
         "_waits",
         "_yielded",
         "line",
@@ -69,21 +62,25 @@ class ReliableConnection(ConnectionBase, Carrier):
         "session",
     )
 
-    def __init__(self, line: ConnectionBase, *, asks: bool, longest: int = MANY, plan: Plan | None = None) -> None:
+    def __init__(
+        self,
+        line: ConnectionBase,
+        *,
+        asks: bool,
+        longest: int = MANY,
+        plan: Plan | None = None,
+        early: Sequence[bytes] = (),
+    ) -> None:
         self.line = line
         self.plan = plan or Plan()
         self._asks, self._longest = asks, longest
-        self._turn = threading.Lock()  # around the session, for an instant at a time
-        self._changed = threading.Condition(self._turn)
         self._emitting = threading.Lock()  # held by whoever sends frames, for their order; never waited for
         self._pending = False  # something came up while another was sending
-        self._reading = threading.Lock()  # where no entity runs it, senders read too: for acknowledgements
-        self._timer_at: float | None = None  # when the flusher calls next, as time.monotonic() counts
         self._waits = False
         self._yielded = False  # the line belongs to another
-        self._early: list[bytes] = []  # frames that an earlier session on this line did not take
+        self._early = list(early)
         self.session = self._new_session()
-        super().__init__(framing=SessionFraming(self.session))
+        super().__init__(SessionFraming(self.session))
         self.outbox: SessionOutbox = SessionOutbox(self, self.session, line.outbox)
 
     def _new_session(self) -> Session:
@@ -103,12 +100,28 @@ class ReliableConnection(ConnectionBase, Carrier):
 
     @property
     def peer(self) -> Handshake | None:
-        """What the peer said of itself: its tag, the sizes that it takes, its epoch. None before the connection is
-        open."""
         return self.session.peer
 
+    @property
+    def over(self) -> bool:
+        return self.session.ended is not None
+
+    @property
+    def wants(self) -> bool:
+        return self.session.wants
+
+    @property
+    def due_at(self) -> float | None:
+        return self.session.deadline()
+
+    @property
+    def flusher(self) -> Flusher | None:
+        return self.outbox.flusher
+
+    def _carrier(self) -> ConnectionBase:
+        return self.line
+
     def counters(self) -> LinkCounters:
-        """What happened on the link so far. Any thread."""
         return self.session.counters()
 
     @property
@@ -183,8 +196,8 @@ class ReliableConnection(ConnectionBase, Carrier):
         only, once this one has ended; :meth:`finish` then leaves the line alone."""
         if not self.session.again or self._shut or self._yielded:
             return None
-        heir = ReliableConnection(self.line, asks=True, longest=self._longest, plan=self.plan)
-        heir._early = self._early_frames()
+        early = self._early_frames()
+        heir = ReliableConnection(self.line, asks=True, longest=self._longest, plan=self.plan, early=early)
         heir.accepted = self.accepted
         self._yielded = True
         return heir
@@ -205,16 +218,9 @@ class ReliableConnection(ConnectionBase, Carrier):
             self.line.outbox.abandon()
             self.line._close()
 
-    def close(self) -> None:
-        """As :meth:`ConnectionBase.close`; "sent" means acknowledged here.
-
-        :raises DeliveryError: no entity runs the connection, and some messages were not acknowledged.
-        """
-        reports = self.keeper is None and not self._shut
-        super().close()
-        if reports and self.outbox.left:
-            text = f"{len(self.outbox.left)} message(s) to {self} were not acknowledged before it closed"
-            raise DeliveryError(text, self.outbox.left)
+    @property
+    def _unsent(self) -> list[bytes]:
+        return self.outbox.left
 
     def _discard(self, deadline: float) -> None:
         self.line._discard(deadline)
@@ -222,11 +228,6 @@ class ReliableConnection(ConnectionBase, Carrier):
     # Sending ---------------------------------------------------------------------------------------------------------
 
     def send_datagram(self, message: bytes) -> None:
-        """Send one message at once, without asking for an acknowledgement: it may be lost. Any thread.
-
-        :raises LocalProtocolError: the peer does not take so long a one.
-        :raises ConnectionLost: the conversation is over.
-        """
         if self.outbox.closed or not self.session.open:
             raise self.outbox.late()
         with self._turn:
@@ -252,12 +253,6 @@ class ReliableConnection(ConnectionBase, Carrier):
         else:
             self._emit()
         return len(data)
-
-    def _wait_writable(self, timeout: float) -> bool:
-        if self.keeper is not None:
-            with self._changed:
-                return self._changed.wait_for(lambda: self.session.wants or self.session.ended is not None, timeout)
-        return self.run_until(lambda: self.session.wants or self.session.ended is not None, timeout)
 
     def _emit(self) -> None:
         """Send what the session has to send. Any thread; whoever finds another at it leaves it to him."""
@@ -293,31 +288,11 @@ class ReliableConnection(ConnectionBase, Carrier):
 
     # Time ------------------------------------------------------------------------------------------------------------
 
-    def tick(self) -> float | None:
-        """Begins to turn the session's timers; they are set anew whenever something is sent."""
-        self._emit()
-        return None
-
-    def call_at(self, when: float) -> None:
-        """Have the flusher look after the session at ``when`` at the latest."""
-        flusher = self.outbox.flusher
-        if flusher is None or (self._timer_at is not None and self._timer_at <= when):
-            return
-        self._timer_at = when
-        flusher.call_later(max(0.0, when - time.monotonic()), partial(self._timer, when))
-
-    def _timer(self, when: float) -> None:
-        if self._timer_at == when:  # not overtaken by an earlier one
-            self._timer_at = None
-            self.pump()
-
     def pump(self) -> None:
-        """Send what there is room for, and what is due. Any thread."""
         self.outbox.progressed()
         self._emit()
-        if self.session.wants or self.session.ended is not None:
-            with self._changed:
-                self._changed.notify_all()
+        if self.wants or self.over:
+            self.tell_waiting()
 
     # Receiving -------------------------------------------------------------------------------------------------------
 
@@ -385,43 +360,6 @@ class ReliableConnection(ConnectionBase, Carrier):
         with self._turn:
             self.session.delivered(time.monotonic())
 
-    def _wait_readable(self, timeout: float | None) -> bool:
-        return self._turn_until(lambda: False, timeout, read=False)
-
-    def run_until(self, done: Callable[[], bool], timeout: float | None) -> bool:
-        return self._turn_until(done, timeout, read=True)
-
-    def _turn_until(self, done: Callable[[], bool], timeout: float | None, *, read: bool) -> bool:
-        """Turn the session's timers in this thread, for a connection that no entity runs.
-
-        :param read: take what comes; otherwise return True as soon as something has.
-        :return: whether it was done within ``timeout`` seconds.
-        """
-        end = None if timeout is None else time.monotonic() + timeout
-        while not done():
-            self.pump()
-            if not read and self.more():
-                return True
-            now = time.monotonic()
-            due = [when - now for when in (end, self.session.deadline()) if when is not None]
-            readable = self.line._wait_readable(max(0.0, min(due, default=LOOK_S)))
-            if readable and not read:
-                return True
-            if (readable and not self._read_ahead()) or (end is not None and time.monotonic() >= end):
-                return done()
-        return True
-
-    def _read_ahead(self) -> bool:
-        """Read while sending; False at the end of the line, or when enough was read ahead."""
-        if self._inbox is not None and len(self._inbox) >= AHEAD:
-            return False
-        try:
-            return self.read_batch() is not None
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-
 
 def dressed(line: ConnectionBase, address: Address, *, asks: bool, plan: Plan | None = None) -> ConnectionBase:
     """``line`` itself, or with ``reliable=1`` a session over it; the faults of ``fault://`` are then below that."""
@@ -431,7 +369,7 @@ def dressed(line: ConnectionBase, address: Address, *, asks: bool, plan: Plan | 
         from leadscomm.connections.faulty import FaultyConnection
 
         line = FaultyConnection(line, address)
-    return ReliableConnection(line, asks=asks, longest=address.framing.make().max_message, plan=plan)
+    return ReliableConnection(line, asks=asks, longest=address.options["max_message"], plan=plan)
 
 
 def line_framing(address: Address) -> Framing:

@@ -113,3 +113,9 @@ class Callback(CallbackChain):
 
     def on_reconnect(self, service: Service, connection: ConnectionBase) -> None:
         """A client is connected again; follows the ``on_connect`` of the new connection."""
+
+    def on_link(self, service: Service, connection: ConnectionBase, link: str, up: bool) -> None:
+        """A line of a session (``reliable=1``) came or went; between its ``on_connect`` and ``on_disconnect``.
+
+        :param link: what it is, such as ``192.168.1.7:16900`` or ``/dev/ttyUSB0``.
+        """

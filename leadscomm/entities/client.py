@@ -5,18 +5,24 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint, connect, opened
+from leadscomm.connections.session import SessionConnection, Terms
 from leadscomm.entities.callback import Callback
+from leadscomm.entities.dialler import Dialler
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
+from leadscomm.entities.line import LineStage
+from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Stage
 from leadscomm.errors import ConnectionLost, EndpointError
 
 _log = logging.getLogger("leadscomm")
+_FORMER: Final = 64
 
 
 class Client(Entity):
@@ -45,7 +51,10 @@ class Client(Entity):
         self._reconnect = settings["reconnect"] is not False
         self._current: Stage | None = None
         self._heir: ConnectionBase | None = None
-        self._send: Callable[[bytes], None] = self._not_connected
+        self._session: SessionStage | None = None  # the last one, of an endpoint with sessions
+        self._dialler: Dialler | None = None
+        self._was_connected = False
+        self._send: Callable[..., None] = self._not_connected
 
     @property
     def endpoint(self) -> Endpoint:
@@ -58,16 +67,18 @@ class Client(Entity):
         stage = self._current
         return None if stage is None else stage.connection
 
-    def send(self, msg: bytes) -> None:
+    def send(self, msg: bytes, **how: Any) -> None:
         """Send a message. Any thread.
 
+        :param how: of a session: ``lane``, ``lifetime``, ``latest`` and ``timeout``, as in
+            :meth:`SessionConnection.send`.
         :raises ConnectionLost: there is no connection at the moment.
         :raises LocalProtocolError: the framing cannot carry it; nothing was sent.
         :raises OutboxFull: the peer does not take it (see ``send_timeout`` and ``outbox``).
         """
-        self._send(msg)
+        self._send(msg, **how)
 
-    def _not_connected(self, msg: bytes) -> None:
+    def _not_connected(self, msg: bytes, **how: Any) -> None:
         state = "is not connected at the moment" if self.running() else "must be running to send; start it first"
         raise ConnectionLost(f"the client of {self._endpoint} {state}")
 
@@ -82,9 +93,17 @@ class Client(Entity):
         :param server_address: the host to connect to, if the endpoint does not name one.
         """
         endpoint = self._aim(server_address)
+        self._was_connected = False
         self._call(self.callback.on_initialize, self)
+        if endpoint.has_session:
+            self._run_sessions(endpoint)
+        else:
+            self._run_connections(endpoint)
+        if self._heir is not None:  # closed between two conversations on one line
+            self._heir.close()
+
+    def _run_connections(self, endpoint: Endpoint) -> None:
         failures = 0
-        connected = False
         while not self._stopping.is_set():
             try:
                 connection = self._inherited() or connect(endpoint)
@@ -96,8 +115,7 @@ class Client(Entity):
                 failures += 1
             else:
                 failures = 0
-                self._converse(connection, again=connected)
-                connected = True
+                self._converse(connection)
                 if not self._reconnect:
                     return
             if self._heir is not None:
@@ -105,8 +123,47 @@ class Client(Entity):
             delay = self._delay(failures)
             _log.info("connecting to %s again in %.1f s", endpoint, delay)
             self._stopping.wait(delay)
-        if self._heir is not None:  # closed between two conversations on one line
-            self._heir.close()
+
+    def _run_sessions(self, endpoint: Endpoint) -> None:
+        """Keep a line to the server under the session, and begin another session when one is over."""
+        terms = Terms.of(endpoint, endpoint.key())
+        former: deque[int] = deque(maxlen=_FORMER)
+
+        def join(line: LineStage, deadline: float) -> None:
+            stage = self._session
+            if stage is None or stage.session.over:
+                if stage is not None and (peer := stage.session.session.peer) is not None:
+                    former.append(peer.epoch)
+                stage = SessionStage(self, SessionConnection(terms, asks=True, former=tuple(former)))
+            added = stage.session.add(line.connection, endpoint)
+            line.carry(stage, added)
+            stage.session.agree(added, deadline)
+            self._session = stage
+
+        dialler = Dialler(self, endpoint, join, waited_for=self._in_session, over=self._has_ended)
+        self._dialler = dialler
+        while not self._has_ended():
+            dialler.once()
+            connection = self._inherited()
+            while connection is not None:  # with a peer that speaks the compact profile alone
+                self._converse(connection)
+                connection = self._inherited()
+            if not self._reconnect and not self._in_session():
+                return
+            if not self._has_ended():
+                dialler.wakes.wait(dialler.delay())
+                dialler.wakes.clear()
+
+    def _in_session(self) -> bool:
+        return self._session is not None and not self._session.session.over
+
+    def _has_ended(self) -> bool:
+        """Whether nothing is to be dialled any more; a session that is being closed still has something to deliver."""
+        return self._stopping.is_set() and not self._in_session()
+
+    def _interrupt(self) -> None:
+        if self._dialler is not None:
+            self._dialler.wakes.set()
 
     def _aim(self, server_address: str | None) -> Endpoint:
         if server_address is None or server_address == self._endpoint.host:
@@ -118,28 +175,38 @@ class Client(Entity):
         self._endpoint = self._endpoint.at(host=server_address.strip("[]"))
         return self._endpoint
 
-    def _converse(self, connection: ConnectionBase, *, again: bool) -> None:
+    def _converse(self, connection: ConnectionBase) -> None:
         """Run one connection from ``on_connect`` to ``on_disconnect``."""
-        stage = self._current = staged(self, connection)
-        send = self._send = stage.outbox.send
-        if type(self).send is Client.send:
-            self.send = send  # type: ignore[assignment, method-assign]  # one call less: a quarter of what a message in a burst costs
+        stage = staged(self, connection)
         try:
             _log.info("connected to %s", connection)
-            self._joined(stage)
-            self._ready.set()
-            self._call(self.callback.on_connect, self, connection, stage=stage)
-            if again:
-                self._call(self.callback.on_reconnect, self, connection, stage=stage)
+            self._announce(stage)
             stage.run_open()
         except BaseException:  # Ctrl-C in the main thread
             stage.conclude()
             raise
         finally:
+            self._left(stage)
+
+    def _announce(self, stage: Stage) -> None:
+        again, self._was_connected = self._was_connected, True
+        self._current = stage
+        send = self._send = stage.outbox.send
+        if type(self).send is Client.send:
+            self.send = send  # type: ignore[assignment, method-assign]  # one call less: a quarter of what a message in a burst costs
+        self._joined(stage)
+        self._ready.set()
+        self._call(self.callback.on_connect, self, stage.connection, stage=stage)
+        if again:
+            self._call(self.callback.on_reconnect, self, stage.connection, stage=stage)
+
+    def _left(self, stage: Stage) -> None:
+        if stage is self._current:
             self._send = self._not_connected
             self._current = None
             self.__dict__.pop("send", None)
             stage.outbox.heir = self.send  # who kept the quick one sends over the next connection
+        super()._left(stage)
 
     def _heirs(self) -> Callable[[ConnectionBase], None] | None:
         return self._inherit if self._reconnect and not self._stopping.is_set() else None

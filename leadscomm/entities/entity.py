@@ -41,6 +41,7 @@ class Entity(Owner):
         self._flusher = FlusherThread(self._name)
         self._stages: tuple[Stage, ...] = ()  # replaced, never changed, so that it can be walked without a lock
         self._opening: set[Stage] = set()  # not announced yet
+        self._carrying: set[Stage] = set()  # lines that carry a session
         self._changed = threading.Condition(self._lock)
         self._deliver_by({name: option.default for name, option in DELIVERY.items()})
         self._reports: deque[Exception] = deque(maxlen=_REPORTS)
@@ -143,6 +144,16 @@ class Entity(Owner):
         """Set up the outbox of a connection that is to be run."""
         outbox.configure(flusher=flusher or self._flusher, report=self._report, **self._delivery)
 
+    def _announce(self, stage: Stage) -> None:
+        self._call(self.callback.on_connect, self, stage.connection, stage=stage)
+        self._joined(stage)
+
+    def _carries(self, stage: Stage) -> None:
+        with self._lock:
+            self._opening.discard(stage)
+            if not stage.ended:
+                self._carrying.add(stage)
+
     def _joined(self, stage: Stage) -> None:
         """A connection was announced to the callbacks."""
         with self._lock:
@@ -156,6 +167,7 @@ class Entity(Owner):
         """A connection has ended."""
         with self._lock:
             self._opening.discard(stage)
+            self._carrying.discard(stage)
             self._stages = tuple(other for other in self._stages if other is not stage)
             self._changed.notify_all()
 
@@ -196,7 +208,7 @@ class Entity(Owner):
             stage.close()
 
     def _empty(self) -> bool:
-        return not (self._stages or self._opening)
+        return not (self._stages or self._opening or self._carrying)
 
     def _interrupt(self) -> None:
         """Wake :meth:`run`, so that it sees that it is to stop. Any thread."""
@@ -212,7 +224,7 @@ class Entity(Owner):
             stage.close()
         with self._changed:
             self._changed.wait_for(self._empty, max(0.0, deadline - time.monotonic()))
-            left = (*self._opening, *self._stages)
+            left = (*self._opening, *self._carrying, *self._stages)
         for stage in left:
             stage.abort()
         with self._changed:

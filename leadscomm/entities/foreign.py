@@ -41,7 +41,7 @@ class ForeignStage(Stage):
     def fileno(self) -> int | None:
         return None
 
-    def _prepare(self) -> None:
+    def _prepare(self, deadline: float) -> None:
         """It is open as it comes."""
 
     def _begin(self) -> None:

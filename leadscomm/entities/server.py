@@ -9,14 +9,18 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
-from leadscomm.connections.endpoint import Endpoint, listen
+from leadscomm.connections.endpoint import Endpoint, listen_for_lines
 from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.reliable import ReliableConnection
+from leadscomm.connections.session import Terms
 from leadscomm.connections.writer import Flusher
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.fanout import FanOut
 from leadscomm.entities.foreign import staged
+from leadscomm.entities.line import LineStage
 from leadscomm.entities.readers import ReaderPool, can_pool
+from leadscomm.entities.sessions import Sessions
 from leadscomm.entities.stage import Stage
 from leadscomm.errors import CommError, ConnectionLost
 
@@ -53,6 +57,7 @@ class Server(Entity):
         self._key: bytes | None = None
         self._listener: ListenerBase | None = None
         self._pool: ReaderPool | None = None
+        self._sessions: Sessions | None = None
         self._origins: dict[Stage, str] = {}  # of those that max_per_address counts
         self._everybody = self._fan_out()
 
@@ -88,16 +93,17 @@ class Server(Entity):
         else:
             self._everybody.check(msg)
 
-    def send(self, msg: bytes, to: ConnectionBase) -> None:
+    def send(self, msg: bytes, to: ConnectionBase, **how: Any) -> None:
         """Send a message to one connection, as ``to.send(msg)`` does.
 
+        :param how: of a session: ``lane``, ``lifetime``, ``latest`` and ``timeout``, as there.
         :raises ConnectionLost: it is not one of this server's, or not any more.
         """
         keeper = getattr(to, "keeper", None)
         stages = (keeper,) if isinstance(keeper, Stage) and keeper.entity is self else self._stages
         for stage in stages:
             if stage.connection is to:
-                stage.send(msg)
+                stage.send(msg, **how)
                 return
         raise ConnectionLost(f"{to} is no connection of this server; server.connections() tells which there are")
 
@@ -134,7 +140,8 @@ class Server(Entity):
         """
         self._key = self._endpoint.key()
         self._everybody = self._fan_out()
-        listener = listen(self._endpoint)
+        self._sessions = Sessions(self, Terms.of(self._endpoint, self._key)) if self._endpoint.has_session else None
+        listener = listen_for_lines(self._endpoint)
         try:
             self._listener = listener
             self._port = listener.port() or self._endpoint.port
@@ -181,7 +188,7 @@ class Server(Entity):
     def _welcome(self, connection: ConnectionBase) -> None:
         origin = None
         if not leads_shaped(connection):
-            connection.key = self._key
+            connection.key = None if self._sessions is not None else self._key
             connection.accepted = True
             origin = connection._origin
         if not self._turned_away(connection, origin):
@@ -192,7 +199,7 @@ class Server(Entity):
 
     def _launch(self, connection: ConnectionBase, origin: str | None = None) -> None:
         """Open and run a connection, in a thread of its own or in the pool."""
-        stage = staged(self, connection)
+        stage = self._staged(connection)
         with self._lock:
             self._opening.add(stage)
             if origin is not None:
@@ -205,9 +212,15 @@ class Server(Entity):
             self._fail(CommError(f"{connection} was turned away: {error}; it may come again"))
             self._stopping.wait(_PAUSE_S)
 
+    def _staged(self, connection: ConnectionBase) -> Stage:
+        sessions = self._sessions
+        if sessions is None or isinstance(connection, ReliableConnection):
+            return staged(self, connection)
+        return LineStage(self, connection, lambda line, deadline: sessions.receive(line, self._endpoint, deadline))
+
     def _pool_for(self, stage: Stage) -> ReaderPool | None:
         """Where a connection is read: the first few by a thread each, which answers soonest; the others by the pool."""
-        if not can_pool() or len(self._stages) + len(self._opening) <= OWN_THREADS:
+        if not can_pool() or len(self._stages) + len(self._opening) + len(self._carrying) <= OWN_THREADS:
             return None
         if self._pool is None:
             self._pool = ReaderPool(self._name, self._endpoint.options["max_connections"] + 2)

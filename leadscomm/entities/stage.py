@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from leadscomm.connections.base import LINGER_S, ConnectionBase
@@ -43,6 +43,18 @@ class Owner(Service):
     @abstractmethod
     def _equip(self, outbox: Outbox, flusher: Flusher | None) -> None:
         """Set up the outbox of a connection; ``flusher`` instead of the common one, if given."""
+
+    @abstractmethod
+    def _report(self, error: Exception) -> None:
+        """Tell ``on_fail`` from a thread of its own."""
+
+    @abstractmethod
+    def _announce(self, stage: Stage) -> None:
+        """A conversation begins: tell ``on_connect``."""
+
+    @abstractmethod
+    def _carries(self, stage: Stage) -> None:
+        """A line carries a session from now on."""
 
     @abstractmethod
     def _joined(self, stage: Stage) -> None:
@@ -83,6 +95,7 @@ class Stage(Task):
         "_opened",
         "_pool",
         "_receive",
+        "_rest",
         "_shut",
         "batch",
         "connection",
@@ -96,6 +109,7 @@ class Stage(Task):
         self.entity = entity
         self.connection = connection
         self.batch = _NOTHING
+        self._rest: Iterator[bytes] = iter(())  # of the batch, what was not handed out
         self.ended = False
         self._shut = False  # closed by this side: nothing more is delivered
         self._opened = False
@@ -105,9 +119,13 @@ class Stage(Task):
         self._framing: Framing
         self.outbox: Outbox
         self._take_over(connection)
-        if self.fileno() is None:
-            self._flusher = FlusherThread(f"{entity._name}-{connection}")  # its writing may wait: for nobody else
-        entity._equip(self.outbox, self._flusher)
+        if self.writes_apart:
+            self._flusher = FlusherThread(f"{entity._name}-{connection}")
+        self._equip()
+
+    def _equip(self) -> None:
+        """Set up the outbox."""
+        self.entity._equip(self.outbox, self._flusher)
 
     def _take_over(self, connection: ConnectionBase) -> None:
         connection.keeper = self
@@ -119,6 +137,11 @@ class Stage(Task):
     def in_blocks(self) -> bool:
         """Whether its outbox takes blocks of the common framing."""
         return True
+
+    @property
+    def writes_apart(self) -> bool:
+        """Whether its writing may wait, and so has a flusher of its own: for nobody else."""
+        return self.fileno() is None
 
     def fileno(self) -> int | None:
         """What can be polled, or None: then its reading and writing wait in threads of its own."""
@@ -175,21 +198,24 @@ class Stage(Task):
 
     def _open(self) -> bool:
         try:
-            self._prepare()
+            self._prepare(time.monotonic() + self.entity._handshake_timeout)
         except Exception as error:
             self.ended = True
             self._release()
             self.entity._left(self)
             self.entity._fail(error)
             return False
-        _log.info("%s connected to %s", self.connection, self.entity._name)
-        self.entity._call(self.entity.callback.on_connect, self.entity, self.connection, stage=self)
-        self.entity._joined(self)
-        return True
+        self._announce()
+        return not self.ended
 
-    def _prepare(self) -> None:
-        """Say what has to be said before the first message."""
-        self.connection.open(time.monotonic() + self.entity._handshake_timeout)
+    def _announce(self) -> None:
+        """It is open."""
+        _log.info("%s connected to %s", self.connection, self.entity._name)
+        self.entity._announce(self)
+
+    def _prepare(self, deadline: float) -> None:
+        """Say what has to be said before the first message, until ``deadline`` as ``time.monotonic()`` counts."""
+        self.connection.open(deadline)
         fd = self.fileno()
         if self._pool is not None and fd is not None:
             self._pool.rearm(fd)
@@ -215,7 +241,7 @@ class Stage(Task):
         except Exception as error:
             messages = None
             if not self.connection.closed():
-                self.entity._fail(_lost(self.connection, error), self)
+                self._tell_lost(error)
         if messages and not self._shut:
             self.dispatch(messages)
         if self._framing.faults:
@@ -223,6 +249,10 @@ class Stage(Task):
         if messages is None:
             self._finish()
         return True
+
+    def _tell_lost(self, error: Exception) -> None:
+        """Reading failed: the conversation is over."""
+        self.entity._fail(_lost(self.connection, error), self)
 
     def _tell_faults(self) -> None:
         for fault in self._framing.take_faults():
@@ -235,7 +265,7 @@ class Stage(Task):
         before = here.inside
         here.inside = self
         self.batch = messages
-        rest = iter(messages)
+        rest = self._rest = iter(messages)
         try:
             while True:
                 on_receive = entity.callback.on_receive
@@ -267,22 +297,28 @@ class Stage(Task):
 
     def _release(self) -> list[bytes]:
         """Let go of everything; return what was not sent."""
-        fd = self.fileno()
-        if self._pool is not None and fd is not None:
-            self._pool.remove(fd)
+        self._leave_pool()
         left = self._let_go()
         if self._flusher is not None:
             self._flusher.stop(0.0)
         return left
+
+    def _leave_pool(self) -> None:
+        fd = self.fileno()
+        if self._pool is not None and fd is not None:
+            self._pool.remove(fd)
 
     def _let_go(self) -> list[bytes]:
         return self.connection.finish()
 
     # Called by any thread --------------------------------------------------------------------------------------------
 
-    def send(self, message: bytes) -> None:
-        """Send one message to this peer."""
-        self.outbox.send(message)
+    def send(self, message: bytes, **how: Any) -> None:
+        """Send one message to this peer.
+
+        :param how: what a session's outbox takes besides.
+        """
+        self.outbox.send(message, **how)
 
     def closing(self) -> None:
         """The connection was closed here: send the rest and the goodbye, then wait a moment for the peer's."""

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.reliable import ReliableConnection
+from leadscomm.connections.timed import TimedConnection
 from leadscomm.entities.callback import Callback, CallbackChain
 from leadscomm.entities.client import Client
 from leadscomm.entities.service import Service
@@ -169,9 +169,9 @@ class Board(Client):
 
     # Messages --------------------------------------------------------------------------------------------------------
 
-    def send(self, msg: bytes | Layout) -> None:
+    def send(self, msg: bytes | Layout, **how: Any) -> None:
         """As :meth:`Client.send`; a message of a declared layout is packed first."""
-        super().send(_packed(msg))
+        super().send(_packed(msg), **how)
 
     def send_datagram(self, msg: bytes | Layout) -> None:
         """Send a message that may be lost, and neither waits for others nor is acknowledged.
@@ -210,9 +210,9 @@ class Board(Client):
             callback.bind_chain(ear.chained)
             ear.bind_chain(callback)
 
-    def _line(self) -> ReliableConnection:
+    def _line(self) -> TimedConnection:
         connection = self.connection
-        if not isinstance(connection, ReliableConnection):
+        if not isinstance(connection, TimedConnection):
             raise ConnectionLost(f"{self.endpoint} is not connected at the moment")
         return connection
 

@@ -378,7 +378,8 @@ class FullSession(Joining):
         if self.ended is not None or now < link.ask_at:
             return []
         link.ask_at = now + FAREWELL_S / 4
-        return [link.seal.seal(full.control(wire.BYE, self.me.epoch))]
+        link.owe(now, frames=0, urgent=True)  # what was dealt with is told before
+        return [*self._answers(now, link), link.seal.seal(full.control(wire.BYE, self.me.epoch))]
 
     def _due(self, now: float, link: Link) -> list[bytes]:
         self._watch(now, link)

@@ -12,8 +12,8 @@ from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Find
 from leadscomm.cli.wording import counted, duration
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.connections.tcp_info import round_trip
+from leadscomm.connections.timed import TimedConnection
 from leadscomm.errors import CommError, CommTimeout
 from leadscomm.protocol import guess
 
@@ -57,7 +57,7 @@ def listen(endpoint: Endpoint, connection: ConnectionBase, seconds: float) -> Fi
         )
 
 
-def peer(connection: ReliableConnection) -> Findings:
+def peer(connection: TimedConnection) -> Findings:
     """What the other side of a session said of itself."""
     said = connection.peer
     if said is not None:
@@ -67,7 +67,7 @@ def peer(connection: ReliableConnection) -> Findings:
         yield Finding(OK, "session", f"{name}, which takes messages of {said.longest} bytes, and {room}")
 
 
-def link(connection: ReliableConnection) -> Findings:
+def link(connection: TimedConnection) -> Findings:
     """What a session has counted."""
     seen = connection.counters()
     text = (

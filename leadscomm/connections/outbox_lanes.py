@@ -1,0 +1,227 @@
+"""The outbox of a session of the full profile: lanes, lifetimes, and messages that replace older ones."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Hashable
+from time import perf_counter
+from typing import Final
+
+from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES
+from leadscomm.connections.outbox import GRACE_S
+from leadscomm.connections.outbox_held import HeldOutbox
+from leadscomm.connections.writer import Writer, here
+from leadscomm.errors import DeliveryError, LocalProtocolError, OutboxFull
+from leadscomm.protocol.base import Framing, plain
+from leadscomm.protocol.full import FullSession
+from leadscomm.protocol.lanes import DEFAULT_LANE
+from leadscomm.protocol.segments import LANES
+
+PACE_S: Final = 200e-6
+"""As of the ordinary outbox; a frame of its own costs more here."""
+_REFUSED: Final = "sessions are fed with frames"
+
+
+class Carrier(Writer):
+    """What the outbox of a session gives its messages to."""
+
+    __slots__ = ()
+
+    session: FullSession
+
+    @abstractmethod
+    def take(self, messages: list[bytes]) -> bool:
+        """Give the session messages of the usual lane; False: it does not want more at the moment."""
+
+    @abstractmethod
+    def take_one(self, message: bytes, lane: int, deadline: float | None, key: Hashable | None) -> None:
+        """Give the session a message with all that is to be known of it."""
+
+    @abstractmethod
+    def emit(self) -> None:
+        """Send what the session has to send."""
+
+    @abstractmethod
+    def run_until(self, done: Callable[[], bool], timeout: float | None) -> bool:
+        """Turn the session's timers in this thread and take what comes, until it is done; whether it is, within
+        ``timeout`` seconds."""
+
+
+class LaneOutbox(HeldOutbox):
+    """What waits for the usual lane gathers here, and goes to the session in blocks; messages of other lanes go there
+    at once. "Written" is acknowledged.
+
+    :ivar left: the messages that had not been acknowledged when it was abandoned.
+    """
+
+    __slots__ = ("_carrier", "_session", "left")
+
+    def __init__(self, carrier: Carrier, framing: Framing) -> None:
+        super().__init__(carrier, framing)
+        self._carrier = carrier
+        self._session = carrier.session
+        self.left: list[bytes] = []
+
+    def send(
+        self,
+        message: bytes,
+        lane: int = DEFAULT_LANE,
+        *,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """As :meth:`Outbox.send`.
+
+        :param lane: 0 is the most urgent one, 7 the least; each arrives in order by itself.
+        :param lifetime: seconds after which it is not sent any more, but reported.
+        :param latest: it replaces a message of the same lane and of this key that was not sent yet.
+        :param timeout: seconds to wait for room, instead of ``send_timeout``.
+        """
+        if lane == DEFAULT_LANE and lifetime is None and latest is None and timeout is None:
+            super().send(message)
+            return
+        message = plain(message)
+        self._framing.check(message)
+        if not 0 <= lane < LANES:
+            raise LocalProtocolError(f"lane={lane}: the lanes are 0 (the most urgent one) to {LANES - 1}")
+        if self._upstream:
+            self._upstream_flush()
+        self._wait_for_place(len(message) + MESSAGE_BYTES, timeout)
+        deadline = None if lifetime is None else time.monotonic() + lifetime
+        with self._front:  # what waits for the same lane was sent before
+            if lane == DEFAULT_LANE and self._queue:
+                self._carrier.take(self._queue[:])
+                del self._queue[:]
+                self._pending = 0
+            self._carrier.take_one(message, lane, deadline, latest)
+        self._carrier.emit()
+
+    def _wait_for_place(self, size: int, timeout: float | None) -> None:
+        if self.closed:
+            raise self.late()
+        if self._fits(size):
+            return
+        seconds = self.timeout if timeout is None else timeout
+        if here.inside is not None:
+            seconds = 0.0
+        if self._flusher is None:
+            self._carrier.run_until(lambda: self._fits(size), seconds)
+        elif seconds:
+            self._wait(lambda: self._fits(size) or self.closed, seconds)
+        if self.closed:
+            raise self.late()
+        if not self._fits(size):
+            raise OutboxFull(
+                f"{self._writer} takes nothing: {self._held()} bytes wait and outbox={self.limit}, and {seconds:g} s "
+                "went by; send less, or raise outbox"
+            )
+
+    def _held(self) -> int:
+        out = self._session.outgoing
+        return super()._held() + out.waiting_bytes + MESSAGE_BYTES * out.waiting_messages
+
+    def _fits(self, size: int) -> bool:
+        held = self._held()
+        return not held or held + size <= self.limit
+
+    # Giving to the session -------------------------------------------------------------------------------------------
+
+    def _frame(self, message: bytes) -> bytes:
+        return message
+
+    def _alone(self, message: bytes, frame: bytes) -> bool:
+        now = perf_counter()
+        after = self._next
+        if after - now > PACE_S or not self._writing.acquire(blocking=False):
+            return False
+        try:
+            if self._queue or self._blocked or self.closed:
+                return False
+            self._next = (after if after > now else now) + PACE_S
+            if not self._carrier.take([message]):
+                return False
+        finally:
+            self._writing.release()
+        self._carrier.emit()
+        self._look_again()
+        return True
+
+    def _write_out(self, patient: bool = False) -> None:
+        """Give the session what waits, as long as it wants some. Under ``_writing``."""
+        while not self._blocked and self._queue:
+            if not self.has_room():
+                self._carrier.emit()
+                waits = patient and here.inside is None
+                if not self.has_room() and not (waits and self._writer._wait_writable(GRACE_S)):
+                    self._block()
+                continue
+            with self._front:
+                batch = self._next_batch()
+                self._carrier.take(batch)
+            self._look_at(BLOCK_BYTES)
+        self._last = None
+        self._carrier.emit()
+        if self._changed is not None:
+            self._notify()
+
+    def _next_batch(self) -> list[bytes]:
+        """The front of the queue. Under ``_front``."""
+        queue = self._queue
+        count = len(queue)
+        if self._pending > BLOCK_BYTES:
+            count = max(1, count * BLOCK_BYTES // self._pending)
+        batch = queue[:count]
+        del queue[:count]
+        self._pending = max(0, self._pending - sum(map(len, batch)) - len(batch)) if queue else 0
+        return batch
+
+    # What a connection that holds something is asked -----------------------------------------------------------------
+
+    def has_room(self) -> bool:
+        return self._session.wants
+
+    def idle(self) -> bool:
+        return self._session.idle
+
+    def run_until(self, done: Callable[[], bool], timeout: float) -> None:
+        self._carrier.run_until(done, timeout)
+
+    def progressed(self) -> None:
+        super().progressed()
+        if self._session.ended is not None:
+            self._refuse(None)
+
+    def give_up(self, messages: list[bytes]) -> None:
+        """Report messages whose lifetime is over."""
+        self._tell(
+            DeliveryError(f"{len(messages)} message(s) to {self._writer} were not sent in their lifetime", messages)
+        )
+
+    def abandon(self) -> list[bytes]:
+        written = self._session.unacknowledged()
+        queued = super().abandon()
+        if not self.left:
+            self.left = written + queued
+        return self.left
+
+
+class SessionFraming(Framing):
+    """Says what the peer takes; what goes on the wire is the session's matter."""
+
+    name = "session"
+    joins = False
+
+    def __init__(self, session: FullSession) -> None:
+        super().__init__(1 << 62)
+        self._session = session
+
+    def check(self, message: bytes) -> None:
+        self._session.check(plain(message))
+
+    def encode(self, message: bytes) -> bytes:
+        return message
+
+    def feed(self, data: bytes) -> list[bytes]:
+        raise AssertionError(_REFUSED)

@@ -1,0 +1,154 @@
+"""One line of a session: a plain connection that carries its frames."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Final, Protocol
+
+from leadscomm.connections.address import Address
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.opening import Plan
+from leadscomm.connections.writer import Flusher
+from leadscomm.protocol.framing import FramingSpec
+from leadscomm.protocol.link import Link
+
+STREAM_SEGMENT_BYTES: Final = 64_000
+"""The longest frame on a stream, behind its header; with all that is around it, it stays below 64 KiB."""
+DATAGRAM_SEGMENT_BYTES: Final = 1200
+"""The same in a datagram: what every path on the Internet carries in one piece."""
+SERIAL_SEGMENT_BYTES: Final = 240
+_AROUND_BYTES: Final = 64
+_BITS: Final = 10
+_PREFERENCES: Final = {"loop": 0, "unix": 0, "tcp": 1, "tls": 1, "udp": 2, "serial": 3}
+_REDIALLED: Final = ("tcp", "tls", "unix", "loop")
+QUIET_SHARE: Final = 0.4
+"""A line that was dialled is dialled anew once the peer was silent for this part of the time after which it is dead:
+TCP itself would be long in finding out that an interrupted path is back."""
+
+
+def link_of(address: Address) -> Link:
+    """What a session has to know of the lines of an endpoint."""
+    scheme, options = address.scheme, address.options
+    preference = options["preference"]
+    return Link(
+        _segment(scheme),
+        checked=not _has_crc_32(address.framing),
+        in_order=scheme != "udp",
+        rate=options["baud"] / _BITS if scheme == "serial" else 0.0,
+        preference=_PREFERENCES.get(scheme, 1) if preference is None else preference,
+    )
+
+
+def _has_crc_32(spec: FramingSpec) -> bool:
+    return spec.name == "cobs" and dict(spec.options).get("crc", "crc-32") == "crc-32"
+
+
+def _segment(scheme: str) -> int:
+    return {"udp": DATAGRAM_SEGMENT_BYTES, "serial": SERIAL_SEGMENT_BYTES}.get(scheme, STREAM_SEGMENT_BYTES)
+
+
+def line_framing(address: Address) -> FramingSpec:
+    """The framing below the session: its messages are the session's frames, whose size is ours."""
+    spec = address.framing
+    longest = STREAM_SEGMENT_BYTES + _AROUND_BYTES
+    return FramingSpec(spec.name, {**dict(spec.options), "max_message": longest})
+
+
+class Owner(Protocol):
+    """The session that a line carries."""
+
+    @property
+    def flusher(self) -> Flusher | None:
+        """Who writes what is left behind; None: whoever sends or receives."""
+
+    def due(self, line: Line) -> tuple[list[bytes], bool]:
+        """The frames that are to be sent over a line now, and whether it is of no more use."""
+
+
+class Line:
+    """A connection that carries a session, and the session's view of it.
+
+    :param owner: the session.
+    :param connection: plain, open or to be opened; whoever reads it hands on what came.
+    :param address: where it leads.
+    :ivar link: what the session knows of it.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_asks_from",
+        "_ending",
+        "_pending",
+        "_plan",
+        "_redials",
+        "_sending",
+        "connection",
+        "link",
+        "owner",
+    )
+
+    def __init__(self, owner: Owner, connection: ConnectionBase, address: Address) -> None:
+        self.owner = owner
+        self.connection = connection
+        self.link = link_of(address)
+        self._plan = Plan(address.options["baud"]) if address.scheme == "serial" else None
+        self._redials = address.scheme in _REDIALLED and not connection.accepted
+        self._asked = 0
+        self._ending = False
+        self._asks_from = time.monotonic()
+        self._sending = threading.Lock()  # held by whoever sends frames, for their order; never waited for
+        self._pending = False  # something came up while another was sending
+
+    def __str__(self) -> str:
+        return str(self.connection)
+
+    def emit(self) -> None:
+        """Send what is due on this line. Any thread; whoever finds another at it leaves it to him."""
+        self._pending = True
+        while self._pending and self._sending.acquire(blocking=False):
+            try:
+                self._pending = False
+                self._emit_once()
+            finally:
+                self._sending.release()
+
+    def _emit_once(self) -> None:
+        lower = self.connection.outbox
+        if not lower.drained():  # frames are made when they can leave, and not before: they tell the latest
+            if self.owner.flusher is None:
+                lower.resume()
+            if not lower.drained():
+                lower.when_drained(self.emit)
+                return
+        frames, lost = self.owner.due(self)
+        if frames:
+            framing = self.connection.framing
+            block = self._question() + framing.encode_all(frames) if framing.joins else None
+            lower.put(frames, block, sum(map(len, frames)))
+        if lost:
+            self.connection.abort()
+        elif self._ending and not self._pending:
+            self.connection.close()
+
+    def end(self) -> None:
+        """Send the last frames of a session that is over, and then close the connection. Any thread."""
+        self._ending = True
+        self.emit()
+
+    def _question(self) -> bytes:
+        """What stands before a HELLO to a board; when the next one is put depends on the line."""
+        link, plan = self.link, self._plan
+        if plan is None or link.asked == self._asked:
+            return b""
+        before = plan.before_asking(self._asked)
+        self._asked = link.asked
+        link.ask_at = self._asks_from + plan.asking_time(link.asked)
+        return before
+
+    def is_lost(self, now: float, dead_after: float) -> bool:
+        """Whether the connection is of no more use. Under the session's lock."""
+        link = self.link
+        if link.dead or not link.joined or not self._redials:
+            return link.dead
+        return now > link.heard_at + QUIET_SHARE * dead_after

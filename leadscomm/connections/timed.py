@@ -1,0 +1,180 @@
+"""What connections with a session have in common: timers, turned by an entity's flusher or by whoever waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar, Final
+
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.writer import Flusher
+from leadscomm.errors import DeliveryError
+from leadscomm.protocol.base import Framing
+from leadscomm.protocol.counters import LinkCounters
+from leadscomm.protocol.handshake import Handshake
+
+LOOK_S: Final = 0.5
+"""How often a thread that waits looks whether the session has ended in silence."""
+AHEAD: Final = 4096
+"""How many messages are read ahead, and acknowledged, for a connection that no entity runs."""
+
+
+class TimedConnection(ConnectionBase):
+    """A connection with a session above a line, or several.
+
+    Where no entity runs it, ``receive`` and ``send`` turn its timers, and each reads for the other.
+    """
+
+    pooled: ClassVar[bool] = False  # that a session has ended in silence no poll would tell
+    __slots__ = ("_changed", "_reading", "_timer_at", "_turn")
+
+    def __init__(self, framing: Framing) -> None:
+        self._turn = threading.Lock()  # around the session, for an instant at a time
+        self._changed = threading.Condition(self._turn)
+        self._reading = threading.Lock()  # where no entity runs it, senders read too: for acknowledgements
+        self._timer_at: float | None = None  # when the flusher calls next, as time.monotonic() counts
+        super().__init__(framing=framing)
+
+    # What a kind of session says -------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def over(self) -> bool:
+        """Whether the session has ended."""
+
+    @property
+    @abstractmethod
+    def peer(self) -> Handshake | None:
+        """What the peer said of itself: its tag, the sizes that it takes, its epoch. None before the session is
+        open."""
+
+    @abstractmethod
+    def counters(self) -> LinkCounters:
+        """What happened on the way so far. Any thread."""
+
+    @abstractmethod
+    def send_datagram(self, message: bytes) -> None:
+        """Send one message at once, without asking for an acknowledgement: it may be lost. Any thread.
+
+        :raises LocalProtocolError: it is too long for one frame.
+        :raises ConnectionLost: the session is over.
+        """
+
+    @property
+    @abstractmethod
+    def wants(self) -> bool:
+        """Whether the session takes another message now."""
+
+    @property
+    @abstractmethod
+    def due_at(self) -> float | None:
+        """When :meth:`pump` is to be called at the latest, as ``time.monotonic()`` counts."""
+
+    @property
+    @abstractmethod
+    def flusher(self) -> Flusher | None:
+        """Who turns the timers; None: whoever sends or receives."""
+
+    @property
+    @abstractmethod
+    def _unsent(self) -> list[bytes]:
+        """The messages that had not been acknowledged at the end."""
+
+    @abstractmethod
+    def pump(self) -> None:
+        """Send what there is room for, and do what is due. Any thread; does not block."""
+
+    @abstractmethod
+    def _carrier(self) -> ConnectionBase | None:
+        """The line that is read where no entity runs the connection."""
+
+    # Time, where an entity runs it -----------------------------------------------------------------------------------
+
+    def tick(self) -> float | None:
+        """Begins to turn the session's timers; they are set anew whenever something is sent."""
+        self.pump()
+        return None
+
+    def call_at(self, when: float) -> None:
+        """Have the flusher look after the session at ``when`` at the latest."""
+        flusher = self.flusher
+        if flusher is None or (self._timer_at is not None and self._timer_at <= when):
+            return
+        self._timer_at = when
+        flusher.call_later(max(0.0, when - time.monotonic()), partial(self._timer, when))
+
+    def _timer(self, when: float) -> None:
+        if self._timer_at == when:  # not overtaken by an earlier one
+            self._timer_at = None
+            self.pump()
+
+    def tell_waiting(self) -> None:
+        """There is room, or the session is over."""
+        with self._changed:
+            self._changed.notify_all()
+
+    # Waiting ---------------------------------------------------------------------------------------------------------
+
+    def _wait_writable(self, timeout: float) -> bool:
+        if self.keeper is not None:
+            with self._changed:
+                return self._changed.wait_for(lambda: self.wants or self.over, timeout)
+        return self.run_until(lambda: self.wants or self.over, timeout)
+
+    def _wait_readable(self, timeout: float | None) -> bool:
+        return self._turn_until(lambda: False, timeout, read=False)
+
+    def run_until(self, done: Callable[[], bool], timeout: float | None) -> bool:
+        """Turn the session's timers in this thread and take what comes, until it is done; whether it is, within
+        ``timeout`` seconds."""
+        return self._turn_until(done, timeout, read=True)
+
+    def _turn_until(self, done: Callable[[], bool], timeout: float | None, *, read: bool) -> bool:
+        """Turn the session's timers in this thread, for a connection that no entity runs.
+
+        :param read: take what comes; otherwise return True as soon as something has.
+        :return: whether it was done within ``timeout`` seconds.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while not done():
+            self.pump()
+            carrier = self._carrier()
+            if not read and self.more():
+                return True
+            if carrier is None:
+                return done()
+            now = time.monotonic()
+            due = [when - now for when in (end, self.due_at) if when is not None]
+            readable = carrier._wait_readable(max(0.0, min(due, default=LOOK_S)))
+            if readable and not read:
+                return True
+            if (readable and not self._read_ahead()) or (end is not None and time.monotonic() >= end):
+                return done()
+        return True
+
+    def _read_ahead(self) -> bool:
+        """Read while sending; False at the end of the line, or when enough was read ahead."""
+        if self._inbox is not None and len(self._inbox) >= AHEAD:
+            return False
+        try:
+            return self.read_batch() is not None
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    # The end ---------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """As :meth:`ConnectionBase.close`; "sent" means acknowledged here.
+
+        :raises DeliveryError: no entity runs the connection, and some messages were not acknowledged.
+        """
+        reports = self.keeper is None and not self._shut
+        super().close()
+        if reports and self._unsent:
+            text = f"{len(self._unsent)} message(s) to {self} were not acknowledged before it closed"
+            raise DeliveryError(text, self._unsent)

@@ -1,0 +1,98 @@
+"""Dials an endpoint again and again, so that a session has a line to it."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from leadscomm.connections.endpoint import Endpoint, dial
+from leadscomm.entities.line import LineStage
+from leadscomm.entities.stage import Owner
+
+_log = logging.getLogger("leadscomm")
+AGAIN_S: Final = 0.5
+"""While a session waits for a line, attempts are at most so far apart, ..."""
+ATTEMPT_S: Final = 1.0
+"""... and take at most so long: a path that comes back is found within a second."""
+
+
+class Dialler:
+    """Keeps a line to one endpoint as long as it is wanted. One thread calls :meth:`run`.
+
+    :param entity: on whose behalf.
+    :param endpoint: where to.
+    :param join: as for :class:`LineStage`.
+    :param waited_for: whether a session waits for a line.
+    :param over: whether to end.
+    """
+
+    def __init__(
+        self,
+        entity: Owner,
+        endpoint: Endpoint,
+        join: Callable[[LineStage, float], None],
+        *,
+        waited_for: Callable[[], bool],
+        over: Callable[[], bool],
+    ) -> None:
+        self._entity = entity
+        self._endpoint = endpoint
+        self._join = join
+        self._waited_for = waited_for
+        self._over = over
+        self._failures = 0
+        self._told = ""
+        self.stage: LineStage | None = None
+        """The line that there is at the moment."""
+        self.wakes = threading.Event()
+        """Set by who wants the next attempt, or the end, at once."""
+
+    def run(self) -> None:
+        """Dial, run the line until it ends, and dial again, until :attr:`over`."""
+        while not self._over():
+            self.once()
+            if not self._over():
+                self.wakes.wait(self.delay())
+                self.wakes.clear()
+
+    def once(self) -> None:
+        """One attempt, and the line that comes of it until its end.
+
+        A failure is told to ``on_fail``, once as long as it stays the same one.
+        """
+        try:
+            connection = dial(self._endpoint, time.monotonic() + self._patience())
+        except OSError as error:
+            self._failed(error)
+            return
+        self.stage = LineStage(self._entity, connection, self._join)
+        self.stage.run_here()
+        self._failures = 0 if self.stage.joined or self.stage.heir else self._failures + 1
+        if not self._failures:
+            self._told = ""
+
+    def _patience(self) -> float:
+        longest = float(self._endpoint.options["connect_timeout"])
+        return min(longest, ATTEMPT_S) if self._waited_for() else longest
+
+    def _failed(self, error: OSError) -> None:
+        self._failures += 1
+        if self._waited_for() and str(error) == self._told:
+            return  # the session outlasts it; one report is enough
+        self._told = str(error)
+        self._entity._ready.set()
+        self._entity._call(self._entity._fail, error)
+
+    def delay(self) -> float:
+        """Seconds until the next attempt: doubled each time, and spread, so that many do not come at once."""
+        options = self._endpoint.options
+        if not self._failures:
+            return 0.0
+        longest = min(options["reconnect_max"], options["reconnect_min"] * 2 ** min(self._failures - 1, 30))
+        if self._waited_for():
+            longest = min(longest, AGAIN_S)
+        return float(longest * random.uniform(0.5, 1.0))

@@ -1,0 +1,212 @@
+"""Runs a session: its messages and what becomes of its lines go to the callbacks, whichever thread brought them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from operator import length_hint
+from time import perf_counter
+from typing import Final
+
+from leadscomm.connections.session import SessionConnection
+from leadscomm.entities.stage import Owner, Stage
+from leadscomm.errors import DeliveryError
+
+_log = logging.getLogger("leadscomm")
+_SHORT_S: Final = 0.001
+_LONG_S: Final = 0.004
+_MOST: Final = 4096
+
+
+class SessionStage(Stage):
+    """A session from its beginning to its end, as a stage is a connection.
+
+    One line's reader calls back by itself. As soon as there are two lines, a thread of the session's own does, so
+    that a callback that blocks keeps none of them from being read.
+    """
+
+    __slots__ = (
+        "_dealt",
+        "_leaving",
+        "_news",
+        "_opened_once",
+        "_session",
+        "_slice",
+        "_wakes",
+        "_worker",
+        "_working",
+        "done",
+    )
+
+    def __init__(self, entity: Owner, connection: SessionConnection) -> None:
+        self._session = connection
+        self._news: deque[Callable[[], None]] = deque()
+        self._opened_once = False
+        self._slice = 1  # so many messages are acknowledged together; so that it takes a millisecond or so
+        self._dealt: int | None = None  # messages of the slice at work that were handed out when it was closed
+        self._working = threading.Lock()  # held by the thread that calls back
+        self._leaving = False  # the goodbye is to be said
+        self._worker: threading.Thread | None = None
+        self._wakes = threading.Event()
+        self.done = threading.Event()
+        super().__init__(entity, connection)
+        connection.on_end = self.wake
+
+    @property
+    def session(self) -> SessionConnection:
+        """What it runs."""
+        return self._session
+
+    @property
+    def in_blocks(self) -> bool:
+        return False  # the session numbers each message by itself
+
+    @property
+    def writes_apart(self) -> bool:
+        return False  # its lines write
+
+    def fileno(self) -> int | None:
+        return None
+
+    # Lines -----------------------------------------------------------------------------------------------------------
+
+    def line_came(self, name: str) -> None:
+        """A line carries it from now on. The thread that reads that line."""
+        self._news.append(partial(self._tell_link, name, True))
+        if self._worker is None and len(self._session.lines) > 1 and not self._session.over:
+            self._worker = threading.Thread(
+                target=self._work_on, name=f"{self.entity._name}-{self._session}", daemon=True
+            )
+            self._worker.start()
+        self.deliver()
+
+    def line_went(self, name: str) -> None:
+        """A line has ended. The thread that read it."""
+        self._news.append(partial(self._tell_link, name, False))
+        self.deliver()
+
+    def _tell_link(self, name: str, up: bool) -> None:
+        _log.info("%s: %s %s", self._session, name, "is up" if up else "is down")
+        if not self.ended:
+            self.entity._call(self.entity.callback.on_link, self.entity, self._session, name, up, stage=self)
+
+    # Calling back ----------------------------------------------------------------------------------------------------
+
+    def deliver(self) -> bool:
+        """Something came: call back, or have it done. The thread of a line.
+
+        :return: what the session has to say afterwards was said.
+        """
+        if self._worker is not None:
+            self._wakes.set()
+            return False
+        return self._work()
+
+    def wake(self) -> None:
+        """Something is to be told. Any thread; does not block."""
+        if self._worker is not None:
+            self._wakes.set()
+        elif self._due:
+            threading.Thread(target=self._work, name=f"{self.entity._name}-{self._session}", daemon=True).start()
+
+    @property
+    def _due(self) -> bool:
+        session = self._session
+        waits = self._news or self._leaving or (session.arrived and not self._shut) or session.over
+        return bool(waits) and not self.ended
+
+    def _work_on(self) -> None:
+        """The session's own thread."""
+        while not self.ended:
+            self._wakes.wait()
+            self._wakes.clear()
+            with self._working:
+                self._call_back()
+
+    def _work(self) -> bool:
+        """Call back what there is. Whoever finds another at it leaves it to him; whether none was."""
+        worked = False
+        while self._due and self._working.acquire(blocking=False):
+            try:
+                self._call_back()
+                worked = True
+            finally:
+                self._working.release()
+        return worked
+
+    def _call_back(self) -> None:
+        if self.ended:
+            return
+        if not self._opened_once:
+            self._opened_once = True
+            self.entity._announce(self)
+        session = self._session
+        while self._news or (session.arrived and not self._shut):
+            while self._news:
+                self._news.popleft()()
+            if session.arrived and not self._shut:
+                self._hand_out(session.arrived.popleft())
+        self._leave()
+        if session.over:
+            self._finish()
+
+    def _hand_out(self, messages: list[bytes]) -> None:
+        """Deliver messages, and acknowledge them a few at a time, so that the peer sees how it goes."""
+        for part in self._slices(messages):
+            count, began = len(part), perf_counter()
+            self.dispatch(part)
+            took = perf_counter() - began
+            self._session.dealt(count if self._dealt is None else self._dealt)
+            if took < _SHORT_S:
+                self._slice = min(_MOST, 2 * self._slice)
+            elif took > _LONG_S:
+                self._slice = max(1, self._slice // 2)
+                self._session.pump()
+        self._session.pump()
+
+    def _slices(self, messages: list[bytes]) -> Iterator[list[bytes]]:
+        start = 0
+        while start < len(messages) and not self._shut:
+            part = messages[start : start + self._slice]
+            start += len(part)
+            self._dealt = None
+            yield part
+
+    def closing(self) -> None:
+        if self.batch:
+            self._dealt = len(self.batch) - length_hint(self._rest)
+        super().closing()
+
+    def _sent(self) -> None:
+        """Say goodbye, but not before the callback that is at work has returned, and what it dealt with is told."""
+        self._leaving = True
+        if self._worker is not None:
+            self._wakes.set()
+        elif self._working.acquire(blocking=False):
+            try:
+                self._leave()
+            finally:
+                self._working.release()
+
+    def _leave(self) -> None:
+        if self._leaving:
+            self._leaving = False
+            super()._sent()
+
+    # The end ---------------------------------------------------------------------------------------------------------
+
+    def _release(self) -> list[bytes]:
+        left = super()._release()
+        session = self._session
+        for line in session.lines:
+            line.connection.abort()
+        self.done.set()
+        if left:
+            text = f"{len(left)} message(s) to {session} were not acknowledged: it is not known whether they arrived"
+            if session.session.ended is not None:
+                text += f"; {session.session.ended}"
+            self.entity._fail(DeliveryError(text, left), self)
+        return []

@@ -13,7 +13,7 @@ from leadscomm.connections.session import Terms
 from leadscomm.errors import AuthenticationFailed, CommError, ConnectionLost
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol.handshake import ASKING, COMPACT, OTHER_VERSION, VERSION, Handshake, Refusal
-from leadscomm.protocol.segments import Offer, keyed, no_session
+from leadscomm.protocol.offer import Offer, keyed, no_session
 
 _EPOCH: Final = struct.Struct("<I")
 

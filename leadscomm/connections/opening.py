@@ -8,6 +8,7 @@ from typing import Final
 
 from leadscomm.errors import CommError, CommTimeout, ConnectFailed, ConnectionLost
 from leadscomm.protocol import bootloader, guess
+from leadscomm.protocol.board import BOARD_CRC
 from leadscomm.protocol.compact import Wire
 from leadscomm.protocol.framing import Framing, FramingSpec
 from leadscomm.protocol.full import FullSession
@@ -16,7 +17,7 @@ from leadscomm.protocol.session import Session, ask_steadily
 HEARD_BYTES: Final = 512
 """How much of what came is kept to tell what it looks like."""
 _BITS: Final = 10
-_FRAMES: Final = FramingSpec("cobs", {"crc": "crc-ccitt-false"})
+_FRAMES: Final = FramingSpec("cobs", {"crc": BOARD_CRC})
 
 
 @dataclass(frozen=True)

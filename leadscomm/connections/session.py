@@ -30,8 +30,8 @@ from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.handshake import COMPACT, FULL, MANY, Handshake
 from leadscomm.protocol.lanes import DEFAULT_LANE, PREFIX_BYTES
+from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.recovery import ACK_AFTER_S
-from leadscomm.protocol.segments import Offer
 
 ROOM_BYTES: Final = 4 << 20
 """How much may be under way to this side and not dealt with; more only where a single message needs it."""

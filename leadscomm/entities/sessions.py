@@ -15,7 +15,7 @@ from leadscomm.entities.line import LineStage
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Owner
 from leadscomm.errors import ConnectFailed
-from leadscomm.protocol.segments import Offer
+from leadscomm.protocol.offer import Offer
 
 _FORMER: Final = 64
 """So many sessions that are over are remembered, since frames of theirs may still be on the way."""

@@ -10,20 +10,17 @@ A session ends once. Links come and go meanwhile; without any it waits for the n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection
 from typing import Final
 
-from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import segments as full
-from leadscomm.protocol.counters import LinkCounters
-from leadscomm.protocol.datagrams import Datagrams
-from leadscomm.protocol.handshake import MANY
-from leadscomm.protocol.joining import Joining
-from leadscomm.protocol.lanes import DEFAULT_LANE, PREFIX_BYTES, Carrier, Outgoing, Sent
+from leadscomm.protocol.counters import LinkCounters, SessionStats
+from leadscomm.protocol.exchange import Exchange
+from leadscomm.protocol.lanes import Carrier, Sent
 from leadscomm.protocol.link import Link
-from leadscomm.protocol.reassembly import Incoming
-from leadscomm.protocol.segments import Ack, Offer
+from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.segments import Ack
 
 SILENCE_S: Final = 5.0
 """A link over which nothing came for so long is dead."""
@@ -39,7 +36,7 @@ _ACK_SPACE: Final = 1024
 """Bytes of an acknowledgement, at most."""
 
 
-class FullSession(Joining):
+class FullSession(Exchange):
     """Either side.
 
     :param me: what this side says of itself; its epoch is chosen by the caller, at random.
@@ -49,7 +46,6 @@ class FullSession(Joining):
     :param silence: seconds of silence after which a link is dead.
     :param patience: seconds of silence on all links after which the peer has left.
     :param former: epochs of peers that are known to be over: what is left of them on the wire means nothing.
-    :ivar datagrams: its messages that may be lost.
     :ivar bad_frames: frames that came damaged.
     """
 
@@ -64,12 +60,7 @@ class FullSession(Joining):
         patience: float = PATIENCE_S,
         former: Collection[int] = (),
     ) -> None:
-        if me.room < longest + PREFIX_BYTES:
-            raise LocalProtocolError(f"room={me.room} cannot hold the longest message ({longest} bytes)")
-        super().__init__(me, now, asks=asks, former=former)
-        self.incoming = Incoming(me.room, longest)
-        self.outgoing = Outgoing(0, 0)
-        self.datagrams = Datagrams()
+        super().__init__(me, now, asks=asks, longest=longest, former=former)
         self.bad_frames = 0
         self._resent_before = 0  # over links that are gone
         self._silence = silence
@@ -80,65 +71,8 @@ class FullSession(Joining):
         self._reminders = 0  # how often in a row it was asked what it has dealt with
         self._progress_at = now
         self._left_at = now
-
-    # Sending ---------------------------------------------------------------------------------------------------------
-
-    def check(self, message: bytes) -> None:
-        """:raises LocalProtocolError: the peer does not take a message of this size."""
-        peer = self.peer
-        if peer is None:
-            return
-        longest = peer.room - PREFIX_BYTES
-        if peer.handshake.longest != MANY:
-            longest = min(longest, peer.handshake.longest)
-        if len(message) > longest:
-            raise LocalProtocolError(
-                f"the message has {len(message)} bytes, and the peer takes {longest} at most: send it in parts"
-            )
-
-    @property
-    def wants(self) -> bool:
-        """Whether another message should be given to :meth:`send` now: no more wait than the peer takes at once."""
-        out = self.outgoing
-        return self.open and out.waiting_bytes < out.room and out.waiting_messages < out.messages
-
-    @property
-    def busy(self) -> bool:
-        """Whether messages that were taken are not dealt with yet."""
-        return self.incoming.handed
-
-    @property
-    def idle(self) -> bool:
-        """Whether the peer has dealt with every message."""
-        return self.outgoing.idle
-
-    def send(
-        self, message: bytes, lane: int = DEFAULT_LANE, *, deadline: float | None = None, key: Hashable | None = None
-    ) -> None:
-        """Send a message reliably; it has passed :meth:`check`, and the session is open.
-
-        :param lane: 0 is the most urgent one, 7 the least.
-        :param deadline: if it was not begun at this instant, it is not sent, and told by :meth:`expired`.
-        :param key: it replaces a message of the same lane and key that was not begun.
-        """
-        self.outgoing.put(message, lane, deadline, key)
-
-    def send_all(self, messages: list[bytes], lane: int = DEFAULT_LANE) -> None:
-        """Send many messages; quicker than one by one."""
-        self.outgoing.put_all(messages, lane)
-
-    def send_datagram(self, message: bytes) -> None:
-        """Send a message once; it may be lost.
-
-        :raises LocalProtocolError: there is a link that takes no frame of this size.
-        """
-        longest = min([link.longest_datagram for link in self.links if link.joined], default=MANY)
-        if len(message) > longest:
-            raise LocalProtocolError(
-                f"the datagram has {len(message)} bytes, and the links take {longest} at most: a datagram is not cut "
-                "in pieces; send it by send()"
-            )
-        self.datagrams.put(message)
+        self._hushed = False
+        self._hushed_at = now
 
     def leave(self, now: float) -> None:
         """Say goodbye; nothing is taken any more. The session ends when the peer has answered, or soon in any case."""
@@ -151,14 +85,10 @@ class FullSession(Joining):
         for link in self.links:
             link.ask_at = now
 
-    def unacknowledged(self) -> list[bytes]:
-        """The messages that the peer is not known to have dealt with; those of a lane in order."""
-        return self.outgoing.unacknowledged()
-
-    def expired(self) -> list[bytes]:
-        """Take the messages that were not sent since their time had run out."""
-        late, self.outgoing.expired = self.outgoing.expired, []
-        return late
+    @property
+    def busy(self) -> bool:
+        """Whether messages that were taken are not dealt with yet, or :meth:`hush` said that nobody listens."""
+        return self._hushed or self.incoming.handed
 
     # Links -----------------------------------------------------------------------------------------------------------
 
@@ -190,21 +120,35 @@ class FullSession(Joining):
 
     # Receiving -------------------------------------------------------------------------------------------------------
 
-    def take(self) -> list[bytes]:
-        """Take the messages that came, the urgent ones first."""
-        return self.incoming.take()
-
-    def take_datagrams(self) -> list[bytes]:
-        """Take the datagrams that came."""
-        return self.datagrams.take()
-
     def delivered(self, now: float, count: int = 1) -> None:
         """The oldest ``count`` messages that were taken, and not yet reported here, were dealt with."""
         self._dealt_bytes += self.incoming.delivered(count)
-        for link in self.links:
-            link.heard_at = now  # nobody may have listened meanwhile
-        self.heard_at = now
+        self._listen(now)
         self._owe_dealt(now)
+
+    def delivered_records(self, now: float, lane: int, count: int = 1) -> None:
+        """The oldest ``count`` records of a lane that were taken, and not yet reported here, were dealt with."""
+        self._dealt_bytes += self.incoming.delivered_records(lane, count)
+        self._owe_dealt(now)
+
+    def hush(self, now: float, hushed: bool) -> None:
+        """Nobody reads what comes, as a callback runs, or somebody does again; no silence is counted meanwhile.
+
+        While messages are taken and not reported by :meth:`delivered`, that is so anyway.
+        """
+        if self._hushed:
+            self._listen(now)
+        self._hushed = hushed
+        self._hushed_at = now
+
+    def _listen(self, now: float) -> None:
+        """Nobody may have listened since something came last, or since it was said so."""
+        away = now - max(self.heard_at, self._hushed_at)
+        for link in self.links:
+            link.heard_at = min(now, link.heard_at + away)
+        if self._data_link is not None:
+            self._data_link.heard_at = now  # who read it dealt with the messages, perhaps
+        self.heard_at = now
 
     def _owe_dealt(self, now: float) -> None:
         link = self._data_link or self._choose_carrier()
@@ -219,14 +163,38 @@ class FullSession(Joining):
 
     def counters(self) -> LinkCounters:
         """What happened so far, on all links together; the round trip is that of the one that segments travel over."""
-        resent = self._resent_before + sum(link.recovery.resent for link in self.links)
         trip = self._carrier.recovery.round_trip if self._carrier is not None else None
-        return LinkCounters(self.bad_frames, self.datagrams.lost, resent, self.incoming.duplicates, trip)
+        return LinkCounters(self.bad_frames, self.datagrams.lost, self._resent, self.incoming.duplicates, trip)
+
+    @property
+    def _resent(self) -> int:
+        return self._resent_before + sum(link.recovery.resent for link in self.links)
+
+    def stats(self, now: float) -> SessionStats:
+        """How it is, and what happened so far; what links that are gone have sent again counts on."""
+        out = self.outgoing
+        queued, begun = out.waiting_messages, out.begun_messages
+        delivered, dropped = sum(lane.settled for lane in out.lanes), sum(lane.dropped for lane in out.lanes)
+        return SessionStats(
+            links=tuple(link.stats(now, carries=link is self._carrier) for link in self.links),
+            queued_messages=queued,
+            queued_bytes=out.waiting_bytes,
+            unacknowledged=begun,
+            sent=queued + begun + delivered + dropped,
+            delivered=delivered,
+            dropped=dropped,
+            received=self.incoming.taken,
+            duplicates=self.incoming.duplicates,
+            bad_frames=self.bad_frames,
+            resent=self._resent,
+            lost_datagrams=self.datagrams.lost,
+        )
 
     def receive(self, frame: bytes, now: float, link: Link) -> None:
         """Take a frame that came over a link."""
         if not frame or self.ended is not None:
             return
+        link.received_bytes += len(frame)
         kind = frame[0] >> 6
         if kind == wire.CONTROL and wire.HELLO <= frame[0] >> 3 & 7 <= wire.REFUSE:
             self._handshake(frame, now, link)
@@ -245,8 +213,8 @@ class FullSession(Joining):
                 self._data(inner, now, link)
 
     def _heard(self, now: float, link: Link) -> None:
-        link.heard_at = self.heard_at = now
-        link.dead = False
+        self.heard_at = now
+        link.heard(now)
 
     def _data(self, frame: bytes, now: float, link: Link) -> None:
         found = full.read_data(frame)
@@ -260,7 +228,7 @@ class FullSession(Joining):
         self._data_link = link
         incoming = self.incoming
         before = incoming.duplicates
-        if not incoming.take_segment(found.lane, found.offset, found.payload):
+        if not incoming.take_segment(found.number, found.offset, found.payload):
             self._end("the peer sent more than it may: a message that is too long, or more than there is room for")
         link.owe(now, urgent=incoming.duplicates > before or incoming.gaps)
 
@@ -339,7 +307,7 @@ class FullSession(Joining):
 
     def _ping_at(self, link: Link) -> float:
         often = link.dead or not link.well  # so that its return is noticed soon
-        return link.quiet_since() + self._silence / (4 * PINGS if often else PINGS)
+        return link.ping_at(self._silence / (4 * PINGS if often else PINGS))
 
     def _reminder_at(self) -> float | None:
         """When to ask what the peer has dealt with: it may have said so, and that was lost."""
@@ -349,18 +317,23 @@ class FullSession(Joining):
         return self._progress_at + min(REMIND_EVERY_S, carrier.recovery.wait() * (1 << self._reminders))
 
     def tick(self, now: float) -> None:
-        """Do what is due and needs no link; to be called when :meth:`deadline` has come."""
-        if self.ended is None and self.peer is not None:
-            if self.left and now >= self._left_at + FAREWELL_S:
+        """Do what is due and needs no link; :meth:`frames` does so, too."""
+        if self.ended is not None or self.peer is None:
+            return
+        patience_ends = self._patience_ends()
+        if self.left:
+            if now >= self._left_at + FAREWELL_S:
                 self._end("this side left")
-            elif not self.left and now >= (self._patience_ends() or now + 1):
-                self._end(f"nothing came from the peer for {self._patience:g} s", again=True)
+        elif patience_ends is not None and now >= patience_ends:
+            self._end(f"nothing came from the peer for {self._patience:g} s", again=True)
+        else:
             self.outgoing.expire(now)
 
     def frames(self, now: float, link: Link) -> list[bytes]:
         """The frames that are to be sent over a link now, in order; what is due is done."""
         due = list(link.answers)
         link.answers.clear()
+        self.tick(now)
         if self.ended is None:
             if not link.joined:
                 due += self._hello(now, link)
@@ -370,22 +343,20 @@ class FullSession(Joining):
                 due += self._due(now, link)
         if due:
             link.said_at = now
+            link.sent_bytes += sum(map(len, due))
         return due
 
     def _farewell(self, now: float, link: Link) -> list[bytes]:
-        if now >= self._left_at + FAREWELL_S:
-            self._end("this side left")
-        if self.ended is not None or now < link.ask_at:
+        if now < link.ask_at:
             return []
         link.ask_at = now + FAREWELL_S / 4
         link.owe(now, frames=0, urgent=True)  # what was dealt with is told before
         return [*self._answers(now, link), link.seal.seal(full.control(wire.BYE, self.me.epoch))]
 
     def _due(self, now: float, link: Link) -> list[bytes]:
-        self._watch(now, link)
-        if self.ended is not None:
-            return []
-        self.outgoing.expire(now)
+        if not link.dead and not self.busy and now >= link.heard_at + self._silence:
+            link.dead = True
+            self._abandon(link)
         for sent in link.lost(now):
             sent.lane.lose(sent)
         due = self._answers(now, link)
@@ -398,18 +369,9 @@ class FullSession(Joining):
                 self._progress_at = now
                 due.append(self._ping(now, link))
         if now >= self._ping_at(link):
-            link.pinged_at = now
+            link.pinged(now, expected=not self.busy)
             due.append(self._ping(now, link))
         return due
-
-    def _watch(self, now: float, link: Link) -> None:
-        """Notice that nothing comes any more."""
-        patience_ends = self._patience_ends()
-        if patience_ends is not None and now >= patience_ends:
-            self._end(f"nothing came from the peer for {self._patience:g} s", again=True)
-        elif not link.dead and not self.busy and now >= link.heard_at + self._silence:
-            link.dead = True
-            self._abandon(link)
 
     def _ping(self, now: float, link: Link) -> bytes:
         return link.seal.seal(full.ping(self.me.epoch, full.clock(now)))
@@ -442,6 +404,3 @@ class FullSession(Joining):
         if budget > 0:
             link.congestion.starved(link.recovery.in_flight)
         return due
-
-    def _begun(self, peer: Offer) -> None:
-        self.outgoing.room, self.outgoing.messages = peer.room, peer.messages

@@ -1,8 +1,9 @@
 """The sending half of a session's lanes: messages go in, segments come out, and what was lost is cut anew.
 
-Each lane is a stream of bytes in which messages have length framing. A message is *begun* when it gets its place in the
-stream; until then it may be replaced by a newer one, or run out of time. What was begun stays until the peer has dealt
-with it. Many small messages are framed by one call, so that none of them costs Python more than its way in.
+Each lane of a channel is a stream of bytes in which messages have length framing. A message is *begun* when it gets its
+place in the stream; until then it may be replaced by a newer one, or run out of time. What was begun stays until the
+peer has dealt with it. Many small messages are framed by one call, so that none of them costs Python more than its way
+in.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final, Protocol, cast
 
 from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol.length import MAX_LENGTH, LengthFraming
-from leadscomm.protocol.segments import LANES, LaneAck
+from leadscomm.protocol.segments import CHANNELS, LANES, MESSAGES, RECORDS, LaneAck, is_lane
 
 PREFIX_BYTES: Final = 4
 DEFAULT_LANE: Final = 4
@@ -84,21 +85,29 @@ def _message(entry: bytes | _Waiting) -> bytes:
 
 
 class Lane:
-    """One of the streams.
+    """One lane of a channel.
 
-    :ivar number: 0 is the most urgent one.
+    :ivar number: as it travels: urgency and channel.
+    :ivar urgency: 0 is the most urgent one.
     :ivar dealt: offset before which the peer has dealt with all messages.
     :ivar stream: the bytes from there on.
     :ivar next: offset of the first byte that was never sent.
-    :ivar waiting: messages that were not begun.
+    :ivar waiting: messages that were not begun, and
+    :ivar waiting_bytes: their bytes, each counted with its prefix.
+    :ivar settled: how many messages the peer has dealt with.
+    :ivar dropped: how many were neither sent nor are to be: a newer one replaced them, or their time ran out.
     """
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.urgency, self.channel = number >> 3, number & 7
+        self.settled = 0
+        self.dropped = 0
         self.dealt = 0
         self.stream = bytearray()
         self.next = 0
         self.waiting: deque[bytes | _Waiting] = deque()
+        self.waiting_bytes = 0
         self.lost: deque[Sent] = deque()
         self.ends: list[int] = []  # of the messages that were begun
         self._framing = LengthFraming(MAX_LENGTH)
@@ -123,25 +132,21 @@ class Lane:
 
     # What waits
 
-    def put(self, message: bytes, deadline: float | None, key: Hashable | None) -> int:
-        """Let a message wait for its turn.
-
-        :return: by how many messages and bytes more wait: ``len(message)``, less what it replaced.
-        """
-        if key is not None:
-            old = self._keys.get(key)
-            if old is not None:
-                freed = len(old.message) + PREFIX_BYTES
-                old.message, old.deadline = message, deadline
-                self._expect(deadline)
-                return -freed
+    def put(self, message: bytes, deadline: float | None, key: Hashable | None) -> None:
+        """Let a message with a deadline or a key wait for its turn."""
+        self._expect(deadline)
+        old = self._keys.get(key) if key is not None else None
+        if old is not None:
+            self.waiting_bytes += len(message) - len(old.message)
+            self.dropped += 1
+            old.message, old.deadline = message, deadline
+            return
         entry = _Waiting(message, deadline, key)
         if key is not None:
             self._keys[key] = entry
         self._special += 1
-        self._expect(deadline)
+        self.waiting_bytes += len(message) + PREFIX_BYTES
         self.waiting.append(entry)
-        return 0
 
     def _expect(self, deadline: float | None) -> None:
         if deadline is not None and (self._first_deadline is None or deadline < self._first_deadline):
@@ -166,6 +171,8 @@ class Lane:
                 self._expect(entry.deadline)
             kept.append(entry)
         self.waiting = deque(kept)
+        self.waiting_bytes -= sum(map(len, late)) + PREFIX_BYTES * len(late)
+        self.dropped += len(late)
         return late
 
     def _forget(self, entry: _Waiting) -> None:
@@ -173,13 +180,13 @@ class Lane:
         if entry.key is not None:
             del self._keys[entry.key]
 
-    def begin(self, wanted: int, room: int, messages: int) -> list[bytes]:
+    def begin(self, wanted: int, room: int, messages: int) -> tuple[int, int]:
         """Give messages that wait their place in the stream.
 
         :param wanted: about so many bytes more of stream, at least.
         :param room: but not more than this, and
         :param messages: not more messages than this.
-        :return: those that were begun.
+        :return: how many were begun, and how many bytes they have in the stream.
         """
         entries = list(islice(self.waiting, min(messages, _AT_ONCE, wanted // PREFIX_BYTES + 1)))
         candidates = list(map(_message, entries)) if self._special else cast(list[bytes], entries)
@@ -196,7 +203,9 @@ class Lane:
                     self._forget(entry)
         self.stream += self._framing.encode_all(begun)
         self.ends += ends[1 : count + 1]
-        return begun
+        size = ends[count] - end
+        self.waiting_bytes -= size
+        return count, size
 
     # What is on its way
 
@@ -261,12 +270,19 @@ class Lane:
             end = self.ends[count - 1]
             del self.stream[: end - self.dealt], self.ends[:count]
             self.dealt = end
+            self.settled += count
         return count
+
+    def begun(self, end: int | None = None) -> list[bytes]:
+        """The messages that were begun and not dealt with, oldest first.
+
+        :param end: those before this offset; None: all.
+        """
+        return LengthFraming(MAX_LENGTH).feed(bytes(self.stream[: None if end is None else end - self.dealt]))
 
     def unacknowledged(self) -> list[bytes]:
         """The messages that the peer has not dealt with, oldest first."""
-        begun = LengthFraming(MAX_LENGTH).feed(bytes(self.stream))
-        return begun + list(map(_message, self.waiting))
+        return self.begun() + list(map(_message, self.waiting))
 
 
 class Outgoing:
@@ -276,8 +292,9 @@ class Outgoing:
     :param messages: messages that the peer takes beyond what it has dealt with.
     :ivar begun_bytes: of these, what is taken, and
     :ivar begun_messages: in messages.
-    :ivar waiting_bytes: of messages that were not begun, each counted with its prefix, and
-    :ivar waiting_messages: how many they are.
+    :ivar lanes: those that were used, the most urgent first.
+    :ivar expired: the messages whose time ran out before they were begun, by channel.
+    :ivar settled: the records that the peer has dealt with, and their lanes.
     """
 
     def __init__(self, room: int, messages: int) -> None:
@@ -285,11 +302,24 @@ class Outgoing:
         self.messages = messages
         self.begun_bytes = 0
         self.begun_messages = 0
-        self.waiting_bytes = 0
-        self.waiting_messages = 0
-        self.expired: list[bytes] = []
+        self.expired: dict[int, list[bytes]] = {channel: [] for channel in CHANNELS}
+        self.settled: list[tuple[int, bytes]] = []
         self._lanes: dict[int, Lane] = {}
-        self._by_urgency: list[Lane] = []
+        self.lanes: list[Lane] = []
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of messages that were not begun, each counted with its prefix."""
+        return sum([lane.waiting_bytes for lane in self.lanes])
+
+    @property
+    def waiting_messages(self) -> int:
+        return sum([len(lane.waiting) for lane in self.lanes])
+
+    def takes(self, number: int) -> bool:
+        """Whether another message should be put into a lane: no more wait in it than the peer takes at once."""
+        lane = self._lanes.get(number)
+        return lane is None or (lane.waiting_bytes < self.room and len(lane.waiting) < self.messages)
 
     def lane(self, number: int) -> Lane:
         """
@@ -297,43 +327,36 @@ class Outgoing:
         """
         lane = self._lanes.get(number)
         if lane is None:
-            if not 0 <= number < LANES:
-                raise LocalProtocolError(f"lane={number}: the lanes are 0 (the most urgent one) to {LANES - 1}")
+            if not is_lane(number):
+                raise LocalProtocolError(f"lane={number >> 3}: the lanes are 0 (the most urgent one) to {LANES - 1}")
             lane = self._lanes[number] = Lane(number)
-            self._by_urgency = sorted(self._lanes.values(), key=lambda each: each.number)
+            self.lanes = sorted(self._lanes.values(), key=lambda each: each.number)
         return lane
 
     def put(self, message: bytes, number: int, deadline: float | None, key: Hashable | None) -> None:
         """Let a message wait for its turn."""
         lane = self._lanes.get(number) or self.lane(number)
-        self.waiting_bytes += len(message) + PREFIX_BYTES
-        self.waiting_messages += 1
         if deadline is None and key is None:
             lane.waiting.append(message)
-            return
-        freed = lane.put(message, deadline, key)
-        if freed:
-            self.waiting_bytes += freed
-            self.waiting_messages -= 1
+            lane.waiting_bytes += len(message) + PREFIX_BYTES
+        else:
+            lane.put(message, deadline, key)
 
     def put_all(self, messages: list[bytes], number: int) -> None:
         """Let many wait, with neither deadline nor key."""
-        self.lane(number).waiting.extend(messages)
-        self.waiting_bytes += sum(map(len, messages)) + PREFIX_BYTES * len(messages)
-        self.waiting_messages += len(messages)
+        lane = self.lane(number)
+        lane.waiting.extend(messages)
+        lane.waiting_bytes += sum(map(len, messages)) + PREFIX_BYTES * len(messages)
 
     @property
     def idle(self) -> bool:
         """Whether the peer has dealt with all, and none waits."""
-        return not (self.begun_messages or self.waiting_messages)
+        return not (self.begun_messages or any(lane.waiting for lane in self.lanes))
 
     @property
     def has_more(self) -> bool:
         """Whether something could be sent, as far as the peer's room goes."""
-        for lane in self._by_urgency:
-            if lane.busy and (lane.lost or lane.next < lane.end or self._has_room(lane)):
-                return True
-        return False
+        return any(lane.busy and (lane.lost or lane.next < lane.end or self._has_room(lane)) for lane in self.lanes)
 
     def _has_room(self, lane: Lane) -> bool:
         """Whether the first message of a lane that waits may be begun."""
@@ -343,8 +366,8 @@ class Outgoing:
     def _room(self, lane: Lane) -> tuple[int, int]:
         """Bytes and messages that a lane may begin. A part is left for lanes that are more urgent."""
         parts = LANES * LANES
-        room = self.room * (parts - lane.number) // parts - self.begun_bytes
-        messages = -(-self.messages * (parts - lane.number) // parts) - self.begun_messages
+        room = self.room * (parts - lane.urgency) // parts - self.begun_bytes
+        messages = -(-self.messages * (parts - lane.urgency) // parts) - self.begun_messages
         if not self.begun_messages:  # a message that needs the whole room has it
             room = max(room, min(self.room, len(_message(lane.waiting[0])) + PREFIX_BYTES))
         return room, messages
@@ -355,7 +378,7 @@ class Outgoing:
         It goes on behind a segment only once that was sent; the caller may stop at any.
         """
         while budget > 0:
-            for lane in self._by_urgency:
+            for lane in self.lanes:
                 if lane.busy:
                     if lane.waiting and not lane.lost and lane.end - lane.next < size:
                         self._begin(lane, max(size, budget) - (lane.end - lane.next))
@@ -371,19 +394,16 @@ class Outgoing:
         room, messages = self._room(lane)
         if messages <= 0 or room <= 0:
             return
-        begun = lane.begin(wanted, room, messages)
-        size = sum(map(len, begun)) + PREFIX_BYTES * len(begun)
+        count, size = lane.begin(wanted, room, messages)
         self.begun_bytes += size
-        self.begun_messages += len(begun)
-        self.waiting_bytes -= size
-        self.waiting_messages -= len(begun)
+        self.begun_messages += count
 
     def acknowledge(self, ack: LaneAck) -> list[Sent] | None:
         """Take what the peer said of a lane.
 
         :return: the segments that came; None if it cannot be: nothing of the sort was sent.
         """
-        lane = self._lanes.get(ack.lane)
+        lane = self._lanes.get(ack.number)
         last = max([ack.received, ack.dealt, *(end for _, end in ack.ranges)])
         if lane is None or last > lane.next:
             return None if last else []
@@ -391,6 +411,8 @@ class Outgoing:
         if ack.dealt > lane.dealt:
             if ack.dealt > ack.received:
                 return None
+            if lane.channel == RECORDS:
+                self.settled += [(lane.urgency, record) for record in lane.begun(ack.dealt)]
             before = lane.dealt
             self.begun_messages -= lane.forget(ack.dealt)
             self.begun_bytes -= lane.dealt - before
@@ -398,17 +420,13 @@ class Outgoing:
 
     def expire(self, now: float) -> None:
         """Move the messages whose time has run out before they were begun to :attr:`expired`."""
-        for lane in self._by_urgency:
-            late = lane.expired(now)
-            if late:
-                self.expired += late
-                self.waiting_bytes -= sum(map(len, late)) + PREFIX_BYTES * len(late)
-                self.waiting_messages -= len(late)
+        for lane in self.lanes:
+            self.expired[lane.channel] += lane.expired(now)
 
     def deadline(self) -> float | None:
         """When :meth:`expire` has something to do."""
-        return min((lane.first_deadline for lane in self._by_urgency if lane.first_deadline is not None), default=None)
+        return min((lane.first_deadline for lane in self.lanes if lane.first_deadline is not None), default=None)
 
-    def unacknowledged(self) -> list[bytes]:
-        """The messages that the peer has not dealt with, lane by lane, oldest first."""
-        return [message for lane in self._by_urgency for message in lane.unacknowledged()]
+    def unacknowledged(self, channel: int = MESSAGES) -> list[bytes]:
+        """The messages of a channel that the peer has not dealt with, lane by lane, oldest first."""
+        return [message for lane in self.lanes if lane.channel == channel for message in lane.unacknowledged()]

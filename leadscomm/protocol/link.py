@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from leadscomm.protocol.clocks import PeerClock
 from leadscomm.protocol.congestion import Congestion
+from leadscomm.protocol.counters import LinkStats
 from leadscomm.protocol.lanes import Sent
+from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.recovery import ACK_AFTER_S, Recovery
-from leadscomm.protocol.segments import DATA_OVERHEAD, Checked, NoSeal, Offer, Proof, Seal
+from leadscomm.protocol.seals import Checked, NoSeal, Proof, Seal
+from leadscomm.protocol.segments import DATA_OVERHEAD
 
 ASK_EVERY_S: Final = 0.05
 ASK_SLOWLY_EVERY_S: Final = 0.5
@@ -18,8 +22,8 @@ DUE_FRAMES: Final = 2
 TROUBLE: Final = 2
 """After so many probes without an answer another link is better."""
 MAX_ANSWERS: Final = 32
-LONGEST_TRIP_S: Final = 60.0
-"""An answer that took longer than this is nonsense."""
+MEASURE_EVERY_S: Final = 10.0
+"""How often round trip and clocks are measured at least, however much is said."""
 _SMALLEST: Final = 32
 """Bytes of a lane in a segment, at least: an acknowledgement of one lane with a range has to fit, too."""
 
@@ -35,7 +39,8 @@ class Link:
     :ivar joined: the peer has agreed to it.
     :ivar dead: nothing came over it for so long that it is to be closed.
     :ivar size: bytes of a lane in a segment.
-    :ivar offset: seconds by which the peer's clock is ahead, as far as is known; None before the first measurement.
+    :ivar clock: the peer's.
+    :ivar unanswered: how many PINGs in a row nothing came after.
     """
 
     def __init__(
@@ -47,13 +52,15 @@ class Link:
         rate: float = 0.0,
         preference: int = 0,
     ) -> None:
-        self.offset: float | None = None
-        self._offset_trip = LONGEST_TRIP_S  # the round trip with which it was measured
         self.segment = segment
         self.preference = preference
         self.joined = False
         self.dead = False
         self.size = 0
+        self.clock = PeerClock()
+        self.unanswered = 0
+        self.pings_missed = 0
+        self.sent_bytes = self.received_bytes = 0
         self.seal: Seal = Checked() if checked else NoSeal()
         self.recovery = Recovery(in_order=in_order)
         self.congestion = Congestion(segment, rate)
@@ -63,6 +70,7 @@ class Link:
         self.said_at = 0.0
         self.pinged_at = 0.0
         self.asked = 0
+        self.shortly = False  # the peer does not take a frame as long as the HELLO of the full profile
         self.ask_at = 0.0
         self.owed = 0  # data frames that were not acknowledged
         self.owed_at = 0.0
@@ -81,20 +89,62 @@ class Link:
             longest = min(self.segment, peer.segment)
             self.size = max(_SMALLEST, longest + 1 - DATA_OVERHEAD - self.seal.overhead)
             self.congestion.segment = self.size
-            self.heard_at = self.said_at = self.pinged_at = now
+            self.heard_at = self.said_at = now
+            self.pinged_at = now - MEASURE_EVERY_S  # the first measurement is due
 
     @property
     def well(self) -> bool:
-        """Whether segments get through, as far as is known."""
-        return self.recovery.tries < TROUBLE
+        """Whether something gets through, as far as is known."""
+        return self.recovery.tries < TROUBLE and not self.unanswered
 
     @property
     def longest_datagram(self) -> int:
         return self.size + DATA_OVERHEAD - 1
 
-    def quiet_since(self) -> float:
-        """Since when one of both sides has said nothing, not even a PING."""
-        return max(self.pinged_at, min(self.said_at, self.heard_at))
+    def heard(self, now: float) -> None:
+        """Something intact came."""
+        self.heard_at = now
+        self.dead = False
+        self.unanswered = 0
+
+    def pinged(self, now: float, *, expected: bool) -> None:
+        """A PING goes out.
+
+        :param expected: the last one should have been answered by now.
+        """
+        if expected and self.heard_at < self.pinged_at:
+            self.unanswered += 1
+            self.pings_missed += 1
+        self.pinged_at = now
+
+    def stats(self, now: float, *, carries: bool) -> LinkStats:
+        """How it is.
+
+        :param carries: the session's segments go over it.
+        """
+        recovery, offset = self.recovery, self.clock.offset(now)
+        return LinkStats(
+            joined=self.joined,
+            well=self.well,
+            dead=self.dead,
+            carries=carries,
+            round_trip=recovery.round_trip,
+            jitter=recovery.spread,
+            loss=recovery.resent / max(1, recovery.count),
+            sent_bytes=self.sent_bytes,
+            received_bytes=self.received_bytes,
+            rate=self.congestion.rate,
+            clock_offset=offset and offset.seconds,
+            clock_uncertainty=offset and offset.uncertainty,
+            pings_missed=self.pings_missed,
+        )
+
+    def ping_at(self, quiet: float) -> float:
+        """When a PING is due.
+
+        :param quiet: seconds for which one of both sides may say nothing, not even a PING.
+        """
+        return min(max(self.pinged_at, min(self.said_at, self.heard_at)) + quiet, self.pinged_at + MEASURE_EVERY_S)
 
     def asked_now(self, now: float) -> None:
         """A HELLO goes out."""
@@ -106,11 +156,9 @@ class Link:
         if clocks is None:
             return
         asked, came, left = (clock / 1_000_000 for clock in clocks)
-        trip = (now - asked) - (left - came)
-        if 0 <= trip <= LONGEST_TRIP_S:
+        trip = self.clock.answered(asked, came, left, now)
+        if trip is not None:
             self.recovery.answered(trip)
-            if trip <= self._offset_trip:
-                self.offset, self._offset_trip = ((came - asked) + (left - now)) / 2, trip
 
     def owe(self, now: float, *, frames: int = 1, urgent: bool = False) -> None:
         """The peer is to be told of something."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from leadscomm.protocol.lanes import PREFIX_BYTES
 from leadscomm.protocol.length import LengthFraming
-from leadscomm.protocol.segments import LANE_ACK_BYTES, LANES, RANGE_BYTES, LaneAck
+from leadscomm.protocol.segments import LANE_ACK_BYTES, MESSAGES, RANGE_BYTES, RECORDS, LaneAck, lane_number
 
 MAX_GAPS: Final = 1024
 """A lane with so many gaps takes nothing beyond its last range."""
@@ -21,7 +21,7 @@ _TOLD_AGAIN: Final = 32
 
 
 class LaneIn:
-    """One lane.
+    """One lane of a channel.
 
     :param longest: bytes of a message at most.
     :ivar received: all bytes before this offset came.
@@ -32,6 +32,7 @@ class LaneIn:
 
     def __init__(self, number: int, longest: int) -> None:
         self.number = number
+        self.urgency, self.channel = number >> 3, number & 7
         self.received = 0
         self.dealt = 0
         self.held = 0
@@ -41,6 +42,7 @@ class LaneIn:
         self._firsts: list[int] = []  # ranges that the pieces form, by offset, and
         self._lasts: list[int] = []  # where they end
         self._newest: deque[int] = deque(maxlen=_TOLD_AGAIN)  # offsets that came lately
+        self._handed: deque[list[int]] = deque()  # sizes of what was handed out and not dealt with
 
     def take(self, offset: int, payload: bytes, room: int) -> bool:
         """Take a segment.
@@ -109,6 +111,35 @@ class LaneIn:
         self.received = last
         self.came += self.framing.feed(b"".join(run))
 
+    def hand_out(self, limit: int | None) -> list[bytes]:
+        """Take the messages that came, ``limit`` of them at most."""
+        came = self.came
+        if limit is None or len(came) <= limit:
+            self.came = []
+        else:
+            came = came[:limit]
+            del self.came[:limit]
+        self._handed.append(list(map(len, came)))
+        return came
+
+    def deal(self, count: int) -> int:
+        """The oldest ``count`` messages that were handed out were dealt with; return their bytes in the lane.
+
+        :raises IndexError: so many were not handed out.
+        """
+        total = 0
+        while count:
+            sizes = self._handed[0]
+            now = sizes[:count]
+            total += sum(now) + PREFIX_BYTES * len(now)
+            count -= len(now)
+            if len(now) == len(sizes):
+                self._handed.popleft()
+            else:
+                del sizes[: len(now)]
+        self.dealt += total
+        return total
+
     def ack(self, ranges: int) -> LaneAck:
         """What came, with as many ranges at most; the newest ones."""
         firsts, lasts = self._firsts, self._lasts
@@ -137,59 +168,76 @@ class Incoming:
     :param room: bytes that are kept at most, of what the peer was not told to have been dealt with.
     :param longest: bytes of a message at most.
     :ivar duplicates: segments of which nothing was new.
+    :ivar taken: messages that were taken, of all channels.
     """
 
     def __init__(self, room: int, longest: int) -> None:
         self._room = room
         self._longest = longest
-        self._lanes: list[LaneIn | None] = [None] * LANES
-        self._used: list[LaneIn] = []
-        self._handed: deque[tuple[LaneIn, list[int]]] = deque()  # sizes of what was taken and not dealt with
+        self._lanes: dict[int, LaneIn] = {}
+        self._used: list[LaneIn] = []  # the urgent ones first
+        self._order: deque[tuple[LaneIn, int]] = deque()  # of the messages taken and not dealt with: so many of a lane
         self._turn = 0  # which lane an acknowledgement begins with
         self.duplicates = 0
+        self.taken = 0
 
     def take_segment(self, number: int, offset: int, payload: bytes) -> bool:
         """Take a segment; False if the peer has broken the rules with it, and the session has to end."""
-        lane = self._lanes[number]
+        lane = self._lanes.get(number)
         if lane is None:
             lane = self._lanes[number] = LaneIn(number, self._longest)
-            self._used = [each for each in self._lanes if each is not None]
+            self._used = sorted(self._lanes.values(), key=lambda each: each.number)
         if offset + len(payload) - lane.dealt > self._room:
             return False
         if not lane.take(offset, payload, self._room - sum([each.held for each in self._used])):
             self.duplicates += 1
         return not lane.framing.broken
 
-    def take(self) -> list[bytes]:
-        """Take the messages that are whole, those of the more urgent lanes first."""
+    def take(self, limit: int | None = None) -> list[bytes]:
+        """Take the messages that are whole, those of the more urgent lanes first.
+
+        :param limit: so many at most; None: all.
+        """
         came: list[bytes] = []
         for lane in self._used:
-            if lane.came:
-                came += lane.came
-                self._handed.append((lane, list(map(len, lane.came))))
-                lane.came = []
+            if lane.came and lane.channel == MESSAGES:
+                if limit is not None and len(came) >= limit:
+                    break
+                taken = lane.hand_out(None if limit is None else limit - len(came))
+                self._order.append((lane, len(taken)))
+                came += taken
+        self.taken += len(came)
+        return came
+
+    def take_records(self) -> list[tuple[int, bytes]]:
+        """Take the records that are whole, each with its lane, those of the more urgent lanes first."""
+        came: list[tuple[int, bytes]] = []
+        for lane in self._used:
+            if lane.came and lane.channel == RECORDS:
+                came += [(lane.urgency, record) for record in lane.hand_out(None)]
+        self.taken += len(came)
         return came
 
     def delivered(self, count: int) -> int:
         """The oldest ``count`` messages that were taken were dealt with; return their bytes in the lanes."""
         total = 0
         while count:
-            lane, sizes = self._handed[0]
-            now = sizes[:count]
-            size = sum(now) + PREFIX_BYTES * len(now)
-            lane.dealt += size
-            total += size
-            count -= len(now)
-            if len(now) == len(sizes):
-                self._handed.popleft()
-            else:
-                del sizes[: len(now)]
+            lane, taken = self._order.popleft()
+            now = min(count, taken)
+            if now < taken:
+                self._order.appendleft((lane, taken - now))
+            total += lane.deal(now)
+            count -= now
         return total
+
+    def delivered_records(self, lane: int, count: int) -> int:
+        """The same of the records of one lane."""
+        return self._lanes[lane_number(lane, RECORDS)].deal(count)
 
     @property
     def handed(self) -> bool:
-        """Whether messages that were taken were not yet dealt with."""
-        return bool(self._handed)
+        """Whether messages that were taken were not yet dealt with. Records may take their time."""
+        return bool(self._order)
 
     def acks(self, space: int) -> list[LaneAck]:
         """What is to be told of the lanes, in ``space`` bytes; those that do not fit have their turn next time."""

@@ -29,8 +29,9 @@ class Recovery:
     :ivar round_trip: seconds from a segment to its acknowledgement, smoothed; None before the first.
     :ivar in_flight: bytes under way.
     :ivar tries: how many probes had no answer.
-    :ivar resent: segments that were lost.
-    :ivar needless: of these, those that had come after all.
+    :ivar spread: by how many seconds round trips differ from that, smoothed.
+    :ivar count: segments that were sent.
+    :ivar resent: of these, those that were lost.
     """
 
     def __init__(self, *, in_order: bool = False) -> None:
@@ -38,13 +39,12 @@ class Recovery:
         self.in_flight = 0
         self.tries = 0
         self.resent = 0
-        self.needless = 0
+        self.spread = 0.0
+        self.count = 0
         self._in_order = in_order
-        self._spread = 0.0
         self._shortest = 0.0
         self._tolerance = 0.25  # round trips by which segments may overtake each other
         self._flight: deque[Sent] = deque()  # by the time of sending; some of them no longer flying
-        self._count = 0  # segments that were sent
         self._newest = 0  # the order of the last one of those that came, and
         self._newest_trip = 0.0  # how long it took
         self._progress_at = 0.0
@@ -53,17 +53,17 @@ class Recovery:
     def sent(self, sent: Sent, now: float) -> None:
         """A segment is on its way."""
         sent.sent_at = now
-        self._count += 1
-        sent.order = self._count
+        self.count += 1
+        sent.order = self.count
         self.in_flight += sent.size
         self._flight.append(sent)
 
     def measure(self, seconds: float) -> None:
         """An answer took so long."""
         if self.round_trip is None:
-            self.round_trip, self._spread, self._shortest = seconds, seconds / 2, seconds
+            self.round_trip, self.spread, self._shortest = seconds, seconds / 2, seconds
         else:
-            self._spread += (abs(self.round_trip - seconds) - self._spread) / 4
+            self.spread += (abs(self.round_trip - seconds) - self.spread) / 4
             self.round_trip += (seconds - self.round_trip) / 8
             self._shortest = min(self._shortest, seconds)
 
@@ -80,8 +80,8 @@ class Recovery:
                 self.in_flight -= sent.size
             spurious = sent.state != FLYING or (sent.resent and now - sent.sent_at < self._shortest)
             sent.state = DONE
-            if spurious:  # what came was the one before, which had not been lost
-                self._needless()
+            if spurious:  # what came was the one before, which had not been lost: this link reorders more than thought
+                self._tolerance = min(1.0, self._tolerance * 1.25)
             elif newest is None or sent.order > newest.order:
                 newest = sent
         self.tries = 0
@@ -93,10 +93,6 @@ class Recovery:
             if newest.order > self._newest:
                 self._newest, self._newest_trip = newest.order, trip
         return newest
-
-    def _needless(self) -> None:
-        self.needless += 1
-        self._tolerance = min(1.0, self._tolerance * 1.25)
 
     def lost(self, now: float) -> list[Sent]:
         """The segments that are found to be lost now; the caller sends them again."""
@@ -137,7 +133,7 @@ class Recovery:
         if self.round_trip is None:
             usual = FIRST_WAIT_S
         else:
-            usual = self.round_trip + max(MARGIN_S, 4 * self._spread) + ACK_AFTER_S
+            usual = self.round_trip + max(MARGIN_S, 4 * self.spread) + ACK_AFTER_S
         return min(usual * (1 << min(self.tries, _MAX_DOUBLINGS)), max(usual, MAX_WAIT_S))
 
     def _probe_at(self) -> float | None:

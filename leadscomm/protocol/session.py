@@ -17,6 +17,7 @@ from typing import Final
 from leadscomm.errors import LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol.base import MAX_FAULTS_KEPT
+from leadscomm.protocol.beginning import Beginning
 from leadscomm.protocol.compact import CompactReceiver, CompactSender, Wire
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.frames import Frame, counts_missed, next_count, parse
@@ -27,7 +28,6 @@ from leadscomm.protocol.handshake import (
     MESSAGE_TOO_LONG,
     NO_SESSION,
     OTHER_PROFILE,
-    OTHER_VERSION,
     VERSION,
     Handshake,
     Refusal,
@@ -49,7 +49,7 @@ def ask_steadily(count: int) -> float:
     return count * ASK_EVERY_S
 
 
-class Session:
+class Session(Beginning):
     """The compact profile, of either side.
 
     :param me: what this side says of itself; its epoch is chosen by the caller, at random.
@@ -60,9 +60,6 @@ class Session:
     :param line: what is known of the line.
     :param ask_at: when each question is put.
     :ivar peer: what the other side says of itself; None before the handshake has ended.
-    :ivar ended: why the session is over; None as long as it is not.
-    :ivar again: it is over, and the peer is there: a new one may follow.
-    :ivar trouble: what was wrong with a handshake that came to nothing.
     :ivar asked: how many questions were put.
     """
 
@@ -77,21 +74,17 @@ class Session:
         line: Wire | None = None,
         ask_at: Callable[[int], float] = ask_steadily,
     ) -> None:
+        super().__init__(asks=asks)
         self.me = me
         self.peer: Handshake | None = None
-        self.ended: str | None = None
-        self.again = False
-        self.trouble: str | None = None
-        self._left = False
         self._lost_datagrams = self._bad_frames = 0
         self.asked = 0
         self.receiver = CompactReceiver(longest)
         self.sender: CompactSender | None = None
         self._silence = silence
         self._line = line or Wire()
-        self._asks = asks
         self._ask_at = ask_at
-        self._began = now
+        self._asks_from = now
         self._heard_at = now
         self._said_at = now
         self._pinged_at = now
@@ -105,11 +98,6 @@ class Session:
         self._came: list[bytes] = []
         self._faults: list[RemoteProtocolError] = []
         self._handed: deque[bool] = deque()  # of the messages taken and not dealt with: whether they are acknowledged
-
-    @property
-    def open(self) -> bool:
-        """Whether the handshake has ended well, and neither side has left."""
-        return self.peer is not None and self.ended is None and not self._left
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
@@ -160,7 +148,7 @@ class Session:
         """Say goodbye: it is the last thing that :meth:`frames` returns, and nothing is taken any more."""
         if self.open:
             self._answers.append(wire.control(wire.BYE))
-        self._left = True
+        self.left = True
 
     def unacknowledged(self) -> list[bytes]:
         """The messages that were sent and not acknowledged as a whole, oldest first."""
@@ -213,7 +201,7 @@ class Session:
     def receive(self, frame: bytes, now: float) -> None:
         """Take a frame that came undamaged."""
         found = parse(frame)
-        if found is None or self.ended is not None or self._left:
+        if found is None or self.ended is not None or self.left:
             return
         self._heard_at = now
         if found.kind == wire.CONTROL:
@@ -268,7 +256,7 @@ class Session:
             if said is None:
                 return
             if said.version != VERSION:
-                self._other_version(said.version)
+                self._answers.append(self._other_version(said.version))
             elif which == wire.HELLO:
                 self._hello(said, now)
             else:
@@ -295,7 +283,7 @@ class Session:
             self.trouble = "the peer does not speak the compact profile of the session protocol"
             self._answers.append(Refusal(OTHER_PROFILE, COMPACT).frame())
         elif self.peer is not None and said.epoch != self.peer.epoch:
-            self._end("the peer began anew; it was restarted or reset", again=True)
+            self._begun_anew()
         else:
             if self.peer is None:
                 self._begin(said, now)
@@ -309,10 +297,11 @@ class Session:
         elif self.peer is None:
             self._begin(said, now)
         elif said.epoch != self.peer.epoch:
-            self._end("the peer began anew; it was restarted or reset", again=True)
+            self._begun_anew()
 
     def _begin(self, peer: Handshake, now: float) -> None:
         self.peer = peer
+        self._began = True
         self.sender = CompactSender(peer, self._line)
         self._said_at = self._pinged_at = now
 
@@ -321,32 +310,20 @@ class Session:
             return
         if refusal.reason == NO_SESSION:
             if self.open:
-                self._end("the peer knows nothing of the session; it was restarted or reset", again=True)
+                self._knows_nothing()
         elif refusal.reason == MESSAGE_TOO_LONG:  # a frame that is too long is two of ours whose end was lost
             self._fault(str(refusal))
-        elif self.peer is None and self._asks:
-            self.trouble = str(refusal)
-            self._end(self.trouble)
-
-    def _other_version(self, version: int) -> None:
-        self._answers.append(Refusal(OTHER_VERSION, VERSION).frame())
-        if self.peer is None:
-            self.trouble = str(Refusal(OTHER_VERSION, version))
-            if self._asks:
-                self._end(self.trouble)
-
-    def _end(self, why: str, *, again: bool = False) -> None:
-        self.ended = why
-        self.again = again
+        elif self._asks:
+            self._turned_away(str(refusal))
 
     # What is due -----------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
         """When :meth:`frames` is to be called at the latest; it may be called earlier. None: nothing is due."""
-        if self.ended is not None or self._left:
+        if self.ended is not None or self.left:
             return None
         if self.peer is None:
-            return self._began + self._ask_at(self.asked) if self._asks else None
+            return self._asks_from + self._ask_at(self.asked) if self._asks else None
         assert self.sender is not None
         due = [self._heard_at + self._silence, self._ping_at()]
         if self._handed:

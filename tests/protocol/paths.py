@@ -11,7 +11,7 @@ from itertools import count
 from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.handshake import Handshake
 from leadscomm.protocol.link import Link
-from leadscomm.protocol.segments import Offer
+from leadscomm.protocol.offer import Offer
 
 
 @dataclass

@@ -12,11 +12,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol import frames as wire
+from leadscomm.protocol import offer as offers
 from leadscomm.protocol import segments as full
 from leadscomm.protocol.full import FAREWELL_S, FullSession
 from leadscomm.protocol.handshake import COMPACT, FULL, OTHER_PROFILE, Handshake, Refusal
 from leadscomm.protocol.link import Link
-from leadscomm.protocol.segments import Ack, LaneAck, Offer
+from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.segments import MESSAGES, RECORDS, Ack, LaneAck, lane_number
 from tests.protocol.paths import Path, Way, World, offer
 
 MIX = {"drop": 0.2, "double": 0.1, "reorder": 0.2, "corrupt": 0.02}
@@ -80,7 +82,8 @@ def test_another_key_begins_no_session() -> None:
         world.join(Way())
         world.run(1.0)
         assert not world.b.open
-        assert ("key" in (world.b.trouble or "")) == (theirs is None)
+        assert ("the other has none" in (world.b.trouble or "")) == (theirs is None)
+        assert ("another key" in (world.b.trouble or "")) == (theirs is not None)
 
 
 def test_a_link_that_dies_loses_nothing() -> None:
@@ -166,7 +169,7 @@ def test_a_link_that_the_peer_has_not_agreed_to_carries_nothing() -> None:
     world = joined()
     link = Link(checked=True)
     world.b.add(link, world.now)
-    world.b.receive(link.seal.seal(full.data(4, 1, 0, b"x")), world.now, link)
+    world.b.receive(link.seal.seal(full.data(lane_number(4), 1, 0, b"x")), world.now, link)
     assert not link.answers
     assert world.b.incoming.acks(100) == []
     world.b.leave(world.now)
@@ -306,6 +309,96 @@ def test_messages_whose_time_has_run_out_are_told_and_not_sent() -> None:
     assert world.sides[1].got[2000:] == [b"third", b"fourth"]
 
 
+def test_records_and_messages_do_not_wait_for_each_other() -> None:
+    world = joined(Way(**MIX))
+    world.sides[1].keeps = True
+    records = [(lane, numbered(lane, number, 1500)) for number in range(20) for lane in (7, 4)]
+    for lane, record in records:
+        world.a.send(record, lane, channel=RECORDS)
+    world.a.send_all([b"4 0 a record"], channel=RECORDS)
+    for number in range(20):
+        world.a.send(numbered(4, number, 1500))
+    assert len(world.a.unacknowledged(RECORDS)) == 41
+    world.run(5.0)
+    assert in_order(world.sides[1].got, 4) == list(range(20))
+    came = world.b.take_records()
+    assert sorted(came) == sorted([*records, (4, b"4 0 a record")])
+    for lane in (4, 7):
+        assert [each for each in came if each[0] == lane][:20] == [each for each in records if each[0] == lane]
+    assert world.a.settled() == []
+    world.b.delivered_records(world.now, 7, 3)
+    world.run(1.0)
+    assert world.a.settled() == [each for each in records if each[0] == 7][:3]
+    assert len(world.a.unacknowledged()) == 20
+    world.sides[1].keeps = False
+    world.b.delivered_records(world.now, 7, 17)
+    world.b.delivered_records(world.now, 4, 21)
+    world.settle()
+    assert len(world.a.settled()) == 38
+    assert world.a.settled() == []
+
+
+def test_records_run_out_of_time_apart_from_messages() -> None:
+    world = joined()
+    world.paths[0].ways[0].cut = True
+    world.a.send_all([bytes(1000)] * 100)
+    world.run(0.01)
+    for channel, message in ((RECORDS, b"record"), (MESSAGES, b"message")):
+        world.a.send(message, 7, channel=channel, deadline=world.now + 1.0)
+    world.run(1.1)
+    assert world.a.expired() == [b"message"]
+    assert world.a.expired(RECORDS) == [b"record"]
+    assert world.a.expired(RECORDS) == []
+
+
+def test_messages_are_taken_a_few_at_a_time() -> None:
+    world = joined()
+    world.sides[1].deal = lambda now: None  # type: ignore[method-assign]
+    world.a.send_all([b"7 %d" % number for number in range(5)], 7)
+    world.run(0.1)
+    assert world.b.take(2) == [b"7 0", b"7 1"]
+    world.a.send(b"0 0", 0)
+    world.run(0.1)
+    assert world.b.take(2) == [b"0 0", b"7 2"]
+    assert world.b.take(9) == [b"7 3", b"7 4"]
+    world.b.delivered(world.now, 3)
+    world.run(0.1)
+    assert world.a.unacknowledged() == [b"7 2", b"7 3", b"7 4"]
+    world.b.delivered(world.now, 3)
+    world.settle()
+
+
+def test_one_lane_that_is_full_leaves_the_others_room() -> None:
+    world = World(b=FullSession(offer(2, room=10_000), 100.0, asks=False, longest=5000))
+    assert not world.a.takes()
+    world.join(Way(delay=0.01))
+    world.run(1.0)
+    world.a.send_all([bytes(1000)] * 20, 7)
+    assert not world.a.takes(7)
+    assert not world.a.wants
+    assert world.a.takes(0)
+    assert world.a.takes(7, RECORDS)
+    world.a.send(b"urgent", 0)
+    assert world.a.takes(0)
+    world.settle()
+    assert world.a.takes(7)
+
+
+def test_silence_is_not_counted_while_somebody_says_that_nobody_listens() -> None:
+    world = joined()
+    world.b.hush(world.now, True)
+    for way in world.paths[0].ways:
+        way.cut = True
+    world.run(29.0)
+    assert (world.a.ended, world.b.ended) == (None, None)
+    world.b.hush(world.now, False)
+    world.run(29.0)
+    assert world.a.ended is not None
+    assert world.b.ended is None
+    world.run(2.0)
+    assert world.b.ended is not None
+
+
 def test_datagrams() -> None:
     world = joined(Way(delay=0.01))
     for number in range(10):
@@ -328,7 +421,7 @@ def test_what_happened_is_counted() -> None:
     fresh.a.damaged(fresh.now, fresh.a.links[0])
     assert fresh.a.counters().bad_frames == 1
     world = joined(Way(**MIX))
-    world.a.send_all([bytes(500)] * 100)
+    world.a.send_all([bytes(500)] * 1000)
     world.settle()
     path = world.paths[0]
     world.b.damaged(world.now, path.links[1], 0)
@@ -342,10 +435,70 @@ def test_what_happened_is_counted() -> None:
     assert world.a.counters().round_trip is None
 
 
+def test_how_a_session_is() -> None:
+    world = joined(Way(rate=1e6, delay=0.01))
+    second = world.join(Way(delay=0.02), preference=1)
+    world.run(1.0)
+    world.sides[1].keeps = True
+    for number in range(3):
+        world.a.send(b"%d" % number, key="latest")
+    world.a.send_all([bytes(1000)] * 500)
+    world.a.send(b"record", channel=RECORDS)
+    world.a.send(b"late", deadline=world.now)
+    world.run(0.2)
+    stats = world.a.stats(world.now)
+    assert (stats.sent, stats.delivered, stats.dropped) == (505, 0, 3)
+    assert stats.queued_messages + stats.unacknowledged == 502
+    assert stats.queued_bytes == 1004 * (stats.queued_messages - 1) + 10
+    world.sides[1].keeps = False
+    world.run(1.0)
+    world.b.take_records()
+    world.b.delivered_records(world.now, 4)
+    world.settle()
+    assert world.b.stats(world.now).received == 502
+    stats = world.a.stats(world.now)
+    assert (stats.delivered, stats.unacknowledged, stats.queued_bytes) == (502, 0, 0)
+    first, other = stats.links
+    assert (first.joined, first.well, first.dead, first.carries, other.carries) == (True, True, False, True, False)
+    assert first.round_trip == pytest.approx(0.02, rel=0.5)
+    assert first.sent_bytes > 500_000
+    assert world.b.stats(world.now).links[0].received_bytes == first.sent_bytes
+    assert 0.5e6 < first.rate < 1.1e6
+    assert first.loss < 0.01
+    assert first.jitter < 0.01
+    assert other.clock_offset == pytest.approx(0.0, abs=0.001)
+    assert other.clock_uncertainty == pytest.approx(0.02, rel=0.1)
+    assert world.a.add(Link(), world.now) is None
+    assert world.a.stats(world.now).links[2].clock_offset is None
+    assert second.links[0].pings_missed == 0
+
+
+def test_a_link_whose_pings_are_not_answered_is_left_soon() -> None:
+    world = World(7)
+    first = world.join(Way(delay=0.01), preference=0)
+    world.join(Way(delay=0.03), preference=1)
+    world.run(3.0)
+    assert first.links[0].well
+    for way in first.ways:
+        way.cut = True
+    world.run(2.1)  # nothing is sent over it but PINGs
+    stats = world.a.stats(world.now)
+    assert (stats.links[0].well, stats.links[0].dead) == (False, False)
+    assert 0 < stats.links[0].pings_missed < 8
+    assert stats.links[1].well
+    for way in first.ways:
+        way.cut = False
+    world.run(0.5)
+    assert first.links[0].well
+
+
 def test_clocks_are_compared() -> None:
     world = joined(Way(delay=0.01))
     world.run(3.0)
-    assert world.a.links[0].offset == pytest.approx(0, abs=1e-3)
+    offset = world.a.links[0].clock.offset(world.now)
+    assert offset is not None
+    assert offset.seconds == pytest.approx(0, abs=1e-3)
+    assert offset.uncertainty == pytest.approx(0.01, abs=1e-3)
     assert world.a.links[0].recovery.round_trip == pytest.approx(0.02, rel=0.3)
 
 
@@ -373,9 +526,9 @@ def test_damaged_and_senseless_frames_do_nothing() -> None:
     world.b.receive(b"\xd8\x01", world.now, link)
     assert world.b.open
     assert not link.answers
-    world.b.receive(seal(full.data(1, 77, 0, b"x")), world.now, link)
+    world.b.receive(seal(full.data(lane_number(1), 77, 0, b"x")), world.now, link)
     world.b.receive(seal(full.control(wire.PING, 77)), world.now, link)
-    assert list(link.answers) == [full.no_session(77, None)] * 2
+    assert list(link.answers) == [offers.no_session(77, None)] * 2
     for answer in link.answers:
         world.a.receive(answer, world.now, world.paths[0].links[0])
     assert world.a.open
@@ -383,9 +536,9 @@ def test_damaged_and_senseless_frames_do_nothing() -> None:
 
 def test_peers_that_break_the_rules() -> None:
     lies = (
-        full.control(wire.ACK, 1, Ack(100, 100, (LaneAck(4, 0, 10),)).body()),
-        full.data(4, 1, 0, b"\xff\xff\xff\xff"),
-        full.data(4, 1, 1 << 40, b"x"),
+        full.control(wire.ACK, 1, Ack(100, 100, (LaneAck(lane_number(4), 0, 10),)).body()),
+        full.data(lane_number(4), 1, 0, b"\xff\xff\xff\xff"),
+        full.data(lane_number(4), 1, 1 << 40, b"x"),
     )
     for lie in lies:
         world = joined()
@@ -399,7 +552,9 @@ def test_peers_that_break_the_rules() -> None:
     a.a.send(b"12345678")
     a.run(0.001)
     link = a.paths[0].links[0]
-    a.a.receive(link.seal.seal(full.control(wire.ACK, 2, Ack(99, 9, (LaneAck(4, 12, 11),)).body())), a.now, link)
+    a.a.receive(
+        link.seal.seal(full.control(wire.ACK, 2, Ack(99, 9, (LaneAck(lane_number(4), 12, 11),)).body())), a.now, link
+    )
     assert a.a.ended
     with pytest.raises(LocalProtocolError, match="room"):
         FullSession(offer(1, room=100), 0.0, asks=True, longest=97)
@@ -420,7 +575,12 @@ def test_handshakes_that_come_to_nothing() -> None:
     session, link = asking()
     session.receive(Handshake(5, version=2).hello(), 0.0, link)
     assert "version 2" in (session.ended or "")
-    for again in (full.no_session(1, None), offer(5).welcome(offer(6)), full.data(0, 5, 0, b""), wire.datagram(b"")):
+    for again in (
+        offers.no_session(1, None),
+        offer(5).welcome(offer(6)),
+        full.data(lane_number(0), 5, 0, b""),
+        wire.datagram(b""),
+    ):
         session, link = asking()
         session.receive(again, 0.0, link)
         assert session.frames(0.01, link) == []
@@ -437,7 +597,7 @@ def test_handshakes_that_come_to_nothing() -> None:
     waiting.check(bytes(1 << 23))
     waiting.receive(Handshake(5, version=2).hello(), 0.0, link)
     waiting.receive(offer(5).hello(echo=9), 0.0, link)
-    waiting.receive(full.data(0, 5, 0, b""), 0.0, link)
+    waiting.receive(full.data(lane_number(0), 5, 0, b""), 0.0, link)
     assert waiting.peer is None
     assert waiting.ended is None
     assert waiting.deadline() is None
@@ -478,10 +638,10 @@ def test_a_peer_that_speaks_another_profile_is_named() -> None:
     session.receive(b"\xd8\x01", 0.0, link)
     assert session.open
     assert session.trouble is None
-    session.receive(full.no_session(9, None), 0.0, link)
+    session.receive(offers.no_session(9, None), 0.0, link)
     assert session.open
     session.leave(0.0)
-    session.receive(full.no_session(1, None), 0.0, link)
+    session.receive(offers.no_session(1, None), 0.0, link)
     assert session.ended is None
     waiting, link = FullSession(offer(1), 0.0, asks=False), Link()
     waiting.add(link, 0.0)

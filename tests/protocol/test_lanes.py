@@ -12,15 +12,15 @@ from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol.lanes import DONE, Outgoing, Sent
 from leadscomm.protocol.length import LengthFraming
 from leadscomm.protocol.reassembly import MAX_GAPS, Incoming, LaneIn
-from leadscomm.protocol.segments import LANE_ACK_BYTES, LaneAck
+from leadscomm.protocol.segments import LANE_ACK_BYTES, MESSAGES, LaneAck, lane_number
 
-MESSAGES = st.lists(st.binary(max_size=40), min_size=1, max_size=30)
+LISTS = st.lists(st.binary(max_size=40), min_size=1, max_size=30)
 ROOM = 1 << 20
 
 
 def outgoing(messages: list[bytes], lane: int = 4, room: int = ROOM, count: int = 1000) -> Outgoing:
     out = Outgoing(room, count)
-    out.put_all(messages, lane)
+    out.put_all(messages, lane_number(lane))
     return out
 
 
@@ -29,10 +29,10 @@ def cut(out: Outgoing, size: int, budget: int = ROOM) -> list[Sent]:
 
 
 def bits(segments: list[Sent]) -> list[tuple[int, int, bytes]]:
-    return [(sent.lane.number, sent.start, bytes(sent.payload())) for sent in segments]
+    return [(sent.lane.urgency, sent.start, bytes(sent.payload())) for sent in segments]
 
 
-@given(MESSAGES, st.integers(1, 50), st.randoms(use_true_random=False))
+@given(LISTS, st.integers(1, 50), st.randoms(use_true_random=False))
 def test_any_order_any_copies_any_cuts(messages: list[bytes], size: int, dice: random.Random) -> None:
     stream = LengthFraming().encode_all(messages)
     pieces = [(at, stream[at : at + size]) for at in range(0, len(stream), size)]
@@ -42,27 +42,27 @@ def test_any_order_any_copies_any_cuts(messages: list[bytes], size: int, dice: r
     dice.shuffle(pieces)
     incoming, came = Incoming(ROOM, 100), []
     for at, payload in pieces:
-        assert incoming.take_segment(3, at, payload)
+        assert incoming.take_segment(lane_number(3), at, payload)
         (ack,) = incoming.acks(LANE_ACK_BYTES + 8 * 255)
         covered = [(0, ack.received), *ack.ranges]
         assert any(low <= at and at + len(payload) <= high for low, high in covered) or not payload
         came += incoming.take()
     assert came == messages
-    assert incoming.acks(100) == [LaneAck(3, 0, len(stream))]
+    assert incoming.acks(100) == [LaneAck(lane_number(3), 0, len(stream))]
     assert not incoming.gaps
     incoming.delivered(len(messages))
-    assert incoming.acks(100) == [LaneAck(3, len(stream), len(stream))]
+    assert incoming.acks(100) == [LaneAck(lane_number(3), len(stream), len(stream))]
     assert not incoming.handed
 
 
-@given(MESSAGES, st.lists(st.integers(1, 60), min_size=1, max_size=8), st.randoms(use_true_random=False))
+@given(LISTS, st.lists(st.integers(1, 60), min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_what_is_lost_is_cut_anew(messages: list[bytes], sizes: list[int], dice: random.Random) -> None:
     out, incoming, got = outgoing(messages), Incoming(ROOM, 100), []
     for turn in range(1000):
         sent = cut(out, sizes[turn % len(sizes)], dice.randrange(1, 300))
         for segment in sent:
             if turn > 500 or dice.random() < 0.5:
-                incoming.take_segment(4, segment.start, bytes(segment.payload()))
+                incoming.take_segment(lane_number(4), segment.start, bytes(segment.payload()))
             if dice.random() < 0.3:  # nobody knows which
                 segment.lane.lose(segment)
         got += incoming.take()
@@ -72,7 +72,7 @@ def test_what_is_lost_is_cut_anew(messages: list[bytes], sizes: list[int], dice:
         if len(got) == len(messages):
             break
         if not sent:
-            lane = out.lane(4)
+            lane = out.lane(lane_number(4))
             for segment in list(lane._unreceived):
                 lane.lose(segment)
     assert got == messages
@@ -102,7 +102,7 @@ def test_no_more_is_begun_than_goes_out() -> None:
     out = outgoing([b"12345678"] * 100)
     assert len(cut(out, 120, 120)) == 1
     assert out.begun_messages == 10
-    out.put(b"soon", 0, None, None)
+    out.put(b"soon", lane_number(0), None, None)
     assert [lane for lane, _, _ in bits(cut(out, 120, 200))] == [0, 4, 4]
 
 
@@ -111,7 +111,7 @@ def test_a_segment_that_was_lost_goes_first_within_its_lane() -> None:
     first, _second = cut(out, 100, 200)
     first.lane.lose(first)
     first.lane.lose(first)  # found lost twice: it is sent again once
-    out.put(b"now", 0, None, None)
+    out.put(b"now", lane_number(0), None, None)
     assert [segment[:2] for segment in bits(cut(out, 100, 200))] == [(0, 0), (4, 0), (4, 200)]
 
 
@@ -119,11 +119,11 @@ def test_a_part_of_the_room_is_left_for_urgent_lanes() -> None:
     out = outgoing([bytes(996)] * 100, 7, 64_000, 64)
     cut(out, 1000)
     assert out.begun_messages == 57
-    out.put_all([bytes(996)] * 100, 0)
+    out.put_all([bytes(996)] * 100, lane_number(0))
     cut(out, 1000)
     assert out.begun_messages == 64
     assert not out.has_more
-    assert out.acknowledge(LaneAck(7, 2000, 2000)) is not None
+    assert out.acknowledge(LaneAck(lane_number(7), 2000, 2000)) is not None
     assert out.has_more
 
 
@@ -146,49 +146,49 @@ def test_the_room_bounds_bytes() -> None:
 def test_acknowledgements_that_cannot_be() -> None:
     out = outgoing([b"12345678"])
     cut(out, 100)
-    assert out.acknowledge(LaneAck(5, 0, 0)) == []
-    assert out.acknowledge(LaneAck(5, 0, 1)) is None
-    assert out.acknowledge(LaneAck(4, 0, 0, ((5, 13),))) is None
-    assert out.acknowledge(LaneAck(4, 12, 11)) is None
+    assert out.acknowledge(LaneAck(lane_number(5), 0, 0)) == []
+    assert out.acknowledge(LaneAck(lane_number(5), 0, 1)) is None
+    assert out.acknowledge(LaneAck(lane_number(4), 0, 0, ((5, 13),))) is None
+    assert out.acknowledge(LaneAck(lane_number(4), 12, 11)) is None
 
 
 def test_a_peer_that_takes_and_deals_with_parts() -> None:
     out = outgoing([b"12345678", b"x"])
     (sent,) = cut(out, 100)
-    assert out.acknowledge(LaneAck(4, 5, 6, ((8, 10),))) == []
+    assert out.acknowledge(LaneAck(lane_number(4), 5, 6, ((8, 10),))) == []
     assert sent.start == 6
     sent.lane.lose(sent)
     assert bits(cut(out, 100)) == [(4, 6, b"345678\0\0\0\1x")]
-    assert len(out.acknowledge(LaneAck(4, 14, 17)) or ()) == 1
+    assert len(out.acknowledge(LaneAck(lane_number(4), 14, 17)) or ()) == 1
     assert out.unacknowledged() == [b"x"]
-    assert out.acknowledge(LaneAck(4, 17, 17)) == []
+    assert out.acknowledge(LaneAck(lane_number(4), 17, 17)) == []
     assert out.idle
 
 
 def test_newer_values_and_deadlines() -> None:
     out = Outgoing(ROOM, 100)
-    out.put(b"1", 4, 5.0, "a")
-    out.put(b"plain", 4, None, None)
-    out.put(b"none", 4, None, "b")
-    out.put(b"four", 4, 9.0, None)
-    out.put(b"22", 4, None, "a")
+    out.put(b"1", lane_number(4), 5.0, "a")
+    out.put(b"plain", lane_number(4), None, None)
+    out.put(b"none", lane_number(4), None, "b")
+    out.put(b"four", lane_number(4), 9.0, None)
+    out.put(b"22", lane_number(4), None, "a")
     assert (out.waiting_messages, out.waiting_bytes) == (4, 31)
     out.expire(5.0)
-    assert out.expired == []
-    out.put(b"333", 4, 6.0, "a")
+    assert out.expired[MESSAGES] == []
+    out.put(b"333", lane_number(4), 6.0, "a")
     assert out.deadline() == 6.0
     out.expire(6.0)
-    assert out.expired == [b"333"]
-    out.put(b"again", 4, None, "a")
+    assert out.expired[MESSAGES] == [b"333"]
+    out.put(b"again", lane_number(4), None, "a")
     assert out.unacknowledged() == [b"plain", b"none", b"four", b"again"]
     (sent,) = cut(out, 100)
     assert bytes(sent.payload()) == LengthFraming().encode_all([b"plain", b"none", b"four", b"again"])
-    out.put(b"last", 4, None, "a")
+    out.put(b"last", lane_number(4), None, "a")
     assert out.unacknowledged()[-1] == b"last"
     out.expire(9.0)  # it was begun
-    assert out.expired == [b"333"]
+    assert out.expired[MESSAGES] == [b"333"]
     with pytest.raises(LocalProtocolError):
-        out.put(b"", -1, None, None)
+        out.put(b"", lane_number(-1), None, None)
 
 
 def test_gaps_are_bounded() -> None:
@@ -213,9 +213,9 @@ def test_the_newest_ranges_are_told() -> None:
 
 def test_what_there_is_no_room_for_is_dropped() -> None:
     incoming = Incoming(100, 50)
-    assert not incoming.take_segment(0, 90, bytes(11))
+    assert not incoming.take_segment(lane_number(0), 90, bytes(11))
     for lane in range(3):
-        assert incoming.take_segment(lane, 20, bytes(45))
+        assert incoming.take_segment(lane_number(lane), 20, bytes(45))
     assert [len(ack.ranges) for ack in incoming.acks(1000)] == [1, 1, 0]
     assert incoming.duplicates == 1
 
@@ -223,17 +223,17 @@ def test_what_there_is_no_room_for_is_dropped() -> None:
 def test_lanes_take_turns_where_acknowledgements_are_short() -> None:
     incoming = Incoming(100, 50)
     for lane in (1, 5, 6):
-        incoming.take_segment(lane, 0, b"x")
-    told = [[ack.lane for ack in incoming.acks(2 * LANE_ACK_BYTES)] for _ in range(3)]
+        incoming.take_segment(lane_number(lane), 0, b"x")
+    told = [[ack.number >> 3 for ack in incoming.acks(2 * LANE_ACK_BYTES)] for _ in range(3)]
     assert told == [[1, 5], [6, 1], [5, 6]]
 
 
 def test_messages_are_dealt_with_in_the_order_of_their_taking() -> None:
     incoming = Incoming(1000, 50)
     for lane, messages in ((6, [b"a", b"bb"]), (2, [b"ccc"])):
-        incoming.take_segment(lane, 0, LengthFraming().encode_all(messages))
+        incoming.take_segment(lane_number(lane), 0, LengthFraming().encode_all(messages))
     assert incoming.take() == [b"ccc", b"a", b"bb"]
     assert incoming.delivered(2) == 12
-    assert [(ack.lane, ack.dealt) for ack in incoming.acks(1000)] == [(2, 7), (6, 5)]
+    assert [(ack.number >> 3, ack.dealt) for ack in incoming.acks(1000)] == [(2, 7), (6, 5)]
     assert incoming.handed
     assert incoming.delivered(1) == 6

@@ -12,9 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leadscomm.protocol import offer as offers
 from leadscomm.protocol import segments as full
 from leadscomm.protocol.handshake import FULL, Handshake
-from leadscomm.protocol.segments import Ack, Checked, LaneAck, NoSeal, Offer, Proof, Seal
+from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.records import Durable
+from leadscomm.protocol.seals import Checked, NoSeal, Proof, Seal
+from leadscomm.protocol.segments import Ack, LaneAck
 
 ROOT = Path(__file__).parents[1]
 VECTORS = json.loads((ROOT / "vectors" / "full.json").read_text(encoding="ascii"))
@@ -30,7 +34,12 @@ def named(case: dict[str, Any]) -> str:
 def written(case: dict[str, Any]) -> bytes:
     """The frame, from what it says."""
     if case["kind"] == "data":
-        return full.data(case["lane"], case["epoch"], case["offset"], bytes.fromhex(case["payload"]))
+        return full.data(
+            full.lane_number(case["lane"], case["channel"]),
+            case["epoch"],
+            case["offset"],
+            bytes.fromhex(case["payload"]),
+        )
     clocks = case.get("clocks", [])
     if case["control"] == "ACK":
         return full.control(0, case["epoch"], ack_of(case).body())
@@ -40,7 +49,7 @@ def written(case: dict[str, Any]) -> bytes:
 
 
 def ack_of(case: dict[str, Any]) -> Ack:
-    lanes = [LaneAck(*row[:3], tuple(map(tuple, row[3]))) for row in case["lanes"]]
+    lanes = [LaneAck(full.lane_number(*row[:2]), *row[2:4], tuple(map(tuple, row[4]))) for row in case["lanes"]]
     return Ack(case["room"], case["messages"], tuple(lanes))
 
 
@@ -50,7 +59,12 @@ def test_frames(case: dict[str, Any]) -> None:
     assert written(case) == frame
     if case["kind"] == "data":
         payload = bytes.fromhex(case["payload"])
-        assert full.read_data(frame) == (case["epoch"], case["lane"], case["offset"], payload)
+        assert full.read_data(frame) == (
+            case["epoch"],
+            full.lane_number(case["lane"], case["channel"]),
+            case["offset"],
+            payload,
+        )
         return
     found = full.read_control(frame)
     assert found is not None
@@ -85,9 +99,9 @@ def test_seals(case: dict[str, Any]) -> None:
 def test_handshakes(case: dict[str, Any]) -> None:
     frame, key = bytes.fromhex(case["frame"]), case["key"] and bytes.fromhex(case["key"])
     if case["control"] == "REFUSE":
-        assert full.no_session(case["refused"], key) == frame
-        assert full.read_no_session(frame, key) == case["refused"]
-        assert full.read_no_session(frame, b"another") is None
+        assert offers.no_session(case["refused"], key) == frame
+        assert offers.read_no_session(frame, key) == case["refused"]
+        assert offers.read_no_session(frame, b"another") is None
         return
     said = Offer(Handshake(case["epoch"], tag="base"), case["segment"], case["room"], case["messages"], key)
     asked = Offer(Handshake(case["echo"] or 1))
@@ -98,7 +112,7 @@ def test_handshakes(case: dict[str, Any]) -> None:
         case[name] for name in ("epoch", "echo", "segment", "room", "messages")
     )
     assert found.handshake.profiles & FULL
-    assert full.keyed(frame) == (key is not None)
+    assert offers.keyed(frame) == (key is not None)
     assert Offer.decode(frame, b"another") is None
     assert all(Offer.decode(frame[:end], key) is None for end in range(len(frame)))
 
@@ -107,9 +121,9 @@ def test_what_says_nothing_of_the_full_profile() -> None:
     assert Offer.decode(Handshake(5).hello(), None) is None
     assert Offer.decode(Offer(Handshake(0)).hello(), None) is None
     assert Offer.decode(b"\xc8\x02", None) is None
-    assert not full.keyed(b"\xc8")
-    assert full.read_no_session(b"\xd8\x01\x00\x00", None) is None
-    assert full.read_no_session(b"\xd8\x02\x00\x00" + bytes(8), None) is None
+    assert not offers.keyed(b"\xc8")
+    assert offers.read_no_session(b"\xd8\x01\x00\x00", None) is None
+    assert offers.read_no_session(b"\xd8\x02\x00\x00" + bytes(8), None) is None
 
 
 def test_frames_that_are_cut_off() -> None:
@@ -120,7 +134,9 @@ def test_frames_that_are_cut_off() -> None:
     assert Ack.decode(bytes(7)) is None
     assert Ack.decode(bytes(8 + 17)) is None
     assert Ack.decode(bytes(8 + 17) + b"\1") is None
-    assert Ack.decode(bytes(8) + b"\10" + bytes(17)) is None
+    for number in (2, 7, 15, 64, 65, 255):  # there are no such lanes and channels
+        assert Ack.decode(bytes(8) + bytes([number]) + bytes(17)) is None
+        assert full.read_data(bytes([64 | number & 63]) + bytes(12)) is None or number > 63
 
 
 def test_a_counter_is_taken_once_however_late() -> None:
@@ -152,6 +168,7 @@ def test_any_bytes_are_an_acknowledgement_or_none(body: bytes) -> None:
     st.lists(
         st.tuples(
             st.integers(0, 7),
+            st.sampled_from(full.CHANNELS),
             OFFSETS,
             st.integers(0, 1 << 62),
             st.lists(st.tuples(st.integers(0, 1 << 31), st.integers(0, 1 << 31)), max_size=5),
@@ -159,10 +176,12 @@ def test_any_bytes_are_an_acknowledgement_or_none(body: bytes) -> None:
         max_size=8,
     )
 )
-def test_acknowledgements_are_read_as_written(rows: list[tuple[int, int, int, list[tuple[int, int]]]]) -> None:
+def test_acknowledgements_are_read_as_written(rows: list[tuple[int, int, int, int, list[tuple[int, int]]]]) -> None:
     lanes = [
-        LaneAck(lane, dealt, at, tuple((at + first, at + first + size) for first, size in ranges))
-        for lane, dealt, at, ranges in rows
+        LaneAck(
+            full.lane_number(lane, channel), dealt, at, tuple((at + first, at + first + size) for first, size in ranges)
+        )
+        for lane, channel, dealt, at, ranges in rows
     ]
     ack = Ack(1, 2, tuple(lanes))
     assert Ack.decode(ack.body()) == ack
@@ -171,10 +190,12 @@ def test_acknowledgements_are_read_as_written(rows: list[tuple[int, int, int, li
 def test_the_examples_of_the_wire_are_true() -> None:
     section = DOC.partition("### Full profile")[2].partition("## Key challenge")[0]
     rows = dict(re.findall(r"^\| (.+?) \| `([0-9a-f ]+)` \|$", section, re.MULTILINE))
-    framed = full.data(4, 0x12345678, 6, b"\0\0\0\2hi")
+    durable = Durable(bytes(range(8)), 1, b"hi")
+    framed = full.data(full.lane_number(4), 0x12345678, 6, b"\0\0\0\2hi")
     assert [bytes.fromhex(text) for text in rows.values()] == [
         framed,
         framed + zlib.crc32(framed).to_bytes(4, "big"),
+        full.data(full.lane_number(4, full.RECORDS), 0x12345678, 0, b"\0\0\0\x13" + durable.record()),
         full.control(4, 0x12345678),
-        full.no_session(0x12345678, None),
+        offers.no_session(0x12345678, None),
     ]

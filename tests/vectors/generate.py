@@ -378,9 +378,13 @@ def full_frame(
     }
 
 
-def full_data(name: str, counter: int, lane: int, offset: int, payload: bytes, **sides: int) -> dict[str, Any]:
-    frame = bytes([64 + lane * 8]) + little(sides.get("mine", MINE), 4) + little(offset, 8) + payload
-    return full_frame(name, frame, counter, **sides, kind="data", lane=lane, offset=offset, payload=payload.hex())
+def full_data(
+    name: str, counter: int, lane: int, offset: int, payload: bytes, channel: int = 0, **sides: int
+) -> dict[str, Any]:
+    frame = bytes([64 + lane * 8 + channel]) + little(sides.get("mine", MINE), 4) + little(offset, 8) + payload
+    return full_frame(
+        name, frame, counter, **sides, kind="data", lane=lane, channel=channel, offset=offset, payload=payload.hex()
+    )
 
 
 def full_control(name: str, counter: int, which: str, body: bytes, **said: Any) -> dict[str, Any]:
@@ -391,11 +395,15 @@ def full_control(name: str, counter: int, which: str, body: bytes, **said: Any) 
 
 def full_ack(name: str, counter: int, room: int, messages: int, lanes: list[list[Any]]) -> dict[str, Any]:
     body = little(room, 4) + little(messages, 4)
-    for lane, dealt, received, ranges in lanes:
-        body += bytes([lane]) + little(dealt, 8) + little(received, 8) + bytes([len(ranges)])
+    for lane, channel, dealt, received, ranges in lanes:
+        body += bytes([lane * 8 + channel]) + little(dealt, 8) + little(received, 8) + bytes([len(ranges)])
         for first, last in ranges:
             body += little(first - received, 4) + little(last - first, 4)
     return full_control(name, counter, "ACK", body, room=room, messages=messages, lanes=lanes)
+
+
+# A durable message: the first one of its journal, "hi".
+DURABLE = bytes([1]) + bytes(range(8)) + little(1, 8) + b"hi"
 
 
 def full_frames() -> list[dict[str, Any]]:
@@ -406,10 +414,13 @@ def full_frames() -> list[dict[str, Any]]:
         full_data("data", 1, 4, 6, length_frame(b"hi")),
         full_data("data of the other side", 1, 4, 6, length_frame(b"hi"), **swapped),
         full_data("the most urgent lane", 2, 0, 0, b"\0"),
+        full_data("a record", 9, 4, 0, length_frame(DURABLE), channel=1),
         full_data("high numbers", (1 << 64) - 1, 7, (1 << 64) - 1, bytes(range(256))),
         full_ack("ACK of nothing", 3, 4 << 20, 1 << 16, []),
-        full_ack("ACK of a lane", 4, 4 << 20, 1 << 16, [[4, 6, 12, []]]),
-        full_ack("ACK with ranges", 5, 1000, 1, [[0, 0, 0, [[5, 9], [12, 100]]], [7, big, big, [[big + 1, big + 2]]]]),
+        full_ack("ACK of a lane", 4, 4 << 20, 1 << 16, [[4, 0, 6, 12, []]]),
+        full_ack(
+            "ACK with ranges", 5, 1000, 1, [[0, 0, 0, 0, [[5, 9], [12, 100]]], [7, 1, big, big, [[big + 1, big + 2]]]]
+        ),
         full_control("BYE", 6, "BYE", b""),
         full_control("PING", 7, "PING", little(clocks[0], 8), clocks=clocks[:1]),
         full_control("PONG", 8, "PONG", b"".join(little(clock, 8) for clock in clocks), clocks=clocks),

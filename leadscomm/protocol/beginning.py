@@ -1,0 +1,53 @@
+"""How a session of either profile begins and ends."""
+
+from __future__ import annotations
+
+from leadscomm.protocol.handshake import OTHER_VERSION, VERSION, Refusal
+
+
+class Beginning:
+    """What sessions of both profiles have in common: they begin at most once, and end once.
+
+    :param asks: this side says HELLO; otherwise it waits for one.
+    :ivar ended: why the session is over; None as long as it is not.
+    :ivar again: it is over, and the peer is there: a new one may follow.
+    :ivar trouble: what was wrong with a handshake that came to nothing.
+    :ivar left: this side has said goodbye, or is about to.
+    """
+
+    def __init__(self, *, asks: bool) -> None:
+        self.ended: str | None = None
+        self.again = False
+        self.trouble: str | None = None
+        self.left = False
+        self._asks = asks
+        self._began = False
+
+    @property
+    def open(self) -> bool:
+        """Whether the handshake has ended well, and neither side has left."""
+        return self._began and self.ended is None and not self.left
+
+    def _end(self, why: str, *, again: bool = False) -> None:
+        if self.ended is None:
+            self.ended = why
+            self.again = again
+
+    def _begun_anew(self) -> None:
+        self._end("the peer began anew; it was restarted or reset", again=True)
+
+    def _knows_nothing(self) -> None:
+        """The peer said so of an open session."""
+        self._end("the peer knows nothing of the session; it was restarted or reset", again=True)
+
+    def _turned_away(self, trouble: str) -> None:
+        """The peer does not want a session of this kind."""
+        if not self._began:
+            self.trouble = trouble
+            if self._asks:
+                self._end(trouble)
+
+    def _other_version(self, version: int) -> bytes:
+        """The peer speaks another version; return what is to be said to that."""
+        self._turned_away(str(Refusal(OTHER_VERSION, version)))
+        return Refusal(OTHER_VERSION, VERSION).frame()

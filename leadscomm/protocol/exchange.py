@@ -1,0 +1,129 @@
+"""What the application gives to a session of the full profile, and what it takes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable
+
+from leadscomm.errors import LocalProtocolError
+from leadscomm.protocol.datagrams import Datagrams
+from leadscomm.protocol.handshake import MANY
+from leadscomm.protocol.joining import Joining
+from leadscomm.protocol.lanes import DEFAULT_LANE, PREFIX_BYTES, Outgoing
+from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.reassembly import Incoming
+from leadscomm.protocol.segments import MESSAGES, lane_number
+
+
+class Exchange(Joining):
+    """The part of a session that knows what is said.
+
+    :param longest: bytes of a message that comes, at most.
+    :ivar datagrams: its messages that may be lost.
+    """
+
+    def __init__(self, me: Offer, now: float, *, asks: bool, longest: int, former: Collection[int]) -> None:
+        if me.room < longest + PREFIX_BYTES:
+            raise LocalProtocolError(f"room={me.room} cannot hold the longest message ({longest} bytes)")
+        super().__init__(me, now, asks=asks, former=former)
+        self.incoming = Incoming(me.room, longest)
+        self.outgoing = Outgoing(0, 0)
+        self.datagrams = Datagrams()
+
+    def _begun(self, peer: Offer) -> None:
+        self.outgoing.room, self.outgoing.messages = peer.room, peer.messages
+
+    # Sending ---------------------------------------------------------------------------------------------------------
+
+    def check(self, message: bytes) -> None:
+        """:raises LocalProtocolError: the peer does not take a message of this size."""
+        peer = self.peer
+        if peer is None:
+            return
+        longest = peer.room - PREFIX_BYTES
+        if peer.handshake.longest != MANY:
+            longest = min(longest, peer.handshake.longest)
+        if len(message) > longest:
+            raise LocalProtocolError(
+                f"the message has {len(message)} bytes, and the peer takes {longest} at most: send it in parts"
+            )
+
+    @property
+    def wants(self) -> bool:
+        """Whether another message should be given to :meth:`send` now: no more wait than the peer takes at once."""
+        out = self.outgoing
+        return self.open and out.waiting_bytes < out.room and out.waiting_messages < out.messages
+
+    def takes(self, lane: int = DEFAULT_LANE, channel: int = MESSAGES) -> bool:
+        """The same of one lane alone, so that none waits for room in another."""
+        return self.open and self.outgoing.takes(lane_number(lane, channel))
+
+    @property
+    def idle(self) -> bool:
+        """Whether the peer has dealt with every message."""
+        return self.outgoing.idle
+
+    def send(
+        self,
+        message: bytes,
+        lane: int = DEFAULT_LANE,
+        *,
+        channel: int = MESSAGES,
+        deadline: float | None = None,
+        key: Hashable | None = None,
+    ) -> None:
+        """Send a message reliably; it has passed :meth:`check`, and the session is open.
+
+        :param lane: 0 is the most urgent one, 7 the least.
+        :param channel: :data:`MESSAGES` or :data:`RECORDS`.
+        :param deadline: if it was not begun at this instant, it is not sent, and told by :meth:`expired`.
+        :param key: it replaces a message of the same lane and key that was not begun.
+        """
+        self.outgoing.put(message, lane << 3 | channel, deadline, key)
+
+    def send_all(self, messages: list[bytes], lane: int = DEFAULT_LANE, channel: int = MESSAGES) -> None:
+        """Send many messages; quicker than one by one."""
+        self.outgoing.put_all(messages, lane_number(lane, channel))
+
+    def send_datagram(self, message: bytes) -> None:
+        """Send a message once; it may be lost.
+
+        :raises LocalProtocolError: there is a link that takes no frame of this size.
+        """
+        longest = min([link.longest_datagram for link in self.links if link.joined], default=MANY)
+        if len(message) > longest:
+            raise LocalProtocolError(
+                f"the datagram has {len(message)} bytes, and the links take {longest} at most: a datagram is not cut "
+                "in pieces; send it by send()"
+            )
+        self.datagrams.put(message)
+
+    def unacknowledged(self, channel: int = MESSAGES) -> list[bytes]:
+        """The messages that the peer is not known to have dealt with; those of a lane in order."""
+        return self.outgoing.unacknowledged(channel)
+
+    def expired(self, channel: int = MESSAGES) -> list[bytes]:
+        """Take the messages that were not sent since their time had run out."""
+        late, self.outgoing.expired[channel] = self.outgoing.expired[channel], []
+        return late
+
+    def settled(self) -> list[tuple[int, bytes]]:
+        """Take the records that the peer has dealt with, each with its lane; those of a lane in order."""
+        settled, self.outgoing.settled = self.outgoing.settled, []
+        return settled
+
+    # Receiving -------------------------------------------------------------------------------------------------------
+
+    def take(self, limit: int | None = None) -> list[bytes]:
+        """Take the messages that came, the urgent ones first.
+
+        :param limit: so many at most: those that come later may be more urgent than those that are not taken.
+        """
+        return self.incoming.take(limit)
+
+    def take_records(self) -> list[tuple[int, bytes]]:
+        """Take the records that came, each with its lane, the urgent ones first."""
+        return self.incoming.take_records()
+
+    def take_datagrams(self) -> list[bytes]:
+        """Take the datagrams that came."""
+        return self.datagrams.take()

@@ -184,7 +184,7 @@ def _faults(lose: float, double: float, damage: float) -> str:
 
 
 def _chance(share: float) -> str:
-    return f"numgen random mod 10000 < {round(share * 10_000)}"
+    return f"numgen random mod 10000 < {round(share * 10_000)}" if share < 1 else ""
 
 
 def trouble() -> str | None:

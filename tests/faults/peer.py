@@ -57,7 +57,7 @@ class Books(Callback):
         with self.connected:
             self.connections.append(connection)
             self.connected.notify_all()
-        self.tell("connect", peer=str(connection))
+        self.tell("connect", peer=str(connection), what=type(connection).__name__)
 
     def on_disconnect(self, service: Any, connection: Any) -> None:
         with self.connected:

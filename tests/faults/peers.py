@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -172,32 +173,29 @@ class Peer:
         self._process.kill()
         self._end()
 
-    def close(self) -> None:
-        """Have it close as it should; any number of times."""
+    def leave(self) -> None:
+        """Have it close as it should, without waiting for it; any number of times."""
         if self._process.poll() is None and not self._in.closed:
-            try:
+            self.go_on()
+            with contextlib.suppress(BrokenPipeError):
                 self.tell("close")
-                self._process.wait(PATIENCE_S)
-            except (BrokenPipeError, subprocess.TimeoutExpired):
-                pass
+
+    def close(self) -> None:
+        """Have it close as it should, whatever state it is in; any number of times."""
+        self.leave()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(PATIENCE_S)
         self.kill()
 
     def _end(self) -> None:
         self._process.wait()
         self.told("")  # what it said last
         for pipe in (self._in, self._out):
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-            except BrokenPipeError:
-                pass
 
     def __enter__(self) -> Self:
         return self
 
-    def finish(self) -> None:
-        """Have it close, whatever state it is in; any number of times."""
-        self.go_on()
-        self.close()
-
     def __exit__(self, *_: object) -> None:
-        self.finish()
+        self.close()

@@ -64,6 +64,7 @@ class Rig(Pair, ABC):
     def __init__(
         self, folder: Path, options: str = "reliable=1", *, faults: str = "", arguments: tuple[str, ...] = ()
     ) -> None:
+        self._peers: list[Peer] = []
         self._undo: list[Callable[[], None]] = []
         self._options = options
         self._faults = faults
@@ -108,10 +109,14 @@ class Rig(Pair, ABC):
         """All is as before :meth:`pull`."""
 
     def _keep(self, peer: Peer) -> Peer:
-        self._undo.append(peer.finish)
+        self._peers.append(peer)
         return peer
 
     def close(self) -> None:
+        for peer in self._peers:  # all at once, so that nobody waits for one that is gone
+            peer.leave()
+        while self._peers:
+            self._peers.pop().close()
         while self._undo:
             self._undo.pop()()
 
@@ -221,10 +226,10 @@ class SerialRig(Rig):
         self._undo.append(self.cable.pull)
 
     def start_server(self) -> Peer:
-        return self._keep(Peer("server", f"serial://{self.cable.a}?{self._options}", *self._arguments))
+        return self._keep(Peer("server", f"serial://{self.cable.a}?baud=4000000&{self._options}", *self._arguments))
 
     def start_client(self) -> Peer:
-        endpoint = f"{self._faults}serial://{self.cable.b}?{self._options}"
+        endpoint = f"{self._faults}serial://{self.cable.b}?baud=4000000&{self._options}"
         return self._keep(Peer("client", endpoint, *self._arguments))
 
     def cut(self) -> None:
@@ -245,9 +250,9 @@ class SerialRig(Rig):
 
 
 class NoisySerialRig(SerialRig):
-    """A cable that damages a byte of every tenth piece that it carries."""
+    """A cable that damages a byte of every fifth piece that it carries."""
 
-    noise = 0.1
+    noise = 0.2
 
 
 RIGS: Final = {"tcp": TcpRig, "udp": UdpRig, "serial": SerialRig}

@@ -75,6 +75,6 @@ def test_killed_by_the_system(lay: Lay) -> None:
     rig.exchange()
     for host, end in ((0, "dport"), (1, "sport")):
         rig.client.send(500)
-        rig.network.hosts[host].kill_sockets(end, "=", str(UDP_PORT), "state", "established")
+        rig.network.hosts[host].kill_sockets("state", "established", end, "=", str(UDP_PORT))
         rig.settle()
     goes_on(rig)

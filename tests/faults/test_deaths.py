@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.faults.conftest import Lay
 from tests.faults.rigs import CLEAN, RIGS
 
 BOTH = pytest.mark.parametrize("transport", RIGS)
+
+
+def gives_up_the_last(failed: dict[str, Any], count: int) -> None:
+    """So many are reported; a few before them may be, too: they arrived, and the acknowledgement did not."""
+    assert failed["last"] == 200 + count - 1
+    assert failed["given_up"] == failed["last"] + 1 - failed["first"] >= count
 
 
 @BOTH
@@ -21,7 +29,7 @@ def test_server_killed(lay: Lay, transport: str) -> None:
     rig.server.kill()
     again = rig.start_server()
     rig.client.wait("disconnect")
-    assert rig.client.wait("fail", kind="DeliveryError")["given_up"] == 50
+    gives_up_the_last(rig.client.wait("fail", kind="DeliveryError"), 50)
     rig.client.wait("connect")
     rig.client.send(100)
     report = again.reach(349)
@@ -41,7 +49,7 @@ def test_client_killed(lay: Lay, transport: str) -> None:
     rig.client.kill()
     again = rig.start_client()
     rig.server.wait("disconnect")
-    assert rig.server.wait("fail", kind="DeliveryError")["given_up"] == 50
+    gives_up_the_last(rig.server.wait("fail", kind="DeliveryError"), 50)
     rig.server.wait("connect")
     again.send(100)
     assert rig.server.receive(100, again).faults == CLEAN
@@ -61,4 +69,4 @@ def test_killed_at_any_moment(lay: Lay, transport: str, count: int) -> None:
     sent = rig.client.wait("sent")["count"]
     assert failed["last"] + 1 == sent
     assert failed["given_up"] == sent - failed["first"]
-    assert failed["first"] <= max(told["count"] for told in rig.server.told("progress"))
+    assert failed["first"] <= max(count, *(told["count"] for told in rig.server.told("progress")))

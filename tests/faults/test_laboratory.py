@@ -15,7 +15,8 @@ from tests.faults.rigs import LateUdpRig, Rig, TcpRig, UdpRig
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = {TcpRig: "framing=cobs", UdpRig: "framing=datagram", LateUdpRig: "framing=datagram"}
-MESSAGES = 2000
+MESSAGES = 400
+"""No more than the system holds for a reader that is late."""
 
 
 def plain(lay: Lay, kind: type[Rig]) -> Rig:

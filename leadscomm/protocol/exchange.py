@@ -9,6 +9,7 @@ from leadscomm.protocol.datagrams import Datagrams
 from leadscomm.protocol.handshake import MANY
 from leadscomm.protocol.joining import Joining
 from leadscomm.protocol.lanes import DEFAULT_LANE, PREFIX_BYTES, Outgoing
+from leadscomm.protocol.length import MAX_LENGTH
 from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.reassembly import Incoming
 from leadscomm.protocol.segments import MESSAGES, lane_number
@@ -34,17 +35,20 @@ class Exchange(Joining):
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
-    def check(self, message: bytes) -> None:
-        """:raises LocalProtocolError: the peer does not take a message of this size."""
+    @property
+    def longest(self) -> int:
+        """Bytes of a message that the peer takes, at most; before the handshake nobody knows."""
         peer = self.peer
         if peer is None:
-            return
+            return MAX_LENGTH
         longest = peer.room - PREFIX_BYTES
-        if peer.handshake.longest != MANY:
-            longest = min(longest, peer.handshake.longest)
-        if len(message) > longest:
+        return longest if peer.handshake.longest == MANY else min(longest, peer.handshake.longest)
+
+    def check(self, message: bytes) -> None:
+        """:raises LocalProtocolError: the peer does not take a message of this size."""
+        if len(message) > self.longest:
             raise LocalProtocolError(
-                f"the message has {len(message)} bytes, and the peer takes {longest} at most: send it in parts"
+                f"the message has {len(message)} bytes, and the peer takes {self.longest} at most: send it in parts"
             )
 
     @property
@@ -112,6 +116,11 @@ class Exchange(Joining):
         return settled
 
     # Receiving -------------------------------------------------------------------------------------------------------
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether :meth:`take` would find something."""
+        return self.incoming.has_messages
 
     def take(self, limit: int | None = None) -> list[bytes]:
         """Take the messages that came, the urgent ones first.

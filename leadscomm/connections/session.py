@@ -211,19 +211,25 @@ class SessionConnection(TimedConnection, Carrier):
                 session.damaged(now, link, damaged)
             self.records += session.take_records()
             self.settled += session.settled()
-            came = session.has_messages
+            came = session.has_messages or session.datagrams.came
         if came:
             self.call_at(now + ACK_AFTER_S)  # in case that the callbacks take long
 
     @property
     def eventful(self) -> bool:
         """Whether something came that is to be dealt with."""
-        return bool(self.records or self.settled or self.session.has_messages)
+        session = self.session
+        return bool(self.records or self.settled or session.has_messages or session.datagrams.came)
 
     def next_messages(self, limit: int | None = None) -> list[bytes]:
         """Take the most urgent messages that came, ``limit`` at most; :meth:`dealt` is to be told of them."""
         with self._turn:
             return self.session.take(limit)
+
+    def next_datagrams(self) -> list[bytes]:
+        """Take the datagrams that came."""
+        with self._turn:
+            return self.session.take_datagrams()
 
     def dealt_with_record(self, lane: int) -> None:
         """The oldest record of a lane was dealt with. Any thread."""
@@ -424,6 +430,7 @@ class SessionConnection(TimedConnection, Carrier):
             self.took(line, frames)
             self._inbox = self._inbox or deque()
             messages = self.next_messages()
+            self._inbox += self.next_datagrams()
             self._inbox += messages  # here, so that a sender who reads ahead keeps their order
             self.dealt(len(messages))
         self.pump()

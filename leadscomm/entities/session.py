@@ -158,6 +158,8 @@ class SessionStage(Stage):
                 self._settle(*session.settled.popleft())
             if session.records and not self._shut:
                 self._handle(*session.records.popleft())
+            if not self._shut and session.session.datagrams.came:
+                self.dispatch(session.next_datagrams())
             if not self._shut and session.session.has_messages:
                 self._hand_out()
         self._leave()

@@ -5,14 +5,14 @@ is the other end of these pipes. Times are those of the system's monotonic clock
 
 | it is told | and |
 | --- | --- |
-| ``{"do": "send", "count": 100, "lane": 4, "size": 32}`` | sends numbered messages to its peers, tells ``sent`` or ``refused`` |
-| ``{"do": "expect", "count": 100}`` | tells ``complete`` when so many have come, from ``"sender"`` alone if that is given |
+| ``{"do": "send", "count": 100, "lane": 4, "size": 32}`` | sends numbered messages, tells ``sent`` |
+| ``{"do": "expect", "count": 100}`` | tells ``complete`` when so many have come; with ``"sender"``, from it |
 | ``{"do": "expect", "reached": 100}`` | tells ``complete`` when that number, or a higher one, has come |
-| ``{"do": "ping", "count": 100}`` | sends one message at a time, each when the last was answered; tells ``answered`` |
+| ``{"do": "ping", "count": 100}`` | sends the next message when the last was answered; tells ``answered`` |
 | ``{"do": "progress", "every": 100}`` | tells ``progress`` whenever so many more have come |
 | ``{"do": "answer"}`` | sends back each message from now on; with ``"back": false`` not any more |
 | ``{"do": "stick"}`` | stays in its next ``on_receive``, of one connection, until ``{"do": "go on"}`` |
-| ``{"do": "report"}`` | tells ``report``: what came, what it needs of the system |
+| ``{"do": "report"}`` | tells ``report``: what came, and how its connections are |
 | ``{"do": "close"}`` | closes, and ends |
 """
 
@@ -23,7 +23,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import resource
 import sys
 import threading
 import time
@@ -100,10 +99,10 @@ class Books(Callback):
         self.tell("complete")
 
     def peer(self) -> Any:
-        """The newest connection, once there is one."""
+        """The oldest connection, once there is one."""
         with self.connected:
             self.connected.wait_for(lambda: self.connections)
-            return self.connections[-1]
+            return self.connections[0]
 
 
 class Program:
@@ -188,19 +187,8 @@ class Program:
             "missing": ledger.missing(),
             "reached": ledger.reached,
             "damaged": ledger.damaged,
-            "fds": len(os.listdir("/proc/self/fd")),
-            "threads": threading.active_count(),
-            "rss": resident(),
-            "rss_most": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-            "cpu": time.process_time(),
             "stats": [stats_of(connection) for connection in tuple(self.books.connections)],
         }
-
-
-def resident() -> int:
-    """Bytes of memory that this process has now."""
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * resource.getpagesize()
 
 
 def stats_of(connection: Any) -> dict[str, Any]:
@@ -245,11 +233,11 @@ def let_the_clock_jump() -> None:
 
 
 def let_threads_run_out(limit: int) -> None:
-    """Refuse to start threads beyond so many, as the system does."""
+    """Refuse to start threads of the toolkit's beyond so many, as the system does."""
     start = threading.Thread.start
 
     def start_one(thread: threading.Thread) -> None:
-        if threading.active_count() >= limit:
+        if threading.active_count() >= limit and thread.name.startswith("leadscomm"):
             raise RuntimeError("can't start new thread")
         start(thread)
 

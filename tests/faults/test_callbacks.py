@@ -127,3 +127,4 @@ def test_closed_by_another_thread_while_it_is_stuck(transport: str) -> None:
         server.close(timeout=0.2)
         free.set()
         wait_until(lambda: not server.running())
+        client.close(timeout=0.2)

@@ -69,4 +69,4 @@ def test_killed_at_any_moment(lay: Lay, transport: str, count: int) -> None:
     sent = rig.client.wait("sent")["count"]
     assert failed["last"] + 1 == sent
     assert failed["given_up"] == sent - failed["first"]
-    assert failed["first"] <= max(count, *(told["count"] for told in rig.server.told("progress")))
+    assert failed["first"] <= max([count, *(told["count"] for told in rig.server.told("progress"))])

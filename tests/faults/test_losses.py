@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.conftest import Lay
+from tests.faults.peers import Needs
 from tests.faults.rigs import KernelTcpRig, LateUdpRig, NoisySerialRig, Rig, SerialRig, TcpRig, UdpRig
 
 MEMORY_BYTES = 64 << 20
@@ -13,7 +14,7 @@ MEMORY_BYTES = 64 << 20
 
 def bounded(rig: Rig) -> None:
     for peer in (rig.server, rig.client):
-        assert peer.report().rss_most < MEMORY_BYTES
+        assert Needs.of(peer.pid).most_bytes < MEMORY_BYTES
 
 
 @pytest.mark.parametrize("kind", [TcpRig, SerialRig])

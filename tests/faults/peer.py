@@ -14,6 +14,8 @@ is the other end of these pipes. Times are those of the system's monotonic clock
 | ``{"do": "stick"}`` | stays in its next ``on_receive``, of one connection, until ``{"do": "go on"}`` |
 | ``{"do": "report"}`` | tells ``report``: what came, and how its connections are |
 | ``{"do": "close"}`` | closes, and ends |
+
+A thread that ends by an exception is told as ``crash``.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from queue import SimpleQueue
 from typing import Any, Final
 
 from leadscomm import Callback, Client, CommError, Server
@@ -114,6 +117,7 @@ class Program:
         self.service = service(endpoint, books)
         self.sent = 0
         self._numbers: dict[int, int] = {}  # of the next message of each lane
+        self._queues: dict[int, SimpleQueue[dict[str, Any]]] = {}
 
     def start(self) -> None:
         self.service.start(parallel=True)
@@ -123,8 +127,7 @@ class Program:
         """Do as told; whether to go on."""
         what = order["do"]
         if what in ("send", "ping"):
-            work = self._send if what == "send" else self._ping
-            threading.Thread(target=work, args=(order,), daemon=True).start()
+            self._queue_of(order.get("lane", LANE)).put(order)
         elif what == "expect":
             self._expect(order)
         elif what == "progress":
@@ -148,6 +151,21 @@ class Program:
             self.books.expect(lambda: ledger.total >= order["count"])
         else:
             self.books.expect(lambda: ledger.of(sender) >= order["count"])
+
+    def _queue_of(self, lane: int) -> SimpleQueue[dict[str, Any]]:
+        """Where the orders of a lane wait: one is done after the other."""
+        if lane not in self._queues:
+            self._queues[lane] = SimpleQueue()
+            threading.Thread(target=self._work, args=(self._queues[lane],), daemon=True).start()
+        return self._queues[lane]
+
+    def _work(self, orders: SimpleQueue[dict[str, Any]]) -> None:
+        while True:
+            order = orders.get()
+            if order["do"] == "send":
+                self._send(order)
+            else:
+                self._ping(order)
 
     def _messages(self, order: dict[str, Any]) -> Iterator[bytes]:
         count, lane = order["count"], order.get("lane", LANE)
@@ -215,6 +233,7 @@ def main() -> None:
         with lock, contextlib.suppress(BrokenPipeError):
             print(json.dumps({"event": event, "at": time.monotonic(), **facts}), flush=True)
 
+    threading.excepthook = lambda raised: tell("crash", text=repr(raised.exc_value), thread=str(raised.thread))
     service = Server if options.role == "server" else Client
     program = Program(service, options.endpoint, Books(tell))
     program.start()

@@ -131,6 +131,7 @@ class Peer:
         told = self.wait("report", patience=patience)
         received = {(sender, lane): count for sender, lane, count in told.pop("delivered")}
         facts = {key: told[key] for key in told if key not in ("event", "at")}
+        assert not self.told("crash"), self.told("crash")
         return Report(received=received, needs=Needs.of(self.pid), **facts)
 
     def receive(self, count: int, sender: Peer | None = None, patience: float = PATIENCE_S) -> Report:

@@ -1,4 +1,4 @@
-"""``./dev soak``: the long runs of the fault laboratory. Their results go into ``soak.json`` and docs/fault-laboratory.md.
+"""``./dev soak``: the long runs of the fault laboratory. Results go into ``soak.json`` and docs/fault-laboratory.md.
 
 Each run ends by itself: after :data:`LIMIT_S` at the latest, or when nothing has come for :data:`STALL_S`.
 """
@@ -21,7 +21,7 @@ from benchmarks.machine import facts
 from benchmarks.report import table, write_between_markers
 from leadscomm import connect
 from tests.faults.peers import Needs, Peer, Report
-from tests.faults.rigs import RIGS, KernelTcpRig, LateUdpRig, Rig, SerialRig, TcpRig, UdpRig
+from tests.faults.rigs import RIGS, KernelTcpRig, LateUdpRig, Rig, SerialRig, TcpRig
 
 RECORD: Final = Path(__file__).with_name("soak.json")
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "fault-laboratory.md"
@@ -218,7 +218,7 @@ def cycles_line(found: Result) -> str:
     (fds, fds_last), (threads, threads_last) = found["fds"], found["threads"]
     (memory, memory_last) = found["megabytes"]
     return (
-        f"{found['cycles']:,d} times connected, one message each way, closed, in {found['seconds']:,.0f} s. The server\n"
+        f"{found['cycles']:,d} times connected, one message each way, closed: {found['seconds']:,.0f} s. The server\n"
         f"had {fds} descriptors, {threads} threads and {memory} MB after a twentieth of them, and {fds_last}, "
         f"{threads_last} and {memory_last} MB at the end."
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Lay
+from tests.faults.conftest import TRANSPORTS, Lay
 from tests.faults.rigs import RIGS
 from tests.faults.test_cuts import goes_on
 
@@ -40,7 +40,7 @@ def test_no_timer_goes_by_the_time_of_day() -> None:
     assert found == set()
 
 
-@pytest.mark.parametrize("transport", RIGS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_clock_jumps(lay: Lay, transport: str) -> None:
     """By an hour, back and forth, while connections are cut."""
     rig = lay(RIGS[transport], arguments=("--clock-jumps",))

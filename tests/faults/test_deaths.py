@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.faults.conftest import Lay
+from tests.faults.conftest import TRANSPORTS, Lay
 from tests.faults.rigs import CLEAN, RIGS
 
-BOTH = pytest.mark.parametrize("transport", RIGS)
+BOTH = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 def gives_up_the_last(failed: dict[str, Any], count: int) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.conftest import Lay
+from tests.faults.conftest import TRANSPORTS, Lay
 from tests.faults.rigs import RIGS
 from tests.faults.test_cuts import goes_on
 from tests.faults.test_deaths import gives_up_the_last
 
-BOTH = pytest.mark.parametrize("transport", RIGS)
+BOTH = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 @BOTH

@@ -98,6 +98,7 @@ def test_a_byte_now_and_then(lay: Lay) -> None:
     rig.exchange()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [b"\x01", b"\0", b"\x03ab\0"])
 def test_memory_of_many(lay: Lay, what: bytes) -> None:
     """All of them say as much as is taken."""
@@ -116,6 +117,7 @@ def test_memory_of_many(lay: Lay, what: bytes) -> None:
         assert Needs.of(rig.server.pid).bytes - before < STRANGERS * HELD_BYTES + SLACK_BYTES
 
 
+@pytest.mark.slow
 def test_strangers_udp() -> None:
     """Datagrams of many senders that are no peers."""
     with Peer("server", f"udp://127.0.0.1:0?{OPTIONS}") as server:
@@ -142,6 +144,7 @@ def test_noise_on_the_cable(lay: Lay) -> None:
     goes_on(rig)
 
 
+@pytest.mark.slow
 def test_noise_on_the_cable_before(tmp_path: Path) -> None:
     """Somebody speaks otherwise before the session begins."""
     with Plug(tmp_path) as cable, Peer("server", f"serial://{cable.a}?{OPTIONS}") as server:

@@ -57,9 +57,9 @@ def _run_bench(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 COMMANDS: Final = {
     "serve": Command("listen on an endpoint, show what comes, send what is typed", serve.add_arguments, serve.run),
     "connect": Command("connect to an endpoint: type lines, see lines", connect.add_arguments, connect.run),
-    "node": Command("run a node as a file has it: many peers by name", node.add_arguments, node.run),
     "send": Command("send a file", send.add_arguments, send.run),
     "receive": Command("receive files", receive.add_arguments, receive.run),
+    "node": Command("run a node as a file has it: many peers by name", node.add_arguments, node.run),
     "ports": Command("list the serial ports", ports.add_arguments, ports.run),
     "doctor": Command("find out why an endpoint does not work", doctor.add_arguments, doctor.run),
     "flash": Command("compile a sketch and bring it onto a board", flash.add_arguments, flash.run),

@@ -172,7 +172,7 @@ class LaneOutbox(HeldOutbox):
 
     def _has_left(self) -> bool:
         out = self._session.outgoing
-        return not (self._queue or out.waiting_messages or out.first is not None)
+        return not (self._queue or out.waiting_messages or out.first)
 
     def _write_out(self, patient: bool = False) -> None:
         """Give the session what waits, as long as it wants some. Under ``_writing``."""
@@ -206,7 +206,7 @@ class LaneOutbox(HeldOutbox):
     # What a connection that holds something is asked -----------------------------------------------------------------
 
     def has_room(self) -> bool:
-        return self._session.wants
+        return self._session.takes()
 
     def idle(self) -> bool:
         return self._session.idle

@@ -118,7 +118,7 @@ class SessionConnection(TimedConnection, Carrier):
 
     @property
     def wants(self) -> bool:
-        return self.session.wants
+        return self.session.takes()
 
     @property
     def due_at(self) -> float | None:
@@ -376,7 +376,7 @@ class SessionConnection(TimedConnection, Carrier):
 
     def take(self, messages: list[bytes]) -> bool:
         with self._turn:
-            if not self.session.wants:
+            if not self.session.takes():
                 return False
             self.session.send_all(messages)
         return True
@@ -394,7 +394,7 @@ class SessionConnection(TimedConnection, Carrier):
             line.emit()
         if self.flusher is not None:
             due = self.due_at
-            if due is not None:
+            if due is not None and (due > time.monotonic() or not any(line.stuck for line in self.lines)):
                 self.call_at(due)
 
     def pump(self) -> None:

@@ -23,6 +23,8 @@ from leadscomm.entities.node_groups import Groups
 from leadscomm.entities.node_peers import Peers, Way
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Stage
+from leadscomm.entities.stream_files import Readable
+from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, EndpointError, LocalProtocolError
 from leadscomm.protocol.records import GROUPS
 
@@ -155,6 +157,25 @@ class Node(Entity):
         :raises OutboxFull: there was no room in time.
         """
         _send(self._stage_of(to), msg, how)
+
+    def send_file(self, path: str | os.PathLike[str], to: str, **how: Any) -> Transfer:
+        """Send a file to a peer as a stream (``docs/streams.md``); waits until the peer has all of it, also in its next
+        session.
+
+        :param how: ``name``, ``progress``, ``wait`` and ``timeout``, as in :meth:`Streams.send_file`.
+        :raises ConnectionLost: there is no session with a peer of this name.
+        :raises TransferError: it did not arrive whole; the next attempt goes on from there.
+        :raises OSError: it cannot be read.
+        :raises ServiceError: inside a callback only ``wait=False`` can be; or the peer is a board.
+        """
+        return self._streams.send_file(path, self.peer(to), **how)
+
+    def send_stream(self, file: Readable, to: str, **how: Any) -> Transfer:
+        """Send what a binary file holds, from where it is, as :meth:`send_file` does. It is not closed.
+
+        :param how: besides ``size``, where it is known.
+        """
+        return self._streams.send_stream(file, self.peer(to), **how)
 
     def broadcast(self, msg: bytes, **how: Any) -> None:
         """Send a message to every peer. Waits for nobody: what a peer does not take is told to ``on_fail``.

@@ -205,6 +205,10 @@ class Endpoint(Address):
         """The same at another host or port."""
         return replace(self, host=self.host if host is None else host, port=self.port if port is None else port)
 
+    def place(self) -> str:
+        """The endpoint without its options: where it leads, and nothing else."""
+        return str(replace(self, faulty=False, given=()))
+
     def exposed(self) -> bool:
         """Whether others than this machine's programs can reach it, without TLS and without a key."""
         if self.scheme == "tls" or SCHEMES[self.scheme].place == "path" or is_loopback(self.host):

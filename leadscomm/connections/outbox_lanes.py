@@ -29,6 +29,7 @@ class Carrier(Writer):
     __slots__ = ()
 
     session: FullSession
+    owes: Callable[[], bool]
 
     @abstractmethod
     def take(self, messages: list[bytes]) -> bool:
@@ -183,7 +184,7 @@ class LaneOutbox(HeldOutbox):
         return self._session.wants
 
     def idle(self) -> bool:
-        return self._session.idle
+        return self._session.idle and not self._carrier.owes()
 
     def run_until(self, done: Callable[[], bool], timeout: float) -> None:
         self._carrier.run_until(done, timeout)

@@ -118,7 +118,7 @@ def test_more_than_the_session_takes_at_once(tmp_path: Path, free_port: int) -> 
     """A backlog goes from the disk, in order, and an urgent message overtakes it."""
     told = Told()
     with Client(at(free_port), Recorder(), durable=tmp_path / "out") as client:
-        big = bytes(500_000)
+        big = b"x" * 500_000
         for number in range(30):
             client.send(b"%d " % number + big, lane=7)
         client.send(b"urgent", lane=0)

@@ -101,6 +101,9 @@ class ReliableConnection(TimedConnection, Carrier):
     def peer(self) -> Handshake | None:
         return self.session.peer
 
+    def _round_trip(self) -> float | None:
+        return self.session.counters().round_trip
+
     @property
     def over(self) -> bool:
         return self.session.ended is not None

@@ -20,6 +20,7 @@ from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.opening import HEARD_BYTES
 from leadscomm.connections.outbox_lanes import Carrier, LaneOutbox, SessionFraming
 from leadscomm.connections.session_line import Line
+from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.terms import SpeaksCompact, Terms
 from leadscomm.connections.timed import TimedConnection
 from leadscomm.connections.writer import Flusher
@@ -103,6 +104,13 @@ class SessionConnection(TimedConnection, Carrier):
         """What the peer calls itself; empty if it has no name, or has not answered yet."""
         peer = self.peer
         return "" if peer is None else peer.tag
+
+    def stats(self) -> ConnectionStats:
+        with self._turn:
+            seen = self.session.stats(time.monotonic())
+            links = dict(zip(map(str, self.lines), seen.links, strict=False))
+        carried = [link.round_trip for link in seen.links if link.carries]
+        return ConnectionStats(*self.outbox.backlog(), carried[0] if carried else None, seen, links)
 
     def counters(self) -> LinkCounters:
         with self._turn:
@@ -209,19 +217,25 @@ class SessionConnection(TimedConnection, Carrier):
                 session.damaged(now, link, damaged)
             self.records += session.take_records()
             self.settled += session.settled()
-            came = session.has_messages
+            came = session.has_messages or session.datagrams.came
         if came:
             self.call_at(now + ACK_AFTER_S)  # in case that the callbacks take long
 
     @property
     def eventful(self) -> bool:
         """Whether something came that is to be dealt with."""
-        return bool(self.records or self.settled or self.session.has_messages)
+        session = self.session
+        return bool(self.records or self.settled or session.has_messages or session.datagrams.came)
 
     def next_messages(self, limit: int | None = None) -> list[bytes]:
         """Take the most urgent messages that came, ``limit`` at most; :meth:`dealt` is to be told of them."""
         with self._turn:
             return self.session.take(limit)
+
+    def next_datagrams(self) -> list[bytes]:
+        """Take the datagrams that came."""
+        with self._turn:
+            return self.session.take_datagrams()
 
     def dealt_with_record(self, lane: int) -> None:
         """The oldest record of a lane was dealt with. Any thread."""
@@ -423,6 +437,7 @@ class SessionConnection(TimedConnection, Carrier):
             self.took(line, frames)
             self._inbox = self._inbox or deque()
             messages = self.next_messages()
+            self._inbox += self.next_datagrams()
             self._inbox += messages  # here, so that a sender who reads ahead keeps their order
             self.dealt(len(messages))
         self.pump()

@@ -159,12 +159,13 @@ class SessionStage(Stage):
                 handler.session_began(self)
             self.entity._announce(self)
         while self._waits:
-            while self._news:
-                self._news.popleft()()
+            self._tell_news()
             while session.settled:
                 self._settle(*session.settled.popleft())
             if session.records and not (self._shut or self._held):
                 self._handle(*session.records.popleft())
+            if not self._shut and session.session.datagrams.came:
+                self.dispatch(session.next_datagrams())
             if not self._shut and session.session.has_messages:
                 self._hand_out()
         self._leave()
@@ -204,11 +205,19 @@ class SessionStage(Stage):
 
     def in_turn(self, call: Callable[[], None]) -> None:
         """Have ``call`` called in turn with the callbacks; if the session is over, at once. Any thread."""
-        if self.ended:
-            call()
-            return
         self._news.append(call)
-        self.wake()
+        if self.ended:
+            self._tell_news()
+        else:
+            self.wake()
+
+    def _tell_news(self) -> None:
+        while self._news:
+            try:
+                call = self._news.popleft()
+            except IndexError:  # another was quicker
+                return
+            call()
 
     def _hand_out(self) -> None:
         """Deliver the next messages, and acknowledge them together; so many that it takes a millisecond or so."""
@@ -244,6 +253,7 @@ class SessionStage(Stage):
                 self._leave()
             finally:
                 self._working.release()
+            self.wake()  # somebody may have found it taken
 
     def _leave(self) -> None:
         if self._leaving:
@@ -262,6 +272,7 @@ class SessionStage(Stage):
         for handler in self.entity._handlers.values():
             handler.session_ended(self)
         super()._finish()
+        self._tell_news()
 
     def _release(self) -> list[bytes]:
         left = super()._release()

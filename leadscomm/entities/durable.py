@@ -24,7 +24,14 @@ from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.writer import here
 from leadscomm.entities.durable_out import Outgoing
 from leadscomm.entities.stage import NotNow, Owner, RecordHandler, Stage
-from leadscomm.errors import ConnectionLost, DeliveryError, JournalError, LocalProtocolError, RemoteProtocolError
+from leadscomm.errors import (
+    CommError,
+    ConnectionLost,
+    DeliveryError,
+    JournalError,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
 from leadscomm.protocol.base import plain
 from leadscomm.protocol.lanes import DEFAULT_LANE
 from leadscomm.protocol.records import DURABLE_OVERHEAD, Durable, read_durable
@@ -176,6 +183,16 @@ class DurableMessages(RecordHandler):
         raise LocalProtocolError(
             f"{session} has no name to keep durable messages for: give that side one (name=), which stays its own"
         )
+
+    def joined(self, connection: ConnectionBase) -> None:
+        """A conversation has begun: if it is none that carries durable messages, ``on_fail`` is told."""
+        if self.kept and not isinstance(connection, SessionConnection):
+            self._entity._report(
+                CommError(
+                    f"{connection} speaks the compact profile, as boards do, which has no durable messages: what is "
+                    "stored for it waits. Leave durable out"
+                )
+            )
 
     # Sessions --------------------------------------------------------------------------------------------------------
 

@@ -186,6 +186,7 @@ class Entity(Owner):
 
     def _joined(self, stage: Stage) -> None:
         """A connection was announced to the callbacks."""
+        self._durable.joined(stage.connection)
         with self._lock:
             self._opening.discard(stage)
             if not stage.ended:

@@ -34,7 +34,7 @@ from leadscomm.errors import (
 )
 from leadscomm.protocol.base import plain
 from leadscomm.protocol.lanes import DEFAULT_LANE
-from leadscomm.protocol.records import DURABLE_OVERHEAD, Durable, read_durable
+from leadscomm.protocol.records import Durable, read_durable
 from leadscomm.protocol.segments import LANES
 
 if TYPE_CHECKING:
@@ -143,8 +143,7 @@ class DurableMessages(RecordHandler):
         if not 0 <= lane < LANES:
             raise LocalProtocolError(f"lane={lane}: the lanes are 0 (the most urgent one) to {LANES - 1}")
         for outgoing in self._outgoing_to(peers):
-            if outgoing.session.session.open:
-                outgoing.session.session.check(message + bytes(DURABLE_OVERHEAD))
+            outgoing.check(message)
         journal.store_for_all(peers, lane, message, self._stored)
         for outgoing in self._outgoing_to(peers):
             self._feed(outgoing)

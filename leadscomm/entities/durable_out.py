@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from leadscomm.connections.journal_records import Stored
 from leadscomm.connections.session import SessionConnection
 from leadscomm.errors import LocalProtocolError
-from leadscomm.protocol.records import Durable
+from leadscomm.protocol.records import DURABLE_OVERHEAD, Durable
 from leadscomm.protocol.segments import LANES
 
 if TYPE_CHECKING:
@@ -67,6 +67,15 @@ class Outgoing:
         self._feeding = threading.Lock()  # held by who gives to the session; never waited for
         self._more = False  # something came up while another was at it
 
+    def check(self, message: bytes) -> None:
+        """:raises LocalProtocolError: the peer does not take a message of this size."""
+        longest = self.session.longest - DURABLE_OVERHEAD
+        if len(message) > longest:
+            raise LocalProtocolError(
+                f"the message has {len(message)} bytes, and of durable ones {self.session} takes {longest} at most: "
+                "send it in parts"
+            )
+
     def stored(self, messages: list[Stored]) -> None:
         """These, of one lane, are in the journal now: the next ones in the order of all. Does not wait."""
         with self._lock:
@@ -96,9 +105,9 @@ class Outgoing:
         fed = False
         while lane.queue or self._refill(number, lane):
             message = lane.queue[0]
-            record = Durable(self._journal.origin, message.seq, message.payload).record()
             try:
-                self.session.session.check(record)
+                self.check(message.payload)
+                record = Durable(self._journal.origin, message.seq, message.payload).record()
                 if not self.session.offer_record(record, number):
                     break
             except LocalProtocolError as error:
@@ -114,7 +123,11 @@ class Outgoing:
             return bool(lane.queue)
         with self._lock:
             lane.complete = True  # what is stored from here on comes by itself
-        found = self._journal.waiting(self.peer, number, lane.given)
+        try:
+            found = self._journal.waiting(self.peer, number, lane.given)
+        except BaseException:
+            lane.complete = False
+            raise
         with self._lock:
             if found:  # and perhaps there is more between this and what has come by itself
                 lane.queue.clear()

@@ -8,12 +8,24 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from leadscomm import Client, ConnectionLost, DeliveryError, JournalError, JournalFull, LocalProtocolError, Server
+from leadscomm import (
+    Client,
+    ConnectionLost,
+    DeliveryError,
+    EndpointError,
+    JournalError,
+    JournalFull,
+    LocalProtocolError,
+    Server,
+    connect,
+    listen,
+)
 from leadscomm.connections.journal import Journal
 from leadscomm.connections.session import SessionConnection
 from tests.entities.recorder import Recorder, wait_until
@@ -175,7 +187,7 @@ def test_what_the_peer_does_not_take_is_reported(tmp_path: Path, free_port: int)
         with Server(at(free_port, max_message=1000), there):
             assert there.wait("receive") == [b"short"]
             wait_until(lambda: any(isinstance(error, DeliveryError) for error in here.of("fail")))
-            with pytest.raises(LocalProtocolError, match="the peer takes 1000 at most"):
+            with pytest.raises(LocalProtocolError, match="takes 983 at most"):
                 client.send(bytes(984))
             client.send(bytes(983))
             there.wait("receive", 2)
@@ -185,7 +197,6 @@ def test_what_the_peer_does_not_take_is_reported(tmp_path: Path, free_port: int)
 
 
 def test_a_full_journal_is_an_error_at_send(tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leadscomm.connections.journal.LIMIT", 0)
     monkeypatch.setattr(Journal.__init__, "__defaults__", (1000,))
     with Client(at(free_port), Recorder(), durable=tmp_path / "out") as client:
         client.send(bytes(500))
@@ -260,6 +271,32 @@ def test_start_close_and_start_again(tmp_path: Path, free_port: int) -> None:
                 client.send(b"%d" % turn)
                 there.wait("receive", turn + 1)
     assert there.of("receive") == [b"0", b"1", b"2"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals")
+def test_boards_have_no_durable_messages_and_that_is_said(tmp_path: Path) -> None:
+    from tests.connections.wire_board import WireBoard
+
+    here = Recorder()
+    with WireBoard() as board:
+        where = f"serial://{board.port}?baud=115200&reliable=1"
+        with Client(where, here, durable=tmp_path / "out") as client:
+            here.wait("connect")
+            assert "speaks the compact profile, as boards do" in str(here.wait("fail")[0])
+            client.send(b"kept")
+            assert board.heard == []
+    assert sum(messages for messages, _ in waiting(tmp_path / "out").values()) == 1
+
+
+@pytest.mark.parametrize("use", [connect, listen])
+def test_connections_without_an_entity_have_no_durable_messages(tmp_path: Path, use: Callable[..., Any]) -> None:
+    with pytest.raises(EndpointError, match="durable= is for Client and Server"):
+        use("loop://durable?reliable=1", durable=tmp_path / "out")
+
+
+def test_durable_messages_need_sessions(tmp_path: Path) -> None:
+    with pytest.raises(EndpointError, match="durable is an option of sessions: add reliable=1"):
+        Client("tcp://127.0.0.1:16900", durable=tmp_path / "out")
 
 
 # Killed --------------------------------------------------------------------------------------------------------------

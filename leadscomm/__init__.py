@@ -14,6 +14,8 @@ from leadscomm.entities.client import Client
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.server import Server
 from leadscomm.entities.service import Service
+from leadscomm.entities.stream_receiving import Stream
+from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import (
     AuthenticationFailed,
     BoardError,
@@ -36,6 +38,7 @@ from leadscomm.errors import (
     ProtocolError,
     RemoteProtocolError,
     ServiceError,
+    TransferError,
 )
 from leadscomm.log import L, Level
 from leadscomm.protocol.framing import Framing, register_framing
@@ -79,6 +82,9 @@ __all__ = [
     "Server",
     "Service",
     "ServiceError",
+    "Stream",
+    "Transfer",
+    "TransferError",
     "__version__",
     "connect",
     "create_client",

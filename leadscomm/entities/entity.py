@@ -19,7 +19,9 @@ from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.foreign import staged
 from leadscomm.entities.service import CLOSE_TIMEOUT_S
 from leadscomm.entities.stage import Owner, RecordHandler, Stage
+from leadscomm.entities.streams import Streams
 from leadscomm.errors import CommError
+from leadscomm.protocol.records import STREAM
 
 _log = logging.getLogger("leadscomm")
 _REPORTS: Final = 1000
@@ -39,7 +41,8 @@ class Entity(Owner):
         self.callback = Callback() if callback is None else callback
         """What is told: the newest link of the chain."""
         self._flusher = FlusherThread(self._name)
-        self._handlers: dict[int, RecordHandler] = {}  # of the records of sessions, by kind
+        self._streams = Streams(self)
+        self._handlers: dict[int, RecordHandler] = {STREAM: self._streams}  # of the records of sessions, by kind
         self._stages: tuple[Stage, ...] = ()  # replaced, never changed, so that it can be walked without a lock
         self._opening: set[Stage] = set()  # not announced yet
         self._carrying: set[Stage] = set()  # lines that carry a session
@@ -189,6 +192,7 @@ class Entity(Owner):
     def _run(self, *args: Any, **kwargs: Any) -> None:
         """Run; whatever is raised reaches ``on_fail``."""
         self._flusher = FlusherThread(self._name)
+        self._streams = self._handlers[STREAM] = Streams(self)
         try:
             super()._run(*args, **kwargs)
         except Exception as error:
@@ -234,6 +238,7 @@ class Entity(Owner):
             left = (*self._opening, *self._carrying, *self._stages)
         for stage in left:
             stage.abort()
+        self._streams.close(1.0)
         with self._changed:
             if not self._changed.wait_for(self._empty, 0.5):
                 _log.warning("%s closed while %d callback(s) have not returned", self._name, len(left))

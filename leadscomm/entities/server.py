@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -22,6 +23,8 @@ from leadscomm.entities.pair import Pair
 from leadscomm.entities.readers import ReaderPool, can_pool
 from leadscomm.entities.sessions import Sessions
 from leadscomm.entities.stage import Stage
+from leadscomm.entities.stream_files import Readable
+from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectionLost
 
 _log = logging.getLogger("leadscomm")
@@ -106,6 +109,24 @@ class Server(Entity):
                 stage.send(msg, **how)
                 return
         raise ConnectionLost(f"{to} is no connection of this server; server.connections() tells which there are")
+
+    def send_file(self, path: str | os.PathLike[str], to: ConnectionBase, **how: Any) -> Transfer:
+        """Send a file as a stream (``docs/streams.md``); waits until the peer has all of it. In a later session the
+        peer is known again by its name.
+
+        :param how: ``name``, ``progress``, ``wait`` and ``timeout``, as in :meth:`Streams.send_file`.
+        :raises TransferError: it did not arrive whole; the next attempt goes on from there.
+        :raises OSError: it cannot be read.
+        :raises ServiceError: inside a callback only ``wait=False`` can be; or the connection has no session.
+        """
+        return self._streams.send_file(path, to, **how)
+
+    def send_stream(self, file: Readable, to: ConnectionBase, **how: Any) -> Transfer:
+        """Send what a binary file holds, from where it is, as :meth:`send_file` does. It is not closed.
+
+        :param how: besides ``size``, where it is known.
+        """
+        return self._streams.send_stream(file, to, **how)
 
     def remove_connection(self, connection: ConnectionBase) -> None:
         """Close a connection, if it is one of this server's."""

@@ -16,11 +16,18 @@ from leadscomm import (
     create_client,
     create_server,
 )
-from tests.connections.transports import FAULTY_TRANSPORTS, TRANSPORTS, Later, Transport, conversation
+from tests.connections.transports import (
+    FAULTY_TRANSPORTS,
+    SESSION_TRANSPORTS,
+    TRANSPORTS,
+    Later,
+    Transport,
+    conversation,
+)
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 
 WAIT_S = PATIENCE_S
-ALL = (*TRANSPORTS, *FAULTY_TRANSPORTS)
+ALL = (*TRANSPORTS, *FAULTY_TRANSPORTS, *SESSION_TRANSPORTS)
 every_transport = pytest.mark.parametrize("transport", ALL, ids=[transport.name for transport in ALL])
 RELIABLE = [transport for transport in ALL if transport.reliable]
 reliable_transports = pytest.mark.parametrize("transport", RELIABLE, ids=[str(transport) for transport in RELIABLE])

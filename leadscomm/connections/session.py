@@ -46,6 +46,8 @@ class SessionConnection(TimedConnection, Carrier):
     :ivar lines: what carries it at the moment.
     :ivar records: the toolkit's own records that came, each with its lane; for who runs it. So are
     :ivar settled: those of this side that the peer has dealt with.
+    :ivar keeps: takes the messages of :meth:`send` instead, for an entity that stores them first; and
+    :ivar owes: whether some of them are still to be given to the session.
     :ivar on_end: called once, when it is over; by any thread, must not block.
     """
 
@@ -53,8 +55,10 @@ class SessionConnection(TimedConnection, Carrier):
         "_open_line",
         "_place",
         "_told",
+        "keeps",
         "lines",
         "on_end",
+        "owes",
         "records",
         "session",
         "settled",
@@ -75,6 +79,8 @@ class SessionConnection(TimedConnection, Carrier):
         self.lines: tuple[Line, ...] = ()  # replaced, never changed, so that it can be walked without a lock
         self.records: deque[tuple[int, bytes]] = deque()
         self.settled: deque[tuple[int, bytes]] = deque()
+        self.keeps: Callable[..., None] | None = None
+        self.owes: Callable[[], bool] = bool
         self.on_end: Callable[[], None] = _nothing
         self._open_line: Callable[[float], Line] | None = None
         self._place = ""  # where the peer was found last
@@ -336,7 +342,8 @@ class SessionConnection(TimedConnection, Carrier):
         """
         if self.outbox.closed:
             raise self.outbox.late()
-        self.outbox.send(message, lane, lifetime=lifetime, latest=latest, timeout=timeout)
+        send = self.outbox.send if self.keeps is None else self.keeps
+        send(message, lane, lifetime=lifetime, latest=latest, timeout=timeout)
 
     def send_datagram(self, message: bytes) -> None:
         if self.outbox.closed or not self.session.open:

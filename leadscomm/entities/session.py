@@ -9,10 +9,10 @@ from collections.abc import Callable
 from functools import partial
 from operator import length_hint
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 from leadscomm.connections.session import SessionConnection
-from leadscomm.entities.stage import Owner, Stage
+from leadscomm.entities.stage import NotNow, Owner, Stage
 from leadscomm.errors import DeliveryError, RemoteProtocolError
 from leadscomm.protocol.records import kind_of
 
@@ -20,6 +20,8 @@ _log = logging.getLogger("leadscomm")
 _SHORT_S: Final = 0.001
 _LONG_S: Final = 0.004
 _MOST: Final = 4096
+AGAIN_S: Final = 1.0
+"""After this a record is handled again that could not be dealt with."""
 
 
 class SessionStage(Stage):
@@ -31,6 +33,7 @@ class SessionStage(Stage):
 
     __slots__ = (
         "_dealt",
+        "_held",
         "_leaving",
         "_news",
         "_opened_once",
@@ -49,6 +52,7 @@ class SessionStage(Stage):
         self._slice = 1  # so many messages are acknowledged together; so that it takes a millisecond or so
         self._dealt: int | None = None  # messages of the slice at work that were handed out when it was closed
         self._working = threading.Lock()  # held by the thread that calls back
+        self._held = False  # the next record cannot be dealt with at the moment
         self._leaving = False  # the goodbye is to be said
         self._worker: threading.Thread | None = None
         self._wakes = threading.Event()
@@ -123,7 +127,9 @@ class SessionStage(Stage):
     def _waits(self) -> bool:
         """Whether something is to be told."""
         session = self._session
-        return bool(self._news or session.settled or (not self._shut and session.eventful))
+        if self._news or session.settled:
+            return True
+        return not self._shut and bool(session.session.has_messages or (session.records and not self._held))
 
     def _work_on(self) -> None:
         """The session's own thread."""
@@ -157,7 +163,7 @@ class SessionStage(Stage):
             self._tell_news()
             while session.settled:
                 self._settle(*session.settled.popleft())
-            if session.records and not self._shut:
+            if session.records and not (self._shut or self._held):
                 self._handle(*session.records.popleft())
             if not self._shut and session.session.datagrams.came:
                 self.dispatch(session.next_datagrams())
@@ -178,11 +184,20 @@ class SessionStage(Stage):
             except RemoteProtocolError as error:
                 self.entity._fail(error, self)
                 session.supersede(str(error))
+            except NotNow:
+                session.records.appendleft((lane, record))
+                self._held = True
+                self.entity._flusher.call_later(AGAIN_S, self._go_on)
+                return
             finally:
                 session.hush(False)
         session.dealt_with_record(lane)
-        if not session.eventful:
+        if not self._waits:
             session.pump()
+
+    def _go_on(self) -> None:
+        self._held = False
+        self.wake()
 
     def _settle(self, lane: int, record: bytes) -> None:
         handler = self.entity._handlers.get(kind_of(record))
@@ -218,8 +233,11 @@ class SessionStage(Stage):
             self._slice = min(_MOST, 2 * self._slice)
         elif took > _LONG_S:
             self._slice = max(1, self._slice // 2)
-        if took > _LONG_S or not session.eventful:
+        if took > _LONG_S or not self._waits:
             session.pump()
+
+    def send(self, message: bytes, **how: Any) -> None:
+        self._session.send(message, **how)
 
     def closing(self) -> None:
         if self.batch:

@@ -115,7 +115,7 @@ class Joining(Beginning):
             self.end(trouble)
 
     def _restarted(self, why: str, now: float) -> None:
-        """The peer has begun anew, it seems. With a key it has time to show that it has not: the frame may be a copy."""
+        """The peer has begun anew, it seems. With a key it has time to show that it has not: a frame may be copied."""
         if self.me.key is None:
             self.end(why, again=True)
         elif self.doubted_at is None:

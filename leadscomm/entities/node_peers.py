@@ -30,6 +30,10 @@ ANSWER_S: Final = 0.5
 """A peer that is there answers within this time."""
 
 
+class NameTaken(ConnectFailed):
+    """Somebody has the name of another."""
+
+
 class Peers:
     """Who is known by which name.
 
@@ -74,7 +78,7 @@ class Peers:
                 "beside reliable=1)"
             )
         if name == self._name:
-            raise ConnectFailed(
+            raise NameTaken(
                 f"{connection} is called {name!r}, as this node itself is: give each node a name of its own, and let "
                 "none connect to itself"
             )
@@ -175,7 +179,7 @@ class Peers:
             return
         asked_at = _ask_for_life(session)
         if not stage.done.wait(ANSWER_S) and any(line.link.heard_at > asked_at for line in session.lines):
-            raise ConnectFailed(
+            raise NameTaken(
                 f"two nodes are called {name!r}: one at {connection}, and one at "
                 f"{', '.join(map(str, session.lines))}; give each node a name of its own"
             )
@@ -237,8 +241,12 @@ class Way:
             if who.offer is None:
                 self._hand_on(line_stage, who)
                 return
-            if self._receive(line_stage, who, deadline):
-                return
+            try:
+                if self._receive(line_stage, who, deadline):
+                    return
+            except NameTaken:
+                words.refuse_name()
+                raise
             words.turn_away(who.offer.epoch)
 
     def _call_on(

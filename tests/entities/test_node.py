@@ -275,6 +275,7 @@ def test_two_of_one_name_are_told_apart_from_a_restart(nodes: Nodes) -> None:
     assert notes(first).wait("receive") == [b"x"]
     assert not notes(base).of("disconnect")
     assert not second.peers()
+    assert "another peer of this name is there" in str(notes(second).wait("fail")[0])
 
 
 def test_one_that_dials_two_of_one_name_keeps_the_first(nodes: Nodes) -> None:

@@ -270,7 +270,7 @@ class Node(Entity):
         for acceptor in self._acceptors:
             acceptor.interrupt()
         for dialler in self._diallers:
-            dialler.wakes.set()
+            dialler.interrupt()
 
     def _take_on(self, connection: ConnectionBase) -> None:
         """A peer speaks the compact profile: run it in the thread that has read its line until now."""

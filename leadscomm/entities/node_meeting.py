@@ -14,7 +14,7 @@ from leadscomm.connections.session_line import plan_of
 from leadscomm.connections.terms import Terms
 from leadscomm.protocol.frames import CONTROL, HELLO, parse
 from leadscomm.protocol.handshake import ASKING, NAME_TAKEN, Handshake, Refusal, welcome_of
-from leadscomm.protocol.offer import Hello, epoch_in
+from leadscomm.protocol.offer import Hello
 from leadscomm.protocol.session import ask_steadily
 
 

@@ -12,6 +12,7 @@ from leadscomm.connections.tcp import TcpConnection as Connection
 from leadscomm.entities.callback import Callback, CallbackChain
 from leadscomm.entities.client import Client
 from leadscomm.entities.entity import Entity
+from leadscomm.entities.node import Node
 from leadscomm.entities.server import Server
 from leadscomm.entities.service import Service
 from leadscomm.entities.stream_receiving import Stream
@@ -74,6 +75,7 @@ __all__ = [
     "LocalProtocolError",
     "MissingExtra",
     "MissingTool",
+    "Node",
     "OutboxFull",
     "ProtocolError",
     "RemoteProtocolError",

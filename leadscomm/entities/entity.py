@@ -218,8 +218,9 @@ class Entity(Owner):
         for stage in self._stages:
             stage.close()
 
-    def _empty(self) -> bool:
-        return not (self._stages or self._opening or self._carrying)
+    def _held(self) -> int:
+        """How many connections there are, whatever their state."""
+        return len(self._stages) + len(self._opening) + len(self._carrying)
 
     def _interrupt(self) -> None:
         """Wake :meth:`run`, so that it sees that it is to stop. Any thread."""
@@ -234,13 +235,13 @@ class Entity(Owner):
         for stage in self._stages:
             stage.close()
         with self._changed:
-            self._changed.wait_for(self._empty, max(0.0, deadline - time.monotonic()))
+            self._changed.wait_for(lambda: not self._held(), max(0.0, deadline - time.monotonic()))
             left = (*self._opening, *self._carrying, *self._stages)
         for stage in left:
             stage.abort()
         self._streams.close(1.0)
         with self._changed:
-            if not self._changed.wait_for(self._empty, 0.5):
+            if not self._changed.wait_for(lambda: not self._held(), 0.5):
                 _log.warning("%s closed while %d callback(s) have not returned", self._name, len(left))
             self._changed.wait_for(lambda: self._reporter is None, 0.5)
         self._flusher.stop(1.0)

@@ -23,6 +23,8 @@ from leadscomm.entities.node_groups import Groups
 from leadscomm.entities.node_peers import Peers, Way
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Stage
+from leadscomm.entities.stream_files import Readable
+from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, EndpointError, LocalProtocolError
 from leadscomm.protocol.records import GROUPS
 
@@ -171,6 +173,24 @@ class Node(Entity):
         self._send_each(
             {name: stage for name, stage in self._peers.items() if group in self._groups.of(stage)}, msg, how
         )
+
+    def send_file(self, path: str | os.PathLike[str], to: str, **how: Any) -> Transfer:
+        """Send a file as a stream (``docs/streams.md``); waits until the peer has all of it, also for the peer itself.
+
+        :param to: the peer's name.
+        :param how: ``name``, ``progress``, ``wait`` and ``timeout``, as in :meth:`Streams.send_file`.
+        :raises TransferError: it did not arrive whole; the next attempt goes on from there.
+        :raises OSError: it cannot be read.
+        :raises ServiceError: inside a callback only ``wait=False`` can be.
+        """
+        return self._streams.send_file(path, to, **how)
+
+    def send_stream(self, file: Readable, to: str, **how: Any) -> Transfer:
+        """Send what a binary file holds, from where it is, as :meth:`send_file` does. It is not closed.
+
+        :param how: besides ``size``, where it is known.
+        """
+        return self._streams.send_stream(file, to, **how)
 
     def _send_each(self, stages: dict[str, Stage], msg: bytes, how: dict[str, Any]) -> None:
         for name, stage in stages.items():

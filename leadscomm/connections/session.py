@@ -46,6 +46,8 @@ class SessionConnection(TimedConnection, Carrier):
     :ivar lines: what carries it at the moment.
     :ivar records: the toolkit's own records that came, each with its lane; for who runs it. So are
     :ivar settled: those of this side that the peer has dealt with.
+    :ivar keeps: takes the messages of :meth:`send` instead, for an entity that stores them first; and
+    :ivar owes: whether some of them are still to be given to the session.
     :ivar on_end: called once, when it is over; by any thread, must not block.
     """
 
@@ -53,8 +55,10 @@ class SessionConnection(TimedConnection, Carrier):
         "_open_line",
         "_place",
         "_told",
+        "keeps",
         "lines",
         "on_end",
+        "owes",
         "records",
         "session",
         "settled",
@@ -75,6 +79,8 @@ class SessionConnection(TimedConnection, Carrier):
         self.lines: tuple[Line, ...] = ()  # replaced, never changed, so that it can be walked without a lock
         self.records: deque[tuple[int, bytes]] = deque()
         self.settled: deque[tuple[int, bytes]] = deque()
+        self.keeps: Callable[..., None] | None = None
+        self.owes: Callable[[], bool] = bool
         self.on_end: Callable[[], None] = _nothing
         self._open_line: Callable[[float], Line] | None = None
         self._place = ""  # where the peer was found last
@@ -156,7 +162,7 @@ class SessionConnection(TimedConnection, Carrier):
             self.session.remove(line.link)
             self.lines = tuple(other for other in self.lines if other is not line)
             if self.session.left and not self.lines and self.session.ended is None:
-                self.session._end("this side left")
+                self.session.end("this side left")
         self.pump()
 
     def agree(self, line: Line, deadline: float) -> None:
@@ -176,7 +182,7 @@ class SessionConnection(TimedConnection, Carrier):
                 return
             if self.session.compact_peer is not None:
                 raise SpeaksCompact(f"{connection} speaks the compact profile alone")
-            if self.over or self.session.left or self.session.trouble or now >= deadline:
+            if self.over or self.session.left or self._hopeless or now >= deadline:
                 self.pump()  # it may be over since a moment ago
                 raise line.why_not(self.session, heard)
             connection._wait_readable(max(0.0, min(deadline, line.link.ask_at) - now))
@@ -188,6 +194,11 @@ class SessionConnection(TimedConnection, Carrier):
                 raise ConnectionLost(f"{connection} ended before it had answered")
             heard = (heard + data)[:HEARD_BYTES]
             self.took(line, connection.framing.feed(data))
+
+    @property
+    def _hopeless(self) -> bool:
+        """Whether the peer does not want it. Where there is a key, anybody may have said so."""
+        return self.session.trouble is not None and self.terms.key is None
 
     def due(self, line: Line) -> tuple[list[bytes], bool]:
         """The frames that are to be sent over a line now, and whether it is of no more use. Any thread."""
@@ -293,7 +304,7 @@ class SessionConnection(TimedConnection, Carrier):
         """It is over: the peer has begun another one. Any thread."""
         with self._turn:
             if self.session.ended is None:
-                self.session._end(why, again=True)
+                self.session.end(why, again=True)
         self.pump()
 
     def _tell_end(self) -> None:
@@ -336,7 +347,8 @@ class SessionConnection(TimedConnection, Carrier):
         """
         if self.outbox.closed:
             raise self.outbox.late()
-        self.outbox.send(message, lane, lifetime=lifetime, latest=latest, timeout=timeout)
+        send = self.outbox.send if self.keeps is None else self.keeps
+        send(message, lane, lifetime=lifetime, latest=latest, timeout=timeout)
 
     def send_datagram(self, message: bytes) -> None:
         if self.outbox.closed or not self.session.open:

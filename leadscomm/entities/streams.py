@@ -107,7 +107,7 @@ class Streams(RecordHandler):
     def send_file(
         self,
         path: str | os.PathLike[str],
-        to: ConnectionBase | str | None,
+        to: ConnectionBase | None,
         *,
         name: str | None = None,
         progress: Progress | None = None,
@@ -116,7 +116,7 @@ class Streams(RecordHandler):
     ) -> Transfer:
         """Send a file; see ``docs/streams.md``.
 
-        :param to: a connection; the name of a peer; or None: whoever is connected.
+        :param to: a connection, or None: to whoever is connected.
         :param name: what the receiver is told that it is called; the file's own name unless given.
         :param progress: is told how far it is, by the thread that sends.
         :param wait: False: return at once; a thread of its own sends it, and :meth:`Transfer.wait` waits for it.
@@ -131,7 +131,7 @@ class Streams(RecordHandler):
     def send_stream(
         self,
         file: Readable,
-        to: ConnectionBase | str | None,
+        to: ConnectionBase | None,
         *,
         name: str = "",
         size: int | None = None,
@@ -146,7 +146,7 @@ class Streams(RecordHandler):
         peer = self._peer(to, wait)
         return self._send(Source(file, size), peer, name, progress, wait, timeout)
 
-    def _peer(self, to: ConnectionBase | str | None, wait: bool) -> _Anybody:
+    def _peer(self, to: ConnectionBase | None, wait: bool) -> _Anybody:
         """To whom it goes, if that can be."""
         if wait and here.inside is not None:
             raise ServiceError("a stream waits for the peer, which callbacks must not: give wait=False inside them")
@@ -154,8 +154,6 @@ class Streams(RecordHandler):
             raise ServiceError("the service must be running to send a stream; start it first")
         if to is None:
             return _Anybody(self)
-        if isinstance(to, str):
-            return _Named(self, to)
         if not isinstance(to, SessionConnection):
             raise ServiceError(f"{to} has no session, which streams need: give both sides reliable=1")
         return _Somebody(self, to)
@@ -227,35 +225,23 @@ class _Anybody:
         return "the peer" if side is None else str(side.connection)
 
 
-class _Named(_Anybody):
-    """Whoever has a name, in whichever session."""
-
-    def __init__(self, streams: Streams, name: str) -> None:
-        super().__init__(streams)
-        self._name = name
-
-    def _find(self) -> Side | None:
-        sides = tuple(self._streams.sides.values())
-        return next((side for side in sides if side.connection.name == self._name and not side.over), None)
-
-    def __str__(self) -> str:
-        return self._name
-
-
-class _Somebody(_Named):
+class _Somebody(_Anybody):
     """The peer of a connection; by its name it is known again in a later session."""
 
     def __init__(self, streams: Streams, connection: SessionConnection) -> None:
-        super().__init__(streams, connection.name)
+        super().__init__(streams)
         self._connection = connection
 
     def _find(self) -> Side | None:
-        side = self._streams.sides.get(self._connection)
+        sides, name = self._streams.sides, self._connection.name
+        side = sides.get(self._connection)
         if side is not None and not side.over:
             return side
-        if not self._name:
+        if not name:
             raise ConnectionLost("the session has ended, and its peer has no name (name=...) to be known by again")
-        return super()._find()
+        return next(
+            (other for other in tuple(sides.values()) if other.connection.name == name and not other.over), None
+        )
 
     def __str__(self) -> str:
         return str(self._connection)

@@ -63,13 +63,14 @@ def test_a_server_sends_too(source: Path, tmp_path: Path) -> None:
 
 
 def test_nodes_send_by_name(source: Path, tmp_path: Path) -> None:
-    """Also to a node that is not there yet."""
-    files = taking(tmp_path)
-    with Node("base", listen=["tcp://127.0.0.1:0"]) as base:
-        transfer = base.send_file(source, "arm", name="one", wait=False)
-        with Node("arm", connect=[str(base.listens[0])], callback=files):
-            assert transfer.wait(PATIENCE_S)
-            base.send_stream(io.BytesIO(b"two"), "arm", name="two")
+    told = Takes()
+    with (
+        Node("base", listen=["tcp://127.0.0.1:0"], callback=told) as base,
+        Node("arm", connect=[str(base.listens[0])], callback=taking(tmp_path)),
+    ):
+        told.wait("connect")
+        base.send_file(source, "arm", name="one")
+        base.send_stream(io.BytesIO(b"two"), "arm", name="two")
     assert (tmp_path / "one").read_bytes() == source.read_bytes()
     assert (tmp_path / "two").read_bytes() == b"two"
 

@@ -70,11 +70,15 @@ class Meeting:
         self._say(no_session(epoch, self._terms.key))
 
     def _listen(self, deadline: float) -> None:
-        connection = self._connection
-        now = time.monotonic()
-        if now >= deadline:
+        if time.monotonic() >= deadline:
+            connection = self._connection
             raise self._trouble or self._stale or nothing_of_a_session(str(connection), connection.framing, self._heard)
-        connection._wait_readable(deadline - now)
+        self._hear(deadline)
+
+    def _hear(self, until: float) -> None:
+        """Read what comes, if anything does before ``until``."""
+        connection = self._connection
+        connection._wait_readable(max(0.0, until - time.monotonic()))
         try:
             data = connection._read()
         except BlockingIOError:
@@ -106,6 +110,6 @@ class Meeting:
             )
         return None
 
-    def _say(self, frame: bytes) -> None:
+    def _say(self, frame: bytes, before: bytes = b"") -> None:
         framing = self._connection.framing
-        self._connection.outbox.put([frame], framing.encode_all([frame]), len(frame))
+        self._connection.outbox.put([frame], before + framing.encode_all([frame]), len(frame))

@@ -50,7 +50,6 @@ class SessionConnection(TimedConnection, Carrier):
     """
 
     __slots__ = (
-        "_aborted",
         "_open_line",
         "_place",
         "_told",
@@ -79,7 +78,6 @@ class SessionConnection(TimedConnection, Carrier):
         self.on_end: Callable[[], None] = _nothing
         self._open_line: Callable[[float], Line] | None = None
         self._place = ""  # where the peer was found last
-        self._aborted = False
         self._told = False  # on_end was called
         framing = SessionFraming(self.session)
         super().__init__(framing)
@@ -120,7 +118,7 @@ class SessionConnection(TimedConnection, Carrier):
 
     @property
     def wants(self) -> bool:
-        return self.session.wants
+        return self.session.takes()
 
     @property
     def due_at(self) -> float | None:
@@ -378,7 +376,7 @@ class SessionConnection(TimedConnection, Carrier):
 
     def take(self, messages: list[bytes]) -> bool:
         with self._turn:
-            if not self.session.wants:
+            if not self.session.takes():
                 return False
             self.session.send_all(messages)
         return True
@@ -396,7 +394,7 @@ class SessionConnection(TimedConnection, Carrier):
             line.emit()
         if self.flusher is not None:
             due = self.due_at
-            if due is not None:
+            if due is not None and (due > time.monotonic() or not any(line.stuck for line in self.lines)):
                 self.call_at(due)
 
     def pump(self) -> None:
@@ -419,22 +417,34 @@ class SessionConnection(TimedConnection, Carrier):
 
     def read_batch(self) -> list[bytes] | None:
         with self._reading:
-            if self.over or not self.lines:
-                self._ended = True
-                return None
-            line = self.lines[0]
-            frames = line.connection.read_batch()
+            frames = None if self.over or not self.lines else self._read_line(self.lines[0])
             if frames is None:
                 self._ended = True
                 return None
+            line = self.lines[0]
             self.took(line, frames)
-            self._inbox = self._inbox or deque()
             messages = self.next_messages()
+            self._inbox = self._inbox or deque()
             self._inbox += self.next_datagrams()
             self._inbox += messages  # here, so that a sender who reads ahead keeps their order
             self.dealt(len(messages))
+            with self._turn:
+                line.link.owe(time.monotonic(), frames=0, urgent=bool(messages))  # nobody turns a timer for it
         self.pump()
         return []
+
+    def _read_line(self, line: Line) -> list[bytes] | None:
+        """Read; None at the end, which is the session's too."""
+        try:
+            frames = line.connection.read_batch()
+        except BlockingIOError:
+            line.connection._more = False
+            raise
+        except OSError:
+            frames = None
+        if frames is None:
+            self.supersede(f"{line} ended")
+        return frames
 
 
 def _nothing() -> None: ...

@@ -116,7 +116,8 @@ class SessionStage(Stage):
     @property
     def _due(self) -> bool:
         session = self._session
-        return bool(self._waits or self._leaving or session.over) and not self.ended
+        due = self._waits or self._leaving or (session.over and session.peer is not None)
+        return bool(due) and not self.ended
 
     @property
     def _waits(self) -> bool:

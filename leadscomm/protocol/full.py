@@ -17,7 +17,7 @@ from leadscomm.protocol import frames as wire
 from leadscomm.protocol import segments as full
 from leadscomm.protocol.counters import LinkCounters, SessionStats
 from leadscomm.protocol.exchange import Exchange
-from leadscomm.protocol.lanes import Carrier, Sent
+from leadscomm.protocol.lanes import Carrier, Lane, Sent
 from leadscomm.protocol.link import Link
 from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.segments import Ack
@@ -34,6 +34,8 @@ REMIND_EVERY_S: Final = 1.0
 """A peer that has dealt with nothing is asked so often at least."""
 _ACK_SPACE: Final = 1024
 """Bytes of an acknowledgement, at most."""
+MIXED_S: Final = 5.0
+"""For so long after an urgent message there may be another one."""
 
 
 class FullSession(Exchange):
@@ -67,6 +69,8 @@ class FullSession(Exchange):
         self._patience = patience
         self._carrier: Link | None = None  # the link that segments travel over
         self._data_link: Link | None = None  # where the peer's came from last
+        self._lane: Lane | None = None  # what a segment was sent of last
+        self._mixed_until = now  # there are urgent messages beside others
         self._dealt_bytes = 0  # that the peer was not told of
         self._reminders = 0  # how often in a row it was asked what it has dealt with
         self._progress_at = now
@@ -290,8 +294,10 @@ class FullSession(Exchange):
             if self.peer is not None:
                 due += [self.outgoing.deadline(), self._patience_ends(), self._reminder_at()]
                 carrier = self._choose_carrier()
-                if carrier is not None and (self.datagrams or self.outgoing.has_more):
-                    due.append(carrier.next_at())
+                if carrier is not None:
+                    first = self.outgoing.first
+                    if first is not None or self.datagrams:
+                        due.append(carrier.next_at(urgent=self._overtakes(first)))
         return min([at for at in due if at is not None], default=None)
 
     def _link_deadlines(self, link: Link) -> list[float | None]:
@@ -360,17 +366,18 @@ class FullSession(Exchange):
         for sent in link.lost(now):
             sent.lane.lose(sent)
         due = self._answers(now, link)
+        if now >= self._ping_at(link):
+            link.pinged(now, expected=not self.busy)
+            due.append(self._ping(now, link))
         if link is self._choose_carrier():
             due += map(link.seal.seal, self.datagrams.due())
+            link.spend(due, now)
             due += self._segments(now, link)
             remind_at = self._reminder_at()
             if remind_at is not None and now >= remind_at:
                 self._reminders = min(self._reminders + 1, 16)
                 self._progress_at = now
                 due.append(self._ping(now, link))
-        if now >= self._ping_at(link):
-            link.pinged(now, expected=not self.busy)
-            due.append(self._ping(now, link))
         return due
 
     def _ping(self, now: float, link: Link) -> bytes:
@@ -386,18 +393,25 @@ class FullSession(Exchange):
         if ack_at is not None and now >= ack_at:
             link.acknowledged()
             self._dealt_bytes = 0
-            space = min(link.size + full.DATA_OVERHEAD, _ACK_SPACE) - full.ACK_BYTES
+            space = min(link.longest_ack, _ACK_SPACE) - full.ACK_BYTES
             ack = Ack(self.me.room, self.me.messages, tuple(self.incoming.acks(space)))
             due.append(link.seal.seal(full.control(wire.ACK, epoch, ack.body())))
         return due
 
+    def _overtakes(self, lane: Lane | None) -> bool:
+        """Whether a lane is more urgent than the one of which something was sent last."""
+        return lane is not None and self._lane is not None and lane.urgency < self._lane.urgency
+
     def _segments(self, now: float, link: Link) -> list[bytes]:
         due = []
         epoch, seal, data = self.me.epoch, link.seal.seal, full.data
-        budget = link.budget(now)
-        for sent in self.outgoing.segments(link.size, budget):
+        budget = link.budget(now, urgent=self._overtakes(self.outgoing.first))
+        size, around = link.cut(mixed=now < self._mixed_until)
+        for sent in self.outgoing.segments(size, budget, around):
+            if sent.lane is not self._lane:
+                self._lane, self._mixed_until = sent.lane, now + MIXED_S
             link.sent(sent, now)
-            budget -= sent.size
+            budget -= sent.weight
             due.append(seal(data(sent.lane.number, epoch, sent.start, sent.payload())))
         if due:
             self._reminders, self._progress_at = 0, now

@@ -156,7 +156,7 @@ class SessionConnection(TimedConnection, Carrier):
             self.session.remove(line.link)
             self.lines = tuple(other for other in self.lines if other is not line)
             if self.session.left and not self.lines and self.session.ended is None:
-                self.session._end("this side left")
+                self.session.end("this side left")
         self.pump()
 
     def agree(self, line: Line, deadline: float) -> None:
@@ -293,7 +293,7 @@ class SessionConnection(TimedConnection, Carrier):
         """It is over: the peer has begun another one. Any thread."""
         with self._turn:
             if self.session.ended is None:
-                self.session._end(why, again=True)
+                self.session.end(why, again=True)
         self.pump()
 
     def _tell_end(self) -> None:

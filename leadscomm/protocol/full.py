@@ -30,6 +30,8 @@ PINGS: Final = 5
 """How many signs of life may be missed."""
 FAREWELL_S: Final = 0.5
 """How long the answer to a farewell is waited for."""
+DOUBT_S: Final = 0.5
+"""How long a peer with a key has to show that it was not restarted; four round trips, if that is more."""
 REMIND_EVERY_S: Final = 1.0
 """A peer that has dealt with nothing is asked so often at least."""
 _ACK_SPACE: Final = 1024
@@ -83,7 +85,7 @@ class FullSession(Exchange):
         if self.left or self.ended is not None:
             return
         if not any(link.joined for link in self.links):
-            self._end("this side left")
+            self.end("this side left")
         self.left = True
         self._left_at = now
         for link in self.links:
@@ -218,6 +220,7 @@ class FullSession(Exchange):
 
     def _heard(self, now: float, link: Link) -> None:
         self.heard_at = now
+        self.doubted_at = None
         link.heard(now)
 
     def _data(self, frame: bytes, now: float, link: Link) -> None:
@@ -233,7 +236,7 @@ class FullSession(Exchange):
         incoming = self.incoming
         before = incoming.duplicates
         if not incoming.take_segment(found.number, found.offset, found.payload):
-            self._end("the peer sent more than it may: a message that is too long, or more than there is room for")
+            self.end("the peer sent more than it may: a message that is too long, or more than there is room for")
         link.owe(now, urgent=incoming.duplicates > before or incoming.gaps)
 
     def _control(self, frame: bytes, now: float, link: Link) -> None:
@@ -256,7 +259,7 @@ class FullSession(Exchange):
             link.answered(full.read_pong(found.body), now)
         elif found.which == wire.BYE:
             link.answers.append(link.seal.seal(full.control(wire.BYE, self.me.epoch)))
-            self._end("both sides left" if self.left else "the peer left")
+            self.end("both sides left" if self.left else "the peer left")
 
     def _acknowledged(self, ack: Ack | None, now: float) -> None:
         if ack is None:
@@ -268,7 +271,7 @@ class FullSession(Exchange):
         for lane in ack.lanes:
             segments = out.acknowledge(lane)
             if segments is None:
-                self._end("the peer acknowledged what was not sent to it")
+                self.end("the peer acknowledged what was not sent to it")
                 return
             for sent in segments:
                 assert sent.via is not None
@@ -292,7 +295,7 @@ class FullSession(Exchange):
             for link in self.links:
                 due += self._link_deadlines(link)
             if self.peer is not None:
-                due += [self.outgoing.deadline(), self._patience_ends(), self._reminder_at()]
+                due += [self.outgoing.deadline(), self._patience_ends(), self._doubt_ends(), self._reminder_at()]
                 carrier = self._choose_carrier()
                 if carrier is not None:
                     first = self.outgoing.first
@@ -311,6 +314,13 @@ class FullSession(Exchange):
     def _patience_ends(self) -> float | None:
         return None if self.busy else self.heard_at + self._patience
 
+    def _doubt_ends(self) -> float | None:
+        """When a peer that did not show that it was not restarted is believed to have been."""
+        if self.doubted_at is None or self.busy:
+            return None
+        trips = [link.recovery.round_trip for link in self.links if link.recovery.round_trip is not None]
+        return self.doubted_at + max(DOUBT_S, *[4 * trip for trip in trips], 0.0)
+
     def _ping_at(self, link: Link) -> float:
         often = link.dead or not link.well  # so that its return is noticed soon
         return link.ping_at(self._silence / (4 * PINGS if often else PINGS))
@@ -326,12 +336,14 @@ class FullSession(Exchange):
         """Do what is due and needs no link; :meth:`frames` does so, too."""
         if self.ended is not None or self.peer is None:
             return
-        patience_ends = self._patience_ends()
+        patience_ends, doubt_ends = self._patience_ends(), self._doubt_ends()
         if self.left:
             if now >= self._left_at + FAREWELL_S:
-                self._end("this side left")
+                self.end("this side left")
+        elif doubt_ends is not None and now >= doubt_ends:
+            self.end(self._doubt, again=True)
         elif patience_ends is not None and now >= patience_ends:
-            self._end(f"nothing came from the peer for {self._patience:g} s", again=True)
+            self.end(f"nothing came from the peer for {self._patience:g} s", again=True)
         else:
             self.outgoing.expire(now)
 

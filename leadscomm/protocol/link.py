@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import Final
 
 from leadscomm.protocol.clocks import PeerClock
@@ -133,6 +134,10 @@ class Link:
             self.unanswered += 1
             self.pings_missed += 1
         self.pinged_at = now
+
+    def ping_now(self) -> None:
+        """A PING is due."""
+        self.pinged_at = -inf
 
     def stats(self, now: float, *, carries: bool) -> LinkStats:
         """How it is.

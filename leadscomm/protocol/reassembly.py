@@ -15,6 +15,8 @@ from leadscomm.protocol.segments import LANE_ACK_BYTES, MESSAGES, RANGE_BYTES, R
 
 MAX_GAPS: Final = 1024
 """A lane with so many gaps takes nothing beyond its last range."""
+PIECE_BYTES: Final = 128
+"""Memory that a piece costs besides its bytes: the smallest ones could fill many times the room otherwise."""
 _TOLD_AGAIN: Final = 32
 """How many ranges an acknowledgement tells: the newest ones, each of them several times in a row, as some are lost."""
 
@@ -25,7 +27,7 @@ class LaneIn:
     :param longest: bytes of a message at most.
     :ivar received: all bytes before this offset came.
     :ivar dealt: the messages before this offset were dealt with.
-    :ivar held: bytes that came beyond ``received``.
+    :ivar held: bytes of memory for what came beyond ``received``.
     :ivar came: messages to be taken.
     """
 
@@ -46,7 +48,7 @@ class LaneIn:
     def take(self, offset: int, payload: bytes, room: int) -> bool:
         """Take a segment.
 
-        :param room: bytes beyond ``received`` that there is memory for.
+        :param room: bytes of memory that there is for what is beyond ``received``.
         :return: whether any of it was new.
         """
         end = offset + len(payload)
@@ -58,7 +60,7 @@ class LaneIn:
             return False
         if offset < self.received:
             offset, payload = self.received, payload[self.received - offset :]
-        if offset > self.received and len(payload) > room:
+        if offset > self.received and len(payload) + PIECE_BYTES > room:
             return False
         new = self._insert(offset, end, payload)
         if self._firsts and self._firsts[0] == self.received:
@@ -95,7 +97,7 @@ class LaneIn:
 
     def _keep(self, offset: int, piece: bytes) -> None:
         self._pieces[offset] = piece
-        self.held += len(piece)
+        self.held += len(piece) + PIECE_BYTES
 
     def _advance(self) -> None:
         """The gap before the first range is filled."""
@@ -106,7 +108,7 @@ class LaneIn:
             piece = self._pieces.pop(at)
             run.append(piece)
             at += len(piece)
-        self.held -= last - self.received
+        self.held -= last - self.received + PIECE_BYTES * len(run)
         self.received = last
         self.came += self.separator.feed(b"".join(run))
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from leadscomm.protocol import segments as full
 from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.handshake import COMPACT, FULL, Handshake
-from leadscomm.protocol.lanes import PREFIX_BYTES
 from leadscomm.protocol.link import Link
 from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.prefixed import PREFIX_BYTES
 from leadscomm.protocol.seals import Checked
 from leadscomm.protocol.segments import LANES, MESSAGES, RECORDS
 

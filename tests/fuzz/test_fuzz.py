@@ -9,7 +9,7 @@ import pytest
 from .source import Source, held
 from .targets import TARGETS, Target
 
-RANDOM_INPUTS = {"framings": 200, "codecs": 2000, "reassembly": 100, "compact": 100, "full": 100}
+RANDOM_INPUTS = {"framings": 200, "codecs": 2000, "reassembly": 100, "streams": 200, "compact": 100, "full": 100}
 every_target = pytest.mark.parametrize("target", TARGETS.values(), ids=str)
 
 

@@ -1,6 +1,6 @@
 """``python -m benchmarks``: measures, prints a Markdown table, and writes the documentation's page when asked to.
 
-``python -m benchmarks device`` measures the Arduino library and boards instead.
+``python -m benchmarks device`` measures the Arduino library and boards instead, ``durable`` messages that are stored.
 """
 
 from __future__ import annotations
@@ -91,6 +91,10 @@ def _end(number: int, frame: Any) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["durable"]:
+        from .reliable.durable import main as measure_durable
+
+        return measure_durable(words[1:])
     if words[:1] == ["device"]:
         from .device.__main__ import main as measure_device
 

@@ -29,6 +29,7 @@ class Carrier(Writer):
     __slots__ = ()
 
     session: FullSession
+    owes: Callable[[], bool]
 
     @property
     @abstractmethod
@@ -209,7 +210,7 @@ class LaneOutbox(HeldOutbox):
         return self._session.takes()
 
     def idle(self) -> bool:
-        return self._session.idle
+        return self._session.idle and not self._carrier.owes()
 
     def run_until(self, done: Callable[[], bool], timeout: float) -> None:
         self._carrier.run_until(done, timeout)

@@ -37,8 +37,7 @@ from leadscomm.protocol.segments import RECORDS
 class SessionConnection(TimedConnection, Carrier):
     """A session with one peer.
 
-    A message that came is acknowledged once its ``on_receive`` has returned or, for a session that no entity runs,
-    once it was read. Such a session lives only as long as ``receive`` or ``send`` are called.
+    A message that came is acknowledged once its ``on_receive`` has returned.
 
     :param terms: what this side wants.
     :param asks: this side begins; otherwise it waits for the peer to.
@@ -46,15 +45,18 @@ class SessionConnection(TimedConnection, Carrier):
     :ivar lines: what carries it at the moment.
     :ivar records: the toolkit's own records that came, each with its lane; for who runs it. So are
     :ivar settled: those of this side that the peer has dealt with.
+    :ivar keeps: takes the messages of :meth:`send` instead, for an entity that stores them first; and
+    :ivar owes: whether some of them are still to be given to the session.
     :ivar on_end: called once, when it is over; by any thread, must not block.
     """
 
     __slots__ = (
-        "_open_line",
         "_place",
         "_told",
+        "keeps",
         "lines",
         "on_end",
+        "owes",
         "records",
         "session",
         "settled",
@@ -75,8 +77,9 @@ class SessionConnection(TimedConnection, Carrier):
         self.lines: tuple[Line, ...] = ()  # replaced, never changed, so that it can be walked without a lock
         self.records: deque[tuple[int, bytes]] = deque()
         self.settled: deque[tuple[int, bytes]] = deque()
+        self.keeps: Callable[..., None] | None = None
+        self.owes: Callable[[], bool] = bool
         self.on_end: Callable[[], None] = _nothing
-        self._open_line: Callable[[float], Line] | None = None
         self._place = ""  # where the peer was found last
         self._told = False  # on_end was called
         framing = SessionFraming(self.session)
@@ -176,7 +179,7 @@ class SessionConnection(TimedConnection, Carrier):
                 return
             if self.session.compact_peer is not None:
                 raise SpeaksCompact(f"{connection} speaks the compact profile alone")
-            if self.over or self.session.left or self.session.trouble or now >= deadline:
+            if self.over or self.session.left or self._hopeless or now >= deadline:
                 self.pump()  # it may be over since a moment ago
                 raise line.why_not(self.session, heard)
             connection._wait_readable(max(0.0, min(deadline, line.link.ask_at) - now))
@@ -188,6 +191,11 @@ class SessionConnection(TimedConnection, Carrier):
                 raise ConnectionLost(f"{connection} ended before it had answered")
             heard = (heard + data)[:HEARD_BYTES]
             self.took(line, connection.framing.feed(data))
+
+    @property
+    def _hopeless(self) -> bool:
+        """Whether the peer does not want it. Where there is a key, anybody may have said so."""
+        return self.session.trouble is not None and self.terms.key is None
 
     def due(self, line: Line) -> tuple[list[bytes], bool]:
         """The frames that are to be sent over a line now, and whether it is of no more use. Any thread."""
@@ -245,18 +253,6 @@ class SessionConnection(TimedConnection, Carrier):
             self.session.delivered(time.monotonic(), count)
 
     # Beginning and ending --------------------------------------------------------------------------------------------
-
-    def open(self, deadline: float) -> None:
-        """Open the line of a session that no entity runs, and agree with the peer."""
-        if self._open_line is None or self.lines:
-            return
-        line = self._open_line(deadline)
-        line.connection.open(deadline)
-        self.agree(line, deadline)
-
-    def opens_by(self, open_line: Callable[[float], Line]) -> None:
-        """What :meth:`open` does first, if no entity runs the session."""
-        self._open_line = open_line
 
     def disconnect(self) -> None:
         if not self.outbox.closed:
@@ -336,7 +332,8 @@ class SessionConnection(TimedConnection, Carrier):
         """
         if self.outbox.closed:
             raise self.outbox.late()
-        self.outbox.send(message, lane, lifetime=lifetime, latest=latest, timeout=timeout)
+        send = self.outbox.send if self.keeps is None else self.keeps
+        send(message, lane, lifetime=lifetime, latest=latest, timeout=timeout)
 
     def send_datagram(self, message: bytes) -> None:
         if self.outbox.closed or not self.session.open:
@@ -409,42 +406,6 @@ class SessionConnection(TimedConnection, Carrier):
             self._tell_end()
         else:
             self.tell_waiting()
-
-    # Receiving, where no entity runs the session ---------------------------------------------------------------------
-
-    def more(self) -> bool:
-        return self.over or any(line.connection.more() for line in self.lines) or self._ended
-
-    def read_batch(self) -> list[bytes] | None:
-        with self._reading:
-            frames = None if self.over or not self.lines else self._read_line(self.lines[0])
-            if frames is None:
-                self._ended = True
-                return None
-            line = self.lines[0]
-            self.took(line, frames)
-            messages = self.next_messages()
-            self._inbox = self._inbox or deque()
-            self._inbox += self.next_datagrams()
-            self._inbox += messages  # here, so that a sender who reads ahead keeps their order
-            self.dealt(len(messages))
-            with self._turn:
-                line.link.owe(time.monotonic(), frames=0, urgent=bool(messages))  # nobody turns a timer for it
-        self.pump()
-        return []
-
-    def _read_line(self, line: Line) -> list[bytes] | None:
-        """Read; None at the end, which is the session's too."""
-        try:
-            frames = line.connection.read_batch()
-        except BlockingIOError:
-            line.connection._more = False
-            raise
-        except OSError:
-            frames = None
-        if frames is None:
-            self.supersede(f"{line} ended")
-        return frames
 
 
 def _nothing() -> None: ...

@@ -7,6 +7,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from leadscomm.connections.base import ConnectionBase
@@ -48,6 +49,7 @@ class Client(Entity):
         super().__init__(self._endpoint.port, callback)
         settings = self._endpoint.options
         self._deliver_by(settings)
+        self._durable.keep(settings.get("durable"))
         self._reconnect = settings["reconnect"] is not False
         self._current: Stage | None = None
         self._heir: ConnectionBase | None = None
@@ -72,7 +74,9 @@ class Client(Entity):
 
         :param how: of a session: ``lane``, ``lifetime``, ``latest`` and ``timeout``, as in
             :meth:`SessionConnection.send`.
-        :raises ConnectionLost: there is no connection at the moment.
+            With ``durable`` the message is stored before this returns, and ``lane`` is all that there is.
+        :raises ConnectionLost: there is no connection at the moment; with ``durable``: the client does not run.
+        :raises JournalFull: with ``durable``: there is no room for it.
         :raises LocalProtocolError: the framing cannot carry it; nothing was sent.
         :raises OutboxFull: the peer does not take it (see ``send_timeout`` and ``outbox``).
         """
@@ -117,7 +121,10 @@ class Client(Entity):
         """
         endpoint = self._aim(server_address)
         self._was_connected = False
-        self._call(self.callback.on_initialize, self)
+        if self._durable.kept:
+            self._durable.only_peer(endpoint.place())
+            self._send = partial(self._durable.send, endpoint.place())
+        self._initialize()
         if endpoint.has_session:
             self._run_sessions(endpoint)
         else:
@@ -170,7 +177,7 @@ class Client(Entity):
 
     def _interrupt(self) -> None:
         if self._dialler is not None:
-            self._dialler.wakes.set()
+            self._dialler.interrupt()
 
     def _aim(self, server_address: str | None) -> Endpoint:
         if server_address is None or server_address == self._endpoint.host:
@@ -198,9 +205,10 @@ class Client(Entity):
     def _announce(self, stage: Stage) -> None:
         again, self._was_connected = self._was_connected, True
         self._current = stage
-        send = self._send = stage.outbox.send
+        if not self._durable.kept:
+            self._send = stage.outbox.send
         if type(self).send is Client.send:
-            self.send = send  # type: ignore[assignment, method-assign]  # one call less: a quarter of what a message in a burst costs
+            self.send = self._send  # type: ignore[method-assign]  # one call less: a quarter of what a message in a burst costs
         self._joined(stage)
         self._ready.set()
         self._call(self.callback.on_connect, self, stage.connection, stage=stage)
@@ -209,7 +217,8 @@ class Client(Entity):
 
     def _left(self, stage: Stage) -> None:
         if stage is self._current:
-            self._send = self._not_connected
+            if not self._durable.kept:
+                self._send = self._not_connected
             self._current = None
             self.__dict__.pop("send", None)
             stage.outbox.heir = self.send  # who kept the quick one sends over the next connection

@@ -10,18 +10,21 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from typing_extensions import Self
+
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.options import DELIVERY
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.writer import Flusher, here
 from leadscomm.entities.callback import Callback
+from leadscomm.entities.durable import DurableMessages
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.foreign import staged
 from leadscomm.entities.service import CLOSE_TIMEOUT_S
 from leadscomm.entities.stage import Owner, RecordHandler, Stage
 from leadscomm.entities.streams import Streams
 from leadscomm.errors import CommError
-from leadscomm.protocol.records import STREAM
+from leadscomm.protocol.records import DURABLE, STREAM
 
 _log = logging.getLogger("leadscomm")
 _REPORTS: Final = 1000
@@ -42,7 +45,9 @@ class Entity(Owner):
         """What is told: the newest link of the chain."""
         self._flusher = FlusherThread(self._name)
         self._streams = Streams(self)
-        self._handlers: dict[int, RecordHandler] = {STREAM: self._streams}  # of the records of sessions, by kind
+        self._durable = DurableMessages(self)
+        # Of the records of sessions, by kind.
+        self._handlers: dict[int, RecordHandler] = {STREAM: self._streams, DURABLE: self._durable}
         self._stages: tuple[Stage, ...] = ()  # replaced, never changed, so that it can be walked without a lock
         self._opening: set[Stage] = set()  # not announced yet
         self._carrying: set[Stage] = set()  # lines that carry a session
@@ -65,6 +70,24 @@ class Entity(Owner):
         """Inside a callback: the connection that it is about; elsewhere None. ``service.sender.send(...)`` answers."""
         inside = here.inside
         return inside.connection if isinstance(inside, Stage) and inside.entity is self else None
+
+    @property
+    def message_id(self) -> str | None:
+        """Inside ``on_receive``, of a durable message: what no other message has, and this one has whenever it is
+        delivered; otherwise None."""
+        return here.message_id if self._calls else None
+
+    @property
+    def redelivered(self) -> bool:
+        """Inside ``on_receive``, of a durable message: whether it was delivered before, perhaps, by a program that then
+        died."""
+        return here.redelivered and self._calls
+
+    @property
+    def _calls(self) -> bool:
+        """Whether this thread is in a callback of this service."""
+        inside = here.inside
+        return inside is self or (isinstance(inside, Stage) and inside.entity is self)
 
     # Callbacks -------------------------------------------------------------------------------------------------------
 
@@ -166,6 +189,7 @@ class Entity(Owner):
 
     def _joined(self, stage: Stage) -> None:
         """A connection was announced to the callbacks."""
+        self._durable.joined(stage.connection)
         with self._lock:
             self._opening.discard(stage)
             if not stage.ended:
@@ -189,6 +213,19 @@ class Entity(Owner):
         self._ready.set()
         stage.run_open()
 
+    def start(self, parallel: bool = False, *args: Any, **kwargs: Any) -> Self:
+        """As :meth:`Service.start`.
+
+        :raises JournalError: the file of durable messages cannot be used.
+        """
+        self._durable.open()
+        return super().start(parallel, *args, **kwargs)
+
+    def _initialize(self) -> None:
+        """Tell ``on_initialize``, and deliver what an earlier run has left."""
+        self._call(self.callback.on_initialize, self)
+        self._durable.redeliver()
+
     def _run(self, *args: Any, **kwargs: Any) -> None:
         """Run; whatever is raised reaches ``on_fail``."""
         self._flusher = FlusherThread(self._name)
@@ -200,6 +237,7 @@ class Entity(Owner):
             self._call(self._fail, error)
         finally:
             self._wind_up()
+            self._durable.close()
 
     def close(self, timeout: float = CLOSE_TIMEOUT_S) -> None:
         self._ask_to_end(timeout)

@@ -43,6 +43,7 @@ class Server(Entity):
         super().__init__(self._endpoint.port, callback)
         settings = self._endpoint.options
         self._deliver_by(settings)
+        self._durable.keep(settings.get("durable"))
         self._handshake_timeout = settings["handshake_timeout"]
         self._framing = self._endpoint.framing
         self._acceptor: Acceptor | None = None
@@ -73,19 +74,28 @@ class Server(Entity):
         """Send a message to every connection. Waits for nobody: a peer that does not read is dealt with by
         ``overflow``.
 
+        With ``durable`` it is stored for all peers that have a name, and the others get it as without.
+
         :raises LocalProtocolError: the framing cannot carry it; nobody was sent anything.
+        :raises JournalFull: there is no room for it; nobody was sent anything.
         """
-        if self.running():
+        if self._durable.kept:
+            self._durable.broadcast(self.connections(), msg)
+        elif self.running():
             self._everybody.send(msg)
         else:
             self._everybody.check(msg)
 
-    def send(self, msg: bytes, to: ConnectionBase, **how: Any) -> None:
+    def send(self, msg: bytes, to: ConnectionBase | str, **how: Any) -> None:
         """Send a message to one connection, as ``to.send(msg)`` does.
 
+        :param to: the connection; with ``durable`` also a peer's name, whether it is there or not.
         :param how: of a session: ``lane``, ``lifetime``, ``latest`` and ``timeout``, as there.
         :raises ConnectionLost: it is not one of this server's, or not any more.
         """
+        if isinstance(to, str):
+            self._durable.send(to, msg, **how)
+            return
         keeper = getattr(to, "keeper", None)
         stages = (keeper,) if isinstance(keeper, Stage) and keeper.entity is self else self._stages
         for stage in stages:
@@ -152,7 +162,7 @@ class Server(Entity):
         try:
             self._port = acceptor.bind().port
             self._ready.set()
-            self._call(self.callback.on_initialize, self)
+            self._initialize()
             acceptor.run()
         finally:
             acceptor.release()

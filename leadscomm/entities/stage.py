@@ -26,6 +26,10 @@ DRAIN_TIMEOUT_S: Final = 5.0
 """How long a closed connection goes on sending what was sent before."""
 
 
+class NotNow(Exception):
+    """A record cannot be dealt with at the moment; it comes again in a while."""
+
+
 class RecordHandler(ABC):
     """Deals with the toolkit's own records of one kind. In turn with the callbacks of the session."""
 
@@ -38,6 +42,7 @@ class RecordHandler(ABC):
         """A record came; it is acknowledged when this returns.
 
         :raises RemoteProtocolError: it cannot be; the session ends.
+        :raises NotNow: it cannot be now. It is handled again in a while, and all other records wait behind it.
         """
 
     @abstractmethod
@@ -165,6 +170,11 @@ class Stage(Task):
         self._framing = connection.framing
         self._receive = connection.read_batch
         self.outbox = connection.outbox
+
+    @property
+    def shut(self) -> bool:
+        """Whether this side has closed it, so that nothing more is delivered."""
+        return self._shut
 
     @property
     def in_blocks(self) -> bool:

@@ -212,8 +212,8 @@ def test_the_newest_ranges_are_told() -> None:
 
 
 def test_what_there_is_no_room_for_is_dropped() -> None:
-    incoming = Incoming(100, 50)
-    assert not incoming.take_segment(lane_number(0), 90, bytes(11))
+    incoming = Incoming(400, 50)
+    assert not incoming.take_segment(lane_number(0), 390, bytes(11))
     for lane in range(3):
         assert incoming.take_segment(lane_number(lane), 20, bytes(45))
     assert [len(ack.ranges) for ack in incoming.acks(1000)] == [1, 1, 0]

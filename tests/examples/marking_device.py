@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from pathlib import Path
 
 from examples.task_executor.ledger import Ledger
 from examples.task_executor.task_device import TaskDevice, Work
-from leadscomm import Client
+from leadscomm import Node
 
 
 def main(endpoint: str, folder: str) -> None:
@@ -26,8 +25,8 @@ def main(endpoint: str, folder: str) -> None:
         return text
 
     device = TaskDevice({"mark": mark}, Ledger(str(Path(folder) / "ledger")))
-    with Client(endpoint, device, reliable=1, name="arm"), device:
-        threading.Event().wait()
+    with Node("arm", connect=[endpoint], callback=device) as node, device:
+        node.join()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 
 from examples.task_executor.task_host import TaskHost
 from examples.task_executor.tasks import State
-from leadscomm import Server
+from leadscomm import Node
 from tests.examples.programs import EXAMPLE, Program
 
 pytestmark = [
@@ -27,8 +27,8 @@ def test_no_task_is_carried_out_twice_by_a_device_that_is_killed(tmp_path: Path)
     host = TaskHost()
     marks = tmp_path / "marks"
     marks.touch()
-    with Server("tcp://127.0.0.1:0", host, reliable=1, name="base") as server, host:
-        endpoint = f"tcp://127.0.0.1:{server.port()}"
+    with Node("base", ["tcp://127.0.0.1:0"], callback=host) as node, host:
+        endpoint = f"tcp://127.0.0.1:{node.port()}"
 
         def device() -> Program:
             return Program("tests.examples.marking_device", endpoint, str(tmp_path))
@@ -62,8 +62,8 @@ def test_no_task_is_carried_out_twice_by_a_device_that_is_killed(tmp_path: Path)
 
 
 def test_a_host_is_told_that_its_device_died_and_came_back(tmp_path: Path) -> None:
-    with Program(EXAMPLE + "task_host", "base", "tcp://127.0.0.1:0") as host:
-        where = ["arm", f"tcp://127.0.0.1:{host.port()}", "--ledger", str(tmp_path / "ledger")]
+    with Program(EXAMPLE + "task_host", "base", "--listen", "tcp://127.0.0.1:0") as host:
+        where = ["arm", "--connect", f"tcp://127.0.0.1:{host.port()}", "--ledger", str(tmp_path / "ledger")]
         with Program(EXAMPLE + "task_device", *where) as device:
             host.type("arm count to=1000")
             host.wait_for("% at 1")
@@ -85,14 +85,14 @@ def test_a_host_is_told_that_its_device_died_and_came_back(tmp_path: Path) -> No
 
 
 def test_a_device_outlives_its_host_and_serves_the_next(tmp_path: Path) -> None:
-    with Program(EXAMPLE + "task_host", "base", "tcp://127.0.0.1:0") as host:
+    with Program(EXAMPLE + "task_host", "base", "--listen", "tcp://127.0.0.1:0") as host:
         endpoint = f"tcp://127.0.0.1:{host.port()}"
-        where = ["arm", f"{endpoint}?reconnect_max=0.1", "--ledger", str(tmp_path / "ledger")]
+        where = ["arm", "--connect", f"{endpoint}?reconnect_max=0.1", "--ledger", str(tmp_path / "ledger")]
         with Program(EXAMPLE + "task_device", *where) as device:
             host.type("arm count to=1000")
             host.wait_for("% at 1")
             host.kill()
-            with Program(EXAMPLE + "task_host", "base", endpoint) as successor:
+            with Program(EXAMPLE + "task_host", "base", "--listen", endpoint) as successor:
                 successor.type("arm add a=1 b=2")
                 successor.wait_for("add of arm is done: 3")
                 assert device.interrupt() == 0
@@ -100,11 +100,11 @@ def test_a_device_outlives_its_host_and_serves_the_next(tmp_path: Path) -> None:
 
 def test_two_hosts_share_a_device(tmp_path: Path) -> None:
     with (
-        Program(EXAMPLE + "task_host", "base", "tcp://127.0.0.1:0") as base,
-        Program(EXAMPLE + "task_host", "spare", "tcp://127.0.0.1:0") as spare,
+        Program(EXAMPLE + "task_host", "base", "--listen", "tcp://127.0.0.1:0") as base,
+        Program(EXAMPLE + "task_host", "spare", "--listen", "tcp://127.0.0.1:0") as spare,
     ):
-        endpoints = [f"tcp://127.0.0.1:{host.port()}" for host in (base, spare)]
-        with Program(EXAMPLE + "task_device", "arm", *endpoints, "--ledger", str(tmp_path / "ledger")):
+        places = [word for host in (base, spare) for word in ("--connect", f"tcp://127.0.0.1:{host.port()}")]
+        with Program(EXAMPLE + "task_device", "arm", *places, "--ledger", str(tmp_path / "ledger")):
             for number, host in enumerate((base, spare)):
                 host.type(f"arm add a={number} b=1")
             base.wait_for("add of arm is done: 1")

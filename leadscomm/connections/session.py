@@ -182,7 +182,7 @@ class SessionConnection(TimedConnection, Carrier):
                 return
             if self.session.compact_peer is not None:
                 raise SpeaksCompact(f"{connection} speaks the compact profile alone")
-            if self.over or self.session.left or self.session.trouble or now >= deadline:
+            if self.over or self.session.left or self._hopeless or now >= deadline:
                 self.pump()  # it may be over since a moment ago
                 raise line.why_not(self.session, heard)
             connection._wait_readable(max(0.0, min(deadline, line.link.ask_at) - now))
@@ -194,6 +194,11 @@ class SessionConnection(TimedConnection, Carrier):
                 raise ConnectionLost(f"{connection} ended before it had answered")
             heard = (heard + data)[:HEARD_BYTES]
             self.took(line, connection.framing.feed(data))
+
+    @property
+    def _hopeless(self) -> bool:
+        """Whether the peer does not want it. Where there is a key, anybody may have said so."""
+        return self.session.trouble is not None and self.terms.key is None
 
     def due(self, line: Line) -> tuple[list[bytes], bool]:
         """The frames that are to be sent over a line now, and whether it is of no more use. Any thread."""

@@ -177,7 +177,7 @@ class Client(Entity):
 
     def _interrupt(self) -> None:
         if self._dialler is not None:
-            self._dialler.wakes.set()
+            self._dialler.interrupt()
 
     def _aim(self, server_address: str | None) -> Endpoint:
         if server_address is None or server_address == self._endpoint.host:

@@ -23,6 +23,8 @@ from leadscomm.entities.node_groups import Groups
 from leadscomm.entities.node_peers import Peers, Way
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Stage
+from leadscomm.entities.stream_files import Readable
+from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, EndpointError, LocalProtocolError
 from leadscomm.protocol.records import GROUPS
 
@@ -70,6 +72,7 @@ class Node(Entity):
         super().__init__(None, callback)
         settings = places[0].options
         self._deliver_by(settings)
+        self._durable.keep(settings["durable"])
         self._handshake_timeout = settings["handshake_timeout"]
         self._groups = self._handlers[GROUPS] = Groups(groups)
         self._acceptors: list[Acceptor] = []
@@ -148,18 +151,50 @@ class Node(Entity):
     def send(self, msg: bytes, to: str, **how: Any) -> None:
         """Send a message to a peer. While no line leads there, and the session lives, it waits in the outbox.
 
+        With ``durable`` it is stored before this returns, whether the peer is there or not, and ``lane`` is all that
+        there is.
+
         :param to: the peer's name.
         :param how: ``lane``, ``lifetime``, ``latest`` and ``timeout``, as in :meth:`SessionConnection.send`.
         :raises ConnectionLost: there is no session with a peer of this name; the text tells who is there.
-        :raises LocalProtocolError: the peer does not take so long a one; nothing was sent.
+        :raises LocalProtocolError: the peer does not take so long a one, or is a board, which knows nothing of lanes
+            and durable messages; nothing was sent.
         :raises OutboxFull: there was no room in time.
+        :raises JournalFull: with ``durable``: there is no room for it.
         """
-        _send(self._stage_of(to), msg, how)
+        stage = self._peers.get(to)
+        if not self._durable.kept:
+            _send(self._stage_of(to), msg, how)
+        elif stage is None or isinstance(stage, SessionStage):
+            self._durable.send(to, msg, **how)
+        else:
+            raise LocalProtocolError(f"{to} is a board, and knows no durable messages: node.peer({to!r}).send(...)")
+
+    def send_file(self, path: str | os.PathLike[str], to: str, **how: Any) -> Transfer:
+        """Send a file to a peer as a stream (``docs/streams.md``); waits until the peer has all of it, also in its next
+        session.
+
+        :param how: ``name``, ``progress``, ``wait`` and ``timeout``, as in :meth:`Streams.send_file`.
+        :raises ConnectionLost: there is no session with a peer of this name.
+        :raises TransferError: it did not arrive whole; the next attempt goes on from there.
+        :raises OSError: it cannot be read.
+        :raises ServiceError: inside a callback only ``wait=False`` can be; or the peer is a board.
+        """
+        return self._streams.send_file(path, self.peer(to), **how)
+
+    def send_stream(self, file: Readable, to: str, **how: Any) -> Transfer:
+        """Send what a binary file holds, from where it is, as :meth:`send_file` does. It is not closed.
+
+        :param how: besides ``size``, where it is known.
+        """
+        return self._streams.send_stream(file, self.peer(to), **how)
 
     def broadcast(self, msg: bytes, **how: Any) -> None:
-        """Send a message to every peer. Waits for nobody: what a peer does not take is told to ``on_fail``.
+        """Send a message to every peer that is there. Waits for nobody: what one does not take is told to ``on_fail``.
 
         :param how: as for :meth:`send`.
+        :raises JournalFull: with ``durable``: there is no room for it; nobody was sent anything.
+        :raises LocalProtocolError: with ``durable``: a peer does not take so long a one; likewise.
         """
         self._send_each(self._peers, msg, how)
 
@@ -173,6 +208,10 @@ class Node(Entity):
         )
 
     def _send_each(self, stages: dict[str, Stage], msg: bytes, how: dict[str, Any]) -> None:
+        if self._durable.kept:
+            named = [name for name, stage in stages.items() if isinstance(stage, SessionStage)]
+            self._durable.send_all(named, msg, **how)
+            stages = {name: stage for name, stage in stages.items() if name not in named}
         for name, stage in stages.items():
             try:
                 _send(stage, msg, {"timeout": 0, **how} if isinstance(stage, SessionStage) else how)
@@ -197,7 +236,7 @@ class Node(Entity):
         try:
             self._bind_all(peers)
             self._ready.set()
-            self._call(self.callback.on_initialize, self)
+            self._initialize()
             self._work([acceptor.run for acceptor in self._acceptors] + [dialler.run for dialler in self._diallers])
             self._stopping.wait()
         finally:
@@ -231,7 +270,7 @@ class Node(Entity):
         for acceptor in self._acceptors:
             acceptor.interrupt()
         for dialler in self._diallers:
-            dialler.wakes.set()
+            dialler.interrupt()
 
     def _take_on(self, connection: ConnectionBase) -> None:
         """A peer speaks the compact profile: run it in the thread that has read its line until now."""

@@ -14,7 +14,7 @@ from leadscomm.connections.session_line import plan_of
 from leadscomm.connections.terms import Terms
 from leadscomm.protocol.frames import CONTROL, HELLO, parse
 from leadscomm.protocol.handshake import ASKING, Handshake, welcome_of
-from leadscomm.protocol.offer import epoch_in
+from leadscomm.protocol.offer import Hello
 from leadscomm.protocol.session import ask_steadily
 
 
@@ -50,7 +50,7 @@ class Introduction(Meeting):
         asks: bool,
         known: Acquaintances,
     ) -> None:
-        super().__init__(connection, terms)
+        super().__init__(connection, terms, known.knows)
         self._question = replace(self._me, profiles=ASKING) if asks else None
         self._stranger = self._me
         self._known = known
@@ -61,7 +61,7 @@ class Introduction(Meeting):
     @property
     def unread(self) -> list[bytes]:
         """The frames that came behind what :meth:`who` has returned."""
-        return self._unread
+        return self._unread[self._next :]
 
     def who(self, deadline: float) -> Guest | Handshake:
         """Wait until the peer asks for a session, or has answered who it is. May be called again.
@@ -69,12 +69,13 @@ class Introduction(Meeting):
         :raises CommError: as :meth:`Meeting.guest`.
         """
         while True:
-            while self._unread:
-                frames, self._unread = self._unread, self._unread[1:]
-                met = self._answer_in(frames[0]) or self._heed(frames)
-                if met is not None:
-                    return met
-            self._listen(deadline)
+            frame = self._next_frame(deadline)
+            said = self._answer_in(frame)
+            if said is not None:
+                return said
+            hello = self._heed(frame)
+            if hello is not None:
+                return self._guest(hello)
 
     def ask_again(self) -> None:
         """Ask who is there once more: an answer to what was asked before does not count."""
@@ -86,15 +87,13 @@ class Introduction(Meeting):
         said = welcome_of(parse(frame)) if self._question is not None else None
         return said if said is not None and self._question is not None and said.echo == self._question.epoch else None
 
-    def _heed(self, frames: list[bytes]) -> Guest | None:
-        frame = parse(frames[0])
-        if frame is not None and frame.kind == CONTROL and frame.number == HELLO:
-            said = Handshake.decode(frame.payload)
+    def _heed(self, frame: bytes) -> Hello | None:
+        parsed = parse(frame)
+        if parsed is not None and parsed.kind == CONTROL and parsed.number == HELLO:
+            said = Handshake.decode(parsed.payload)
             epoch = self._known.epoch_for(said.tag) if said is not None else 0
             self._me = replace(self._stranger, epoch=epoch) if epoch else self._stranger
-        elif self._known.knows(epoch_in(frames[0]) or 0):
-            return None  # on a cable the peer need not have noticed that the line is a new one
-        return super()._heed(frames)
+        return super()._heed(frame)
 
     def _hear(self, until: float) -> None:
         super()._hear(min(until, self._ask()))

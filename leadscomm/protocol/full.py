@@ -221,6 +221,7 @@ class FullSession(Exchange):
     def _heard(self, now: float, link: Link) -> None:
         self.heard_at = now
         self.doubted_at = None
+        self.trusted = True
         link.heard(now)
 
     def _data(self, frame: bytes, now: float, link: Link) -> None:

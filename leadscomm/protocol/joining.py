@@ -32,6 +32,7 @@ class Joining(Beginning):
     :ivar compact_peer: what a peer says of itself that speaks the compact profile alone, and was offered it.
     :ivar doubted_at: since when there are signs that the peer was restarted, which anybody may have made who saw a few
         frames; None as long as there are none.
+    :ivar trusted: the peer has shown that it holds the key, if there is one: a HELLO alone may be a copy.
     :ivar links: the links of the session, also those that the peer has not agreed to yet.
     :ivar heard_at: when the peer was heard last, over whichever link.
     """
@@ -44,6 +45,7 @@ class Joining(Beginning):
         self.links: list[Link] = []
         self.heard_at = now
         self.doubted_at: float | None = None
+        self.trusted = me.key is None
         self._doubt = ""
         self._suspicion = ""  # the trouble that the last frame told of
         self._former = former
@@ -142,6 +144,8 @@ class Joining(Beginning):
         if link.asked == 1 and not link.joined:
             link.recovery.measure(now - link.said_at)
         self._join(offer, now, link)
+        self.trusted = True  # it has answered what was said a moment ago
+        link.owe(now, frames=0, urgent=True)  # and now it learns the same of this side
 
     def _join(self, offer: Offer, now: float, link: Link) -> None:
         if self.peer is None:

@@ -7,12 +7,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
-from leadscomm import AuthenticationFailed, ConnectFailed, ConnectionBase, ConnectionLost, EndpointError, Service
+from leadscomm import (
+    AuthenticationFailed,
+    ConnectFailed,
+    ConnectionBase,
+    ConnectionLost,
+    EndpointError,
+    LocalProtocolError,
+    Service,
+)
 from leadscomm.connections.endpoint import connect
 from leadscomm.entities.node import Node
 from leadscomm.errors import DeliveryError
@@ -340,3 +349,75 @@ def test_a_node_may_be_started_again(nodes: Nodes) -> None:
             notes(base).wait("receive", life + 1)
         wait_until(lambda: not base.peers())
     assert notes(base).of("receive") == [b"0", b"1"]
+
+
+LISTENER = """
+import sys
+from leadscomm import Callback, Node
+
+class Note(Callback):
+    def on_receive(self, service, msg):
+        with open(sys.argv[3], "ab") as heard:
+            heard.write(msg + b"\\n")
+
+Node("arm", connect=[sys.argv[1]], callback=Note(), durable=sys.argv[2]).start()
+"""
+
+# Durable messages ----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_stored_for_an_absent_peer_arrives_when_it_comes(nodes: Nodes, tmp_path: Path) -> None:
+    base = nodes.start("base", [TCP], durable=tmp_path / "base.journal")
+    base.send(b"for later", to="arm")
+    with Node("arm", connect=[place(base)], callback=Notes(), durable=tmp_path / "arm.journal") as arm:
+        assert notes(arm).wait("receive") == [b"for later"]
+        base.broadcast(b"to all", lane=4)
+        assert notes(arm).wait("receive", 2)[1] == b"to all"
+    base.send(b"and later", to="arm")
+    base.close()
+    with (
+        Node("base", [TCP], callback=Notes(), durable=tmp_path / "base.journal") as again,
+        Node("arm", connect=[place(again)], callback=Notes(), durable=tmp_path / "arm.journal") as arm,
+    ):
+        assert notes(arm).wait("receive") == [b"and later"]
+
+
+def test_sender_and_receiver_are_killed_and_each_message_comes_once(nodes: Nodes, tmp_path: Path) -> None:
+    """The receiver is one process after another; each notes what came, and is killed in the middle."""
+    count, heard = 300, tmp_path / "heard"
+    base = nodes.start("base", [TCP], durable=tmp_path / "base.journal")
+    for number in range(count):
+        base.send(b"%d" % number, to="arm")
+    command = [sys.executable, "-c", LISTENER, place(base), str(tmp_path / "arm.journal"), str(heard)]
+    for life in range(3):
+        with subprocess.Popen(command) as child:
+            wait_until(lambda life=life: heard.exists() and heard.read_bytes().count(b"\n") > life * 60)
+            child.send_signal(signal.SIGKILL)
+            child.wait(PATIENCE_S)
+    with subprocess.Popen(command) as child:
+        wait_until(lambda: heard.read_bytes().endswith(b"%d\n" % (count - 1)))
+        child.kill()
+        child.wait(PATIENCE_S)
+    lines = heard.read_text().split()
+    assert list(dict.fromkeys(lines)) == [str(number) for number in range(count)]
+    assert len(lines) - count <= 3  # what a callback died of comes again
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals")
+def test_a_board_is_a_peer_too(nodes: Nodes, tmp_path: Path) -> None:
+    from tests.connections.wire_board import WireBoard
+
+    with WireBoard() as board:
+        base = nodes.start("base", connect=[f"serial://{board.port}?baud=115200"])
+        notes(base).wait("connect")
+        (name,) = base.peers()
+        base.send(b"bend", to=name)
+        base.broadcast(b"rest")
+        wait_until(lambda: board.heard == [b"bend", b"rest"])
+        with pytest.raises(LocalProtocolError, match="as boards do, and has no lane: leave it out"):
+            base.send(b"", to=name, lane=0)
+        base.close()
+        keeping = nodes.start("keeping", connect=[f"serial://{board.port}?baud=115200"], durable=tmp_path / "journal")
+        notes(keeping).wait("connect")
+        with pytest.raises(LocalProtocolError, match="is a board, and knows no durable messages"):
+            keeping.send(b"", to=name)

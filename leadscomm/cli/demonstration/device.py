@@ -24,6 +24,9 @@ class Answer(Callback):
         if sender is not None:
             sender.send(ANSWER + msg)
 
+    def on_fail(self, service: Service, error: Exception) -> None:
+        """What is lost is seen by those who count."""
+
 
 def main(name: str, *places: str) -> None:
     """Answer until the input ends."""

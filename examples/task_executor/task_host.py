@@ -117,6 +117,8 @@ class TaskHost(Callback):
         self._tell(gone)
 
     def on_receive(self, service: Any, msg: bytes) -> None:
+        if service.sender is None:
+            return  # a journal has it from before this start, and so it is about none of these tasks
         with self._changed:
             task = self._desk.received(service.sender.name, msg)
         self._tell([task] if task else [])

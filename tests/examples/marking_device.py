@@ -2,7 +2,7 @@
 
 ::
 
-    python -m tests.examples.marking_device ENDPOINT FOLDER
+    python -m tests.examples.marking_device ENDPOINT FOLDER [JOURNAL]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from examples.task_executor.task_device import TaskDevice, Work
 from leadscomm import Node
 
 
-def main(endpoint: str, folder: str) -> None:
+def main(endpoint: str, folder: str, durable: str | None = None) -> None:
     marks = os.open(Path(folder) / "marks", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def mark(work: Work, text: str) -> str:
@@ -25,7 +25,7 @@ def main(endpoint: str, folder: str) -> None:
         return text
 
     device = TaskDevice({"mark": mark}, Ledger(str(Path(folder) / "ledger")))
-    with Node("arm", connect=[endpoint], callback=device) as node, device:
+    with Node("arm", connect=[endpoint], callback=device, durable=durable) as node, device:
         node.join()
 
 

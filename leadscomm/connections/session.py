@@ -37,8 +37,7 @@ from leadscomm.protocol.segments import RECORDS
 class SessionConnection(TimedConnection, Carrier):
     """A session with one peer.
 
-    A message that came is acknowledged once its ``on_receive`` has returned or, for a session that no entity runs,
-    once it was read. Such a session lives only as long as ``receive`` or ``send`` are called.
+    A message that came is acknowledged once its ``on_receive`` has returned.
 
     :param terms: what this side wants.
     :param asks: this side begins; otherwise it waits for the peer to.
@@ -52,8 +51,6 @@ class SessionConnection(TimedConnection, Carrier):
     """
 
     __slots__ = (
-        "_aborted",
-        "_open_line",
         "_place",
         "_told",
         "keeps",
@@ -83,9 +80,7 @@ class SessionConnection(TimedConnection, Carrier):
         self.keeps: Callable[..., None] | None = None
         self.owes: Callable[[], bool] = bool
         self.on_end: Callable[[], None] = _nothing
-        self._open_line: Callable[[float], Line] | None = None
         self._place = ""  # where the peer was found last
-        self._aborted = False
         self._told = False  # on_end was called
         framing = SessionFraming(self.session)
         super().__init__(framing)
@@ -126,7 +121,7 @@ class SessionConnection(TimedConnection, Carrier):
 
     @property
     def wants(self) -> bool:
-        return self.session.wants
+        return self.session.takes()
 
     @property
     def due_at(self) -> float | None:
@@ -164,7 +159,7 @@ class SessionConnection(TimedConnection, Carrier):
             self.session.remove(line.link)
             self.lines = tuple(other for other in self.lines if other is not line)
             if self.session.left and not self.lines and self.session.ended is None:
-                self.session._end("this side left")
+                self.session.end("this side left")
         self.pump()
 
     def agree(self, line: Line, deadline: float) -> None:
@@ -184,7 +179,7 @@ class SessionConnection(TimedConnection, Carrier):
                 return
             if self.session.compact_peer is not None:
                 raise SpeaksCompact(f"{connection} speaks the compact profile alone")
-            if self.over or self.session.left or self.session.trouble or now >= deadline:
+            if self.over or self.session.left or self._hopeless or now >= deadline:
                 self.pump()  # it may be over since a moment ago
                 raise line.why_not(self.session, heard)
             connection._wait_readable(max(0.0, min(deadline, line.link.ask_at) - now))
@@ -196,6 +191,11 @@ class SessionConnection(TimedConnection, Carrier):
                 raise ConnectionLost(f"{connection} ended before it had answered")
             heard = (heard + data)[:HEARD_BYTES]
             self.took(line, connection.framing.feed(data))
+
+    @property
+    def _hopeless(self) -> bool:
+        """Whether the peer does not want it. Where there is a key, anybody may have said so."""
+        return self.session.trouble is not None and self.terms.key is None
 
     def due(self, line: Line) -> tuple[list[bytes], bool]:
         """The frames that are to be sent over a line now, and whether it is of no more use. Any thread."""
@@ -254,18 +254,6 @@ class SessionConnection(TimedConnection, Carrier):
 
     # Beginning and ending --------------------------------------------------------------------------------------------
 
-    def open(self, deadline: float) -> None:
-        """Open the line of a session that no entity runs, and agree with the peer."""
-        if self._open_line is None or self.lines:
-            return
-        line = self._open_line(deadline)
-        line.connection.open(deadline)
-        self.agree(line, deadline)
-
-    def opens_by(self, open_line: Callable[[float], Line]) -> None:
-        """What :meth:`open` does first, if no entity runs the session."""
-        self._open_line = open_line
-
     def disconnect(self) -> None:
         if not self.outbox.closed:
             self.outbox.send_last(b"")  # the session has its own farewell
@@ -301,7 +289,7 @@ class SessionConnection(TimedConnection, Carrier):
         """It is over: the peer has begun another one. Any thread."""
         with self._turn:
             if self.session.ended is None:
-                self.session._end(why, again=True)
+                self.session.end(why, again=True)
         self.pump()
 
     def _tell_end(self) -> None:
@@ -385,7 +373,7 @@ class SessionConnection(TimedConnection, Carrier):
 
     def take(self, messages: list[bytes]) -> bool:
         with self._turn:
-            if not self.session.wants:
+            if not self.session.takes():
                 return False
             self.session.send_all(messages)
         return True
@@ -403,7 +391,7 @@ class SessionConnection(TimedConnection, Carrier):
             line.emit()
         if self.flusher is not None:
             due = self.due_at
-            if due is not None:
+            if due is not None and (due > time.monotonic() or not any(line.stuck for line in self.lines)):
                 self.call_at(due)
 
     def pump(self) -> None:
@@ -418,30 +406,6 @@ class SessionConnection(TimedConnection, Carrier):
             self._tell_end()
         else:
             self.tell_waiting()
-
-    # Receiving, where no entity runs the session ---------------------------------------------------------------------
-
-    def more(self) -> bool:
-        return self.over or any(line.connection.more() for line in self.lines) or self._ended
-
-    def read_batch(self) -> list[bytes] | None:
-        with self._reading:
-            if self.over or not self.lines:
-                self._ended = True
-                return None
-            line = self.lines[0]
-            frames = line.connection.read_batch()
-            if frames is None:
-                self._ended = True
-                return None
-            self.took(line, frames)
-            self._inbox = self._inbox or deque()
-            messages = self.next_messages()
-            self._inbox += self.next_datagrams()
-            self._inbox += messages  # here, so that a sender who reads ahead keeps their order
-            self.dealt(len(messages))
-        self.pump()
-        return []
 
 
 def _nothing() -> None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import time
 from collections.abc import Callable
@@ -17,7 +18,10 @@ from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
 from leadscomm.entities.pair import Pair
 from leadscomm.entities.stage import Stage
-from leadscomm.errors import ConnectionLost, EndpointError
+from leadscomm.entities.stream_files import Readable
+from leadscomm.entities.streams import Streams
+from leadscomm.entities.transfer import Transfer
+from leadscomm.errors import ConnectionLost, EndpointError, ServiceError
 
 _log = logging.getLogger("leadscomm")
 
@@ -77,6 +81,29 @@ class Client(Entity):
         :raises OutboxFull: the peer does not take it (see ``send_timeout`` and ``outbox``).
         """
         self._send(msg, **how)
+
+    def send_file(self, path: str | os.PathLike[str], **how: Any) -> Transfer:
+        """Send a file as a stream (``docs/streams.md``); waits until the peer has all of it, through lost
+        connections and restarts of the peer.
+
+        :param how: ``name``, ``progress``, ``wait`` and ``timeout``, as in :meth:`Streams.send_file`.
+        :raises TransferError: it did not arrive whole; the next attempt goes on from there.
+        :raises OSError: it cannot be read.
+        :raises ServiceError: inside a callback only ``wait=False`` can be.
+        """
+        return self._session_streams().send_file(path, None, **how)
+
+    def send_stream(self, file: Readable, **how: Any) -> Transfer:
+        """Send what a binary file holds, from where it is, as :meth:`send_file` does. It is not closed.
+
+        :param how: besides ``size``, where it is known.
+        """
+        return self._session_streams().send_stream(file, None, **how)
+
+    def _session_streams(self) -> Streams:
+        if not self._endpoint.has_session:
+            raise ServiceError(f"{self._endpoint} has no session, which streams need: give both sides reliable=1")
+        return self._streams
 
     def _not_connected(self, msg: bytes, **how: Any) -> None:
         state = "is not connected at the moment" if self.running() else "must be running to send; start it first"
@@ -150,7 +177,7 @@ class Client(Entity):
 
     def _interrupt(self) -> None:
         if self._dialler is not None:
-            self._dialler.wakes.set()
+            self._dialler.interrupt()
 
     def _aim(self, server_address: str | None) -> Endpoint:
         if server_address is None or server_address == self._endpoint.host:

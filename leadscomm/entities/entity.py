@@ -22,8 +22,9 @@ from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.foreign import staged
 from leadscomm.entities.service import CLOSE_TIMEOUT_S
 from leadscomm.entities.stage import Owner, RecordHandler, Stage
+from leadscomm.entities.streams import Streams
 from leadscomm.errors import CommError
-from leadscomm.protocol.records import DURABLE
+from leadscomm.protocol.records import DURABLE, STREAM
 
 _log = logging.getLogger("leadscomm")
 _REPORTS: Final = 1000
@@ -43,8 +44,10 @@ class Entity(Owner):
         self.callback = Callback() if callback is None else callback
         """What is told: the newest link of the chain."""
         self._flusher = FlusherThread(self._name)
+        self._streams = Streams(self)
         self._durable = DurableMessages(self)
-        self._handlers: dict[int, RecordHandler] = {DURABLE: self._durable}  # of the records of sessions, by kind
+        # Of the records of sessions, by kind.
+        self._handlers: dict[int, RecordHandler] = {STREAM: self._streams, DURABLE: self._durable}
         self._stages: tuple[Stage, ...] = ()  # replaced, never changed, so that it can be walked without a lock
         self._opening: set[Stage] = set()  # not announced yet
         self._carrying: set[Stage] = set()  # lines that carry a session
@@ -226,6 +229,7 @@ class Entity(Owner):
     def _run(self, *args: Any, **kwargs: Any) -> None:
         """Run; whatever is raised reaches ``on_fail``."""
         self._flusher = FlusherThread(self._name)
+        self._streams = self._handlers[STREAM] = Streams(self)
         try:
             super()._run(*args, **kwargs)
         except Exception as error:
@@ -252,8 +256,9 @@ class Entity(Owner):
         for stage in self._stages:
             stage.close()
 
-    def _empty(self) -> bool:
-        return not (self._stages or self._opening or self._carrying)
+    def _held(self) -> int:
+        """How many connections there are, whatever their state."""
+        return len(self._stages) + len(self._opening) + len(self._carrying)
 
     def _interrupt(self) -> None:
         """Wake :meth:`run`, so that it sees that it is to stop. Any thread."""
@@ -268,12 +273,13 @@ class Entity(Owner):
         for stage in self._stages:
             stage.close()
         with self._changed:
-            self._changed.wait_for(self._empty, max(0.0, deadline - time.monotonic()))
+            self._changed.wait_for(lambda: not self._held(), max(0.0, deadline - time.monotonic()))
             left = (*self._opening, *self._carrying, *self._stages)
         for stage in left:
             stage.abort()
+        self._streams.close(1.0)
         with self._changed:
-            if not self._changed.wait_for(self._empty, 0.5):
+            if not self._changed.wait_for(lambda: not self._held(), 0.5):
                 _log.warning("%s closed while %d callback(s) have not returned", self._name, len(left))
             self._changed.wait_for(lambda: self._reporter is None, 0.5)
         self._flusher.stop(1.0)

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from leadscomm.connections.session import SessionConnection
-from leadscomm.entities.stage import NotNow, Owner, Stage
+from leadscomm.entities.stage import DRAIN_TIMEOUT_S, NotNow, Owner, Stage
 from leadscomm.errors import DeliveryError, RemoteProtocolError
 from leadscomm.protocol.records import kind_of
 
@@ -20,6 +20,7 @@ _log = logging.getLogger("leadscomm")
 _SHORT_S: Final = 0.001
 _LONG_S: Final = 0.004
 _MOST: Final = 4096
+_AGAIN_S: Final = 0.25
 AGAIN_S: Final = 1.0
 """After this a record is handled again that could not be dealt with."""
 
@@ -43,6 +44,7 @@ class SessionStage(Stage):
         "_worker",
         "_working",
         "done",
+        "former",
     )
 
     def __init__(self, entity: Owner, connection: SessionConnection) -> None:
@@ -57,6 +59,8 @@ class SessionStage(Stage):
         self._worker: threading.Thread | None = None
         self._wakes = threading.Event()
         self.done = threading.Event()
+        self.former: SessionStage | None = None
+        """A session of the same peer, which ends as soon as it is certain that this one is its too."""
         super().__init__(entity, connection)
         connection.on_end = self.wake
 
@@ -105,22 +109,29 @@ class SessionStage(Stage):
 
         :return: what the session has to say afterwards was said.
         """
-        if self._worker is not None:
+        if self._worker is None:
+            return self._work()
+        if self._due:
             self._wakes.set()
-            return False
-        return self._work()
+        return False
 
     def wake(self) -> None:
         """Something is to be told. Any thread; does not block."""
         if self._worker is not None:
             self._wakes.set()
         elif self._due:
-            threading.Thread(target=self._work, name=f"{self.entity._name}-{self._session}", daemon=True).start()
+            name = f"{self.entity._name}-{self._session}"
+            try:
+                threading.Thread(target=self._work, name=name, daemon=True).start()
+            except RuntimeError:  # there is no thread left
+                self.entity._flusher.call_later(_AGAIN_S, self.wake)
 
     @property
     def _due(self) -> bool:
         session = self._session
-        return bool(self._waits or self._leaving or session.over) and not self.ended
+        if self.ended or not session.session.trusted:
+            return False
+        return bool(self._waits or self._leaving or (session.over and session.peer is not None))
 
     @property
     def _waits(self) -> bool:
@@ -150,11 +161,12 @@ class SessionStage(Stage):
         return worked
 
     def _call_back(self) -> None:
-        if self.ended:
-            return
         session = self._session
+        if self.ended or not session.session.trusted:
+            return
         if not self._opened_once:
             self._opened_once = True
+            self._replace_former()
             for handler in self.entity._handlers.values():
                 handler.session_began(self)
             self.entity._announce(self)
@@ -171,6 +183,13 @@ class SessionStage(Stage):
         self._leave()
         if session.over:
             self._finish()
+
+    def _replace_former(self) -> None:
+        """The peer was restarted: ``on_disconnect`` of its former session comes before ``on_connect`` of this one."""
+        former, self.former = self.former, None
+        if former is not None:
+            former.session.supersede(f"{self._session.name} began anew; it was restarted")
+            former.done.wait(DRAIN_TIMEOUT_S)
 
     def _handle(self, lane: int, record: bytes) -> None:
         """Deal with a record of the toolkit itself; one of an unknown kind means nothing."""

@@ -18,6 +18,7 @@ from leadscomm.entities.readers import ReaderPool, Task
 from leadscomm.entities.service import Service
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError
 from leadscomm.protocol.framing import Framing
+from leadscomm.protocol.records import STREAM
 
 _log = logging.getLogger("leadscomm")
 _NOTHING: Final[list[bytes]] = []
@@ -159,6 +160,10 @@ class Stage(Task):
     def _equip(self) -> None:
         """Set up the outbox."""
         self.entity._equip(self.outbox, self._flusher)
+
+    @property
+    def streams(self) -> Any:
+        return self.entity._handlers[STREAM]
 
     def _take_over(self, connection: ConnectionBase) -> None:
         connection.keeper = self

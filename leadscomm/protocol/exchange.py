@@ -8,9 +8,9 @@ from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol.datagrams import Datagrams
 from leadscomm.protocol.handshake import MANY
 from leadscomm.protocol.joining import Joining
-from leadscomm.protocol.lanes import DEFAULT_LANE, PREFIX_BYTES, Outgoing
-from leadscomm.protocol.length import MAX_LENGTH
+from leadscomm.protocol.lanes import DEFAULT_LANE, Outgoing
 from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.prefixed import LONGEST, PREFIX_BYTES
 from leadscomm.protocol.reassembly import Incoming
 from leadscomm.protocol.segments import MESSAGES, lane_number
 
@@ -40,7 +40,7 @@ class Exchange(Joining):
         """Bytes of a message that the peer takes, at most; before the handshake nobody knows."""
         peer = self.peer
         if peer is None:
-            return MAX_LENGTH
+            return LONGEST
         longest = peer.room - PREFIX_BYTES
         return longest if peer.handshake.longest == MANY else min(longest, peer.handshake.longest)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from operator import add
+from struct import Struct
 
 from leadscomm.protocol.base import DEFAULT_MAX_MESSAGE, Framing, Pieces, excerpt, plain, split
 from leadscomm.protocol.crc import crc as crc_named
@@ -13,6 +15,30 @@ _RUN = 254
 
 _CODE = tuple(bytes([size + 1]) for size in range(_RUN + 1))
 """The code byte of a run of each length."""
+
+_FULL = b"\xff"
+"""The code byte of a full run; no zero follows it."""
+
+_STEP = _RUN + 1
+"""Bytes of a full run with its code byte."""
+
+_MANY = 4
+"""From so many full runs in a row on, they are taken by one call: data without zeros."""
+
+_MOST = 64
+"""So many are taken by one call at most."""
+
+
+@cache
+def _runs(count: int) -> Struct:
+    """So many full runs."""
+    return Struct(f"{_RUN}s" * count)
+
+
+@cache
+def _coded_runs(count: int) -> Struct:
+    """The same, each behind its code byte."""
+    return Struct(f"x{_RUN}s" * count)
 
 
 def cobs_encode(body: bytes) -> bytes:
@@ -31,8 +57,14 @@ def cobs_encode(body: bytes) -> bytes:
         left = len(run)
         if left >= _RUN:
             at = 0
+            while left >= _MANY * _RUN:
+                count = min(left // _RUN, _MOST)
+                put(_FULL)
+                put(_FULL.join(_runs(count).unpack_from(run, at)))
+                at += count * _RUN
+                left -= count * _RUN
             while left >= _RUN:
-                put(b"\xff")
+                put(_FULL)
                 put(run[at : at + _RUN])
                 at += _RUN
                 left -= _RUN
@@ -53,13 +85,20 @@ def cobs_decode(frame: bytes) -> bytes | None:
     if at == size:
         return frame[1:]
     body = bytearray(frame)
-    pieces: list[bytearray] = []
+    pieces: list[bytes | bytearray] = []
     start = 1
+    many_end = size - _MANY * _STEP
     while at < size:
         if code == 255:  # the next code byte stands for no zero: it goes
             pieces.append(body[start:at])
-            start = at + 1
             code = frame[at]
+            if code == 255 and at < many_end and frame[at + _MANY * _STEP - _STEP] == 255:
+                codes = frame[at : min(at + _MOST * _STEP, size - _STEP) : _STEP]
+                count = len(codes) - len(codes.lstrip(_FULL))
+                pieces += _coded_runs(count).unpack_from(frame, at)
+                at += count * _STEP
+                code = frame[at]
+            start = at + 1
         else:
             code = frame[at]
             body[at] = 0

@@ -218,7 +218,7 @@ class SessionFraming(Framing):
         self._session = session
 
     def check(self, message: bytes) -> None:
-        self._session.check(plain(message))
+        self._session.check(message if type(message) is bytes else plain(message))
 
     def encode(self, message: bytes) -> bytes:
         return message

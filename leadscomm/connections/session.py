@@ -36,6 +36,8 @@ from leadscomm.protocol.recovery import ACK_AFTER_S
 ROOM_BYTES: Final = 4 << 20
 """How much may be under way to this side and not dealt with; more only where a single message needs it."""
 ROOM_MESSAGES: Final = 1 << 17
+LEAST_S: Final = 0.001
+"""How long the flusher leaves a session alone at least, unless something happens."""
 
 
 @dataclass(frozen=True)
@@ -363,8 +365,8 @@ class SessionConnection(TimedConnection, Carrier):
             line.emit()
         if self.flusher is not None:
             due = self.due_at
-            if due is not None:
-                self.call_at(due)
+            if due is not None:  # what is due already waits for a line, or for the thread that sends over it
+                self.call_at(max(due, time.monotonic() + LEAST_S))
 
     def pump(self) -> None:
         with self._turn:

@@ -9,6 +9,7 @@ from leadscomm.protocol.datagrams import Datagrams
 from leadscomm.protocol.handshake import MANY
 from leadscomm.protocol.joining import Joining
 from leadscomm.protocol.lanes import DEFAULT_LANE, PREFIX_BYTES, Outgoing
+from leadscomm.protocol.length import MAX_LENGTH
 from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.reassembly import Incoming
 from leadscomm.protocol.segments import MESSAGES, lane_number
@@ -18,6 +19,7 @@ class Exchange(Joining):
     """The part of a session that knows what is said.
 
     :param longest: bytes of a message that comes, at most.
+    :ivar longest: bytes of a message that the peer takes, at most; not known before it has answered.
     :ivar datagrams: its messages that may be lost.
     """
 
@@ -25,26 +27,23 @@ class Exchange(Joining):
         if me.room < longest + PREFIX_BYTES:
             raise LocalProtocolError(f"room={me.room} cannot hold the longest message ({longest} bytes)")
         super().__init__(me, now, asks=asks, former=former)
+        self.longest = MAX_LENGTH
         self.incoming = Incoming(me.room, longest)
         self.outgoing = Outgoing(0, 0)
         self.datagrams = Datagrams()
 
     def _begun(self, peer: Offer) -> None:
         self.outgoing.room, self.outgoing.messages = peer.room, peer.messages
+        longest = peer.handshake.longest
+        self.longest = min(peer.room - PREFIX_BYTES, MAX_LENGTH if longest == MANY else longest)
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
     def check(self, message: bytes) -> None:
         """:raises LocalProtocolError: the peer does not take a message of this size."""
-        peer = self.peer
-        if peer is None:
-            return
-        longest = peer.room - PREFIX_BYTES
-        if peer.handshake.longest != MANY:
-            longest = min(longest, peer.handshake.longest)
-        if len(message) > longest:
+        if len(message) > self.longest:
             raise LocalProtocolError(
-                f"the message has {len(message)} bytes, and the peer takes {longest} at most: send it in parts"
+                f"the message has {len(message)} bytes, and the peer takes {self.longest} at most: send it in parts"
             )
 
     @property

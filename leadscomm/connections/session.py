@@ -23,7 +23,7 @@ from leadscomm.connections.opening import HEARD_BYTES, new_epoch, no_session_wit
 from leadscomm.connections.outbox_lanes import Carrier, LaneOutbox, SessionFraming
 from leadscomm.connections.session_line import STREAM_SEGMENT_BYTES, Line
 from leadscomm.connections.timed import TimedConnection
-from leadscomm.connections.writer import Flusher
+from leadscomm.connections.writer import Flusher, here
 from leadscomm.errors import ConnectionLost, LocalProtocolError
 from leadscomm.protocol.base import plain
 from leadscomm.protocol.counters import LinkCounters
@@ -363,7 +363,7 @@ class SessionConnection(TimedConnection, Carrier):
         """Send what the session has to send, and have it looked after when the next thing is due. Any thread."""
         for line in self.lines:
             line.emit()
-        if self.flusher is not None:
+        if self.flusher is not None and here.inside is not self.keeper:  # after the callbacks there is another pump
             due = self.due_at
             if due is not None:  # what is due already waits for a line, or for the thread that sends over it
                 self.call_at(max(due, time.monotonic() + LEAST_S))

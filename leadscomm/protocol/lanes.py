@@ -11,7 +11,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Hashable, Iterator
-from itertools import accumulate, islice
+from itertools import accumulate, islice, repeat
+from operator import add
 from typing import Final, Protocol, cast
 
 from leadscomm.errors import LocalProtocolError
@@ -191,7 +192,7 @@ class Lane:
         entries = list(islice(self.waiting, min(messages, _AT_ONCE, wanted // PREFIX_BYTES + 1)))
         candidates = list(map(_message, entries)) if self._special else cast(list[bytes], entries)
         end = self.end
-        ends = list(accumulate(map(PREFIX_BYTES.__add__, map(len, candidates)), initial=end))
+        ends = list(accumulate(map(add, map(len, candidates), repeat(PREFIX_BYTES)), initial=end))
         count = min(bisect_left(ends, end + wanted), bisect_right(ends, end + room) - 1, len(candidates))
         begun = candidates[:count]
         take = self.waiting.popleft

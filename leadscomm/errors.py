@@ -18,6 +18,8 @@
     ├── ConnectFailed         (ConnectionError)  the conversation could not be opened
     │   └── AuthenticationFailed (PermissionError)  a key or certificate does not fit
     ├── ConnectionLost        (ConnectionError)  the conversation ended, or never began
+    ├── JournalError          (OSError)          the file of durable messages cannot be used
+    │   └── JournalFull                             it has no room; nothing was stored
     ├── DeliveryError         (ConnectionError)  messages that were accepted and could not be delivered
     └── CommTimeout           (TimeoutError)     it took longer than allowed
         └── OutboxFull           (BlockingIOError)  the peer does not take what is sent
@@ -120,6 +122,14 @@ class DeliveryError(CommError, ConnectionError):
     def __init__(self, text: str, messages: Sequence[bytes] = ()) -> None:
         super().__init__(text)
         self.messages = tuple(messages)
+
+
+class JournalError(CommError, OSError):
+    """The file of durable messages is in use, damaged, closed, or not one; the text names the mend."""
+
+
+class JournalFull(JournalError):
+    """The disk, or the journal's limit, has no room for a message. Nothing was stored; what is stored stays."""
 
 
 class CommTimeout(CommError, TimeoutError):

@@ -11,6 +11,8 @@ from typing import NoReturn
 
 import pytest
 
+from leadscomm.errors import MissingTool
+from leadscomm.testing.program import board_program
 from tests.leaks import Snapshot, left_since
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +54,16 @@ def require(tool: str, mend: str = "", found: bool | None = None) -> None:
 def require_tool() -> Callable[..., None]:
     """`require_tool("socat", "apt-get install socat")`; the marker `needs` with the same arguments does the same."""
     return require
+
+
+@pytest.fixture(scope="session")
+def board_tools() -> None:
+    """A compiler for boards, and an emulator to run its firmware on."""
+    require("avr-gcc", "apt-get install --no-install-recommends gcc-avr avr-libc arduino-core-avr")
+    try:
+        board_program()
+    except MissingTool as error:
+        missing("libsimavr", str(error))
 
 
 @pytest.fixture(scope="session")

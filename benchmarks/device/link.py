@@ -41,20 +41,18 @@ def session(board: VirtualBoard) -> Iterator[ReliableConnection]:
 def telemetry(firmware: Firmware, baud: int, seconds: float) -> float:
     """Frames of 16 bytes a second of simulated time, as the host receives them."""
     elf = firmware.elf("Telemetry", flags=(f"-DTELEMETRY_BAUD={baud}",))
-    framing = make_framing("cobs", crc="crc-ccitt-false")
+    framing = make_framing("board")
     with VirtualBoard(elf, transport="tcp", baud=baud) as board, _raw(board) as connection:
         while b"\0" not in (connection._read() or b"\0"):  # the first frame may have begun before we came
             pass
-        begin, frames = board.cycles(), 0
-        until = begin + seconds * 16e6
-        while True:
+        begin, frames = board.seconds(), 0
+        passed = 0.0
+        while passed < seconds:
             frames += len(framing.feed(connection._read() or b""))
-            now = board.cycles()
-            if now >= until:
-                break
+            passed = board.seconds() - begin
         if len(framing.faults) > 1:  # the rest of the frame in which the listening began
             raise AssertionError(f"telemetry was damaged: {framing.faults}")
-        return frames / ((now - begin) / 16e6)
+        return frames / passed
 
 
 @contextmanager
@@ -203,12 +201,13 @@ def worst_calls(firmware: Firmware, seconds: float) -> dict[str, float]:
         board.advance(seconds)
         marks = board.marks()
         board.unplug()
+        frequency = board.kind.model.f_cpu
     worst = {"poll": 0, "send": 0}
     for (begun, start), (ended, end) in itertools.pairwise(marks):
         name = {(1, 2): "poll", (3, 4): "send"}.get((begun, ended))
         if name:
             worst[name] = max(worst[name], end - start)
-    return {name: cycles / 16e6 for name, cycles in worst.items()}
+    return {name: cycles / frequency for name, cycles in worst.items()}
 
 
 def flashing(firmware: Firmware, name: str) -> float:

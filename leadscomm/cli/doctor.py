@@ -21,6 +21,7 @@ from leadscomm.connections.timed import TimedConnection
 from leadscomm.errors import CommError, DeliveryError, EndpointError
 
 LISTEN_S: Final = 1.0
+MEASURE_S: Final = 2.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +66,9 @@ def examine(text: str, seconds: float, *, echo: bool) -> Findings:
         yield failed("endpoint", error)
         return
     yield Finding(OK, "endpoint", f"{endpoint}, framing={endpoint.framing.name}")
-    connection = yield from _OPENERS.get(endpoint.scheme, _open_other)(endpoint)
+    by_steps = not endpoint.has_session or endpoint.scheme == "serial"  # a session is opened as a whole
+    opener = _OPENERS.get(endpoint.scheme, _open_other) if by_steps or endpoint.scheme == "loop" else _open_other
+    connection = yield from opener(endpoint)
     if connection is None:
         return
     try:
@@ -76,8 +79,10 @@ def examine(text: str, seconds: float, *, echo: bool) -> Findings:
         if echo:
             yield from talk.echo(connection)
         if isinstance(connection, TimedConnection):
+            if connection.stats().session is not None:
+                talk.measure(connection, MEASURE_S)
             yield from talk.link(connection)
-        if endpoint.scheme in ("tcp", "tls"):
+        if endpoint.scheme in ("tcp", "tls") and connection.fileno() is not None:
             yield from talk.kernel_round_trip(connection)
         if not echo:
             yield Finding(OPEN, "echo", "not tried; with --echo probes go to a peer that sends them back")

@@ -74,6 +74,10 @@ class Backlog:
         """How many bytes wait, with what the interpreter needs for each message."""
         return self._pending + MESSAGE_BYTES * len(self._queue)
 
+    def backlog(self) -> tuple[int, int]:
+        """How many messages wait, and how many bytes that is. Any thread."""
+        return len(self._queue), self._held()
+
     def _fits(self, size: int) -> bool:
         """Whether ``size`` bytes more may wait; a message always may if nothing else does."""
         return not self._queue or self._held() + size <= self.limit

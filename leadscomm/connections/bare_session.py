@@ -5,16 +5,29 @@ from __future__ import annotations
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase, ListenerBase
 from leadscomm.connections.meeting import Meeting
-from leadscomm.connections.session import SessionConnection, Terms
+from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.session_line import Line
-from leadscomm.errors import ConnectFailed
+from leadscomm.connections.terms import SpeaksCompact, Terms, compact_session
 
 
-def connect_session(address: Address, line: ConnectionBase) -> SessionConnection:
-    """A session over a line that was dialled; its ``open`` does the rest."""
+def connect_session(address: Address, line: ConnectionBase, deadline: float) -> ConnectionBase:
+    """A session over a line that was dialled: of the compact profile, if the peer speaks no other.
+
+    :raises CommError: none; the line is closed then.
+    """
     session = SessionConnection(Terms.of(address, address.key()), asks=True)
     session.outbox.timeout = address.options["send_timeout"]
-    session.opens_by(lambda deadline: session.add(_open(line, deadline), address))
+    try:
+        line.open(deadline)
+        session.agree(session.add(line, address), deadline)
+    except SpeaksCompact:
+        compact = compact_session(line, address)
+        compact.outbox.timeout = address.options["send_timeout"]
+        _open(compact, deadline)
+        return compact
+    except BaseException:
+        _let_go(line)
+        raise
     return session
 
 
@@ -22,10 +35,14 @@ def _open(line: ConnectionBase, deadline: float) -> ConnectionBase:
     try:
         line.open(deadline)
     except BaseException:
-        line.abort()
-        line._close()
+        _let_go(line)
         raise
     return line
+
+
+def _let_go(line: ConnectionBase) -> None:
+    line.abort()
+    line._close()
 
 
 class SessionListener(ListenerBase):
@@ -53,7 +70,7 @@ class SessionListener(ListenerBase):
         def begin(deadline: float) -> Line:
             guest = Meeting(_open(line, deadline), session.terms).guest(deadline)
             if guest.offer is None:
-                raise ConnectFailed(f"{line} speaks the compact profile alone: it is a server that can talk to it")
+                raise SpeaksCompact(f"{line} speaks the compact profile alone; a Server can talk to it")
             added = session.add(line, address)
             session.took(added, guest.frames)
             return added

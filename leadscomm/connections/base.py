@@ -22,6 +22,7 @@ from typing import ClassVar, Final, Protocol
 from leadscomm.connections.keyed import authenticate
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_leads import outbox_for
+from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.writer import Writer
 from leadscomm.errors import CommError, CommTimeout
 from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming
@@ -236,6 +237,14 @@ class ConnectionBase(Writer):
         except OSError:
             self._end()
             return None
+
+    def stats(self) -> ConnectionStats:
+        """How the connection is at the moment. Any thread."""
+        return ConnectionStats(*self.outbox.backlog(), self._round_trip())
+
+    def _round_trip(self) -> float | None:
+        """Seconds to the peer and back, where somebody measures it."""
+        return None
 
     # Sending and closing ---------------------------------------------------------------------------------------------
 

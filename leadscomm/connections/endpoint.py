@@ -45,6 +45,7 @@ class Scheme:
     :ivar session_framing: what is below a session, unless ``framing=`` says otherwise.
     :ivar session_crc: the CRC of that, if it has one, unless ``crc=`` says otherwise.
     :ivar challenges: whether a key can be asked for without a session.
+    :ivar mutual: nobody is dialled: both sides ask for a session.
     :ivar nests: the path may be a URL of somebody else's; then options that are not known here are its own, and the
         transport finds them in ``address.options["nested"]``.
     """
@@ -57,6 +58,7 @@ class Scheme:
     session_framing: str = "cobs"
     session_crc: str = "crc-32"
     challenges: bool = True
+    mutual: bool = False
     nests: bool = False
 
 
@@ -93,6 +95,7 @@ SCHEMES: Final[dict[str, Scheme]] = {
         options={**groups.SERIAL, **groups.KEYS, **groups.RELIABLE},
         place="path",
         session_crc="crc-ccitt-false",
+        mutual=True,
         nests=True,
     ),
     "loop": Scheme(
@@ -210,13 +213,13 @@ class Endpoint(Address):
 
     @property
     def has_session(self) -> bool:
-        """Whether its connections are sessions, which lines of it carry. On serial lines the transport sees to it."""
-        return bool(self.options.get("reliable")) and self.scheme != "serial"
+        """Whether its connections are sessions, which lines of it carry."""
+        return bool(self.options.get("reliable"))
 
     @property
-    def has_faults_on_top(self) -> bool:
-        """Whether faults are to be put on its connections here; a compact session has them below it already."""
-        return self.faulty and (self.has_session or not self.options.get("reliable"))
+    def mutual(self) -> bool:
+        """Whether both sides ask for a session, as on a cable, where nobody is dialled."""
+        return SCHEMES[self.scheme].mutual
 
     def line(self) -> Endpoint:
         """The endpoint of the lines below its sessions, if it has some; otherwise it itself."""
@@ -238,8 +241,8 @@ def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **opti
     parsed = Endpoint.parse(endpoint, **options)
     deadline = time.monotonic() + (parsed.options["connect_timeout"] if timeout is None else timeout)
     if parsed.has_session:
-        bare: Any = _load(f"{_HERE}.bare_session:connect_session")
-        return opened(bare(parsed, dial(parsed, deadline)), deadline)
+        begin: Callable[..., ConnectionBase] = _load(f"{_HERE}.bare_session:connect_session")
+        return begin(parsed, dial(parsed, deadline), deadline)
     connection = dial(parsed, deadline)
     key = parsed.key()
     if leads_shaped(connection):
@@ -259,7 +262,7 @@ def dial(endpoint: Endpoint, deadline: float) -> ConnectionBase:
     """
     open_it: Connect = _load(SCHEMES[endpoint.scheme].connect)
     connection = open_it(endpoint.line(), deadline)
-    if endpoint.has_faults_on_top:
+    if endpoint.faulty:
         connection = _load(f"{_HERE}.faulty:with_faults")(connection, endpoint.line())
     if not leads_shaped(connection):
         connection.outbox.timeout = endpoint.options["send_timeout"]
@@ -300,7 +303,7 @@ def listen_for_lines(endpoint: Endpoint) -> ListenerBase:
         raise EndpointError(f"{endpoint.scheme}:// can only be dialled; start a client on it")
     bind: Listen = _load(accepts)
     listener = bind(endpoint.line())
-    if endpoint.has_faults_on_top:
+    if endpoint.faulty:
         listener = _load(f"{_HERE}.faulty:FaultyListener")(listener, endpoint.line())
     return listener
 

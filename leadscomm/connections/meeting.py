@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from dataclasses import dataclass
-from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.opening import HEARD_BYTES, nothing_of_a_session
-from leadscomm.connections.session import Terms
+from leadscomm.connections.terms import Terms
 from leadscomm.errors import AuthenticationFailed, CommError, ConnectionLost
-from leadscomm.protocol import frames as wire
-from leadscomm.protocol.handshake import ASKING, COMPACT, OTHER_VERSION, VERSION, Handshake, Refusal
-from leadscomm.protocol.offer import Offer, keyed, no_session
+from leadscomm.protocol.handshake import COMPACT
+from leadscomm.protocol.offer import Offer, answer, no_session, read_hello
 
-_EPOCH: Final = struct.Struct("<I")
+
+class Stale(ConnectionLost):
+    """What came over a line spoke of nothing but a session that is over."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,10 @@ class Meeting:
     def __init__(self, connection: ConnectionBase, terms: Terms) -> None:
         self._connection = connection
         self._terms = terms
+        self._me = terms.offer().handshake
         self._unread: list[bytes] = []
         self._heard = b""
+        self._stale: Stale | None = None
         self._trouble: CommError | None = None
         connection.set_blocking(False)
 
@@ -65,50 +66,40 @@ class Meeting:
 
     def turn_away(self, epoch: int) -> None:
         """Tell a peer that the session that it speaks of is not known here."""
+        self._stale = Stale(f"{self._connection} speaks of a session that is over")
         self._say(no_session(epoch, self._terms.key))
 
     def _listen(self, deadline: float) -> None:
         connection = self._connection
         now = time.monotonic()
         if now >= deadline:
-            raise self._trouble or nothing_of_a_session(str(connection), connection.framing, self._heard)
+            raise self._trouble or self._stale or nothing_of_a_session(str(connection), connection.framing, self._heard)
         connection._wait_readable(deadline - now)
         try:
             data = connection._read()
         except BlockingIOError:
             return
         if data is None:
-            raise self._trouble or ConnectionLost(f"{connection} ended before it had asked for a session")
+            raise (
+                self._trouble or self._stale or ConnectionLost(f"{connection} ended before it had asked for a session")
+            )
         self._heard = (self._heard + data)[:HEARD_BYTES]
         self._unread = connection.framing.feed(data)
         connection.framing.count_faults()
 
     def _heed(self, frames: list[bytes]) -> Guest | None:
-        frame = frames[0]
-        if not frame:
-            return None
-        kind, number = frame[0] >> 6, frame[0] >> 3 & 7
-        if (kind, number) == (wire.CONTROL, wire.HELLO):
-            return self._asked(frames)
-        if kind != wire.DATAGRAM and number not in (wire.WELCOME, wire.REFUSE) and len(frame) > _EPOCH.size:
-            self.turn_away(_EPOCH.unpack_from(frame, 1)[0])
-        return None
-
-    def _asked(self, frames: list[bytes]) -> Guest | None:
-        frame, terms = frames[0], self._terms
-        offer = Offer.decode(frame, terms.key)
-        if offer is not None and offer.handshake.profiles != ASKING:
-            return Guest(offer, frames)
-        said = Handshake.decode(frame[1:])
-        if said is None:
-            return None
-        if said.version != VERSION:
-            self._say(Refusal(OTHER_VERSION, VERSION).frame())
-        elif said.profiles == ASKING:
-            self._say(Handshake(epoch=terms.offer().epoch, tag=terms.name).welcome(said, ASKING))
-        elif said.profiles == COMPACT and terms.key is None:
+        key = self._terms.key
+        hello = read_hello(frames[0], key)
+        if hello is None:
+            said = answer(frames[0], self._me, key)
+            if said is not None:
+                self._stale = Stale(f"{self._connection} speaks of a session that is over")
+                self._say(said)
+        elif hello.offer is not None:
+            return Guest(hello.offer, frames)
+        elif hello.said.profiles == COMPACT and key is None:
             return Guest(None, frames)
-        elif keyed(frame) != (terms.key is not None) or terms.key is not None:
+        elif hello.keyed or key is not None:
             self._trouble = AuthenticationFailed(
                 f"{self._connection} holds another key, or one side has none: give both sides the same key "
                 "(key_file= or key_env=), or neither"

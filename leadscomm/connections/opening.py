@@ -6,13 +6,13 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
-from leadscomm.errors import CommError, CommTimeout, ConnectFailed, ConnectionLost
+from leadscomm.errors import CommError, CommTimeout, ConnectFailed
 from leadscomm.protocol import bootloader, guess
+from leadscomm.protocol.beginning import Beginning
 from leadscomm.protocol.board import BOARD_CRC
 from leadscomm.protocol.compact import Wire
 from leadscomm.protocol.framing import Framing, FramingSpec
-from leadscomm.protocol.full import FullSession
-from leadscomm.protocol.session import Session, ask_steadily
+from leadscomm.protocol.session import ask_steadily
 
 HEARD_BYTES: Final = 512
 """How much of what came is kept to tell what it looks like."""
@@ -51,7 +51,7 @@ def new_epoch() -> int:
     return secrets.randbelow(0xFFFFFFFF) + 1
 
 
-def why_not(who: str, session: Session, heard: bytes) -> CommError:
+def why_not(who: str, session: Beginning, heard: bytes) -> CommError:
     """Say why there is no session, with the mend.
 
     :param heard: what came instead.
@@ -77,19 +77,6 @@ def what_it_says(heard: bytes) -> str:
     if impression.verdict == guess.OTHER:
         return f"what it says looks like {impression.options} ({shown})"
     return f"it sends noise ({shown}); is its baud rate another (baud=; boards of LEADS itself have 9600)?"
-
-
-def no_session_with(who: str, framing: Framing, session: FullSession, heard: bytes) -> CommError:
-    """Say why a peer that was asked has no session, with the mend.
-
-    :param framing: of the line.
-    :param heard: what came instead.
-    """
-    if session.trouble is not None:
-        return ConnectFailed(f"{who}: {session.trouble}")
-    if session.ended is not None or session.left:
-        return ConnectionLost(f"{who}: {session.ended or 'this side is leaving'}")
-    return nothing_of_a_session(who, framing, heard)
 
 
 def nothing_of_a_session(who: str, framing: Framing, heard: bytes) -> CommError:

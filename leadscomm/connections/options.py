@@ -147,14 +147,18 @@ DIALLING: Final[Mapping[str, Option]] = {
 }
 RELIABLE: Final[Mapping[str, Option]] = {
     "reliable": Option(False, flag, "each message arrives once and in order, or is reported; see below"),
-    "name": Option("", name, "reliable: what this side calls itself; who begins anew under it ends its former session"),
-    "patience": Option(30.0, seconds, "reliable: seconds that a session waits for a line before it ends"),
-    "dead_after": Option(5.0, seconds, "reliable: seconds of silence after which a line is given up"),
-    "preference": Option(None, number, "reliable: of several lines the one with the lowest carries the messages"),
-    "durable": Option(None, str, "reliable: file in which messages are kept until they have arrived"),
+    "name": Option("", name, "what this side calls itself; who begins anew under a name ends its former session"),
+    "patience": Option(30.0, seconds, "seconds that a session waits for a line before it ends"),
+    "dead_after": Option(5.0, seconds, "seconds of silence after which a line is given up"),
+    "preference": Option(
+        None, number, "of several lines to a peer the one with the lowest number carries the messages"
+    ),
+    "durable": Option(None, str, "file in which messages are kept until they have arrived"),
 }
 SESSION: Final[Mapping[str, Option]] = {
-    "max_message": Option(DEFAULT_MAX_MESSAGE, size, "with reliable=1: bytes of a message, whatever the line carries"),
+    "max_message": Option(
+        DEFAULT_MAX_MESSAGE, size, "bytes of the longest message, both ways; 65507 with `datagram`, unless `reliable=1`"
+    ),
 }
 KEYS: Final[Mapping[str, Option]] = {
     "key": Option(None, secret, "pre-shared key; in Python only, never in a URL"),

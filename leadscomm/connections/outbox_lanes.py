@@ -122,6 +122,9 @@ class LaneOutbox(HeldOutbox):
         out = self._session.outgoing
         return super()._held() + out.waiting_bytes + MESSAGE_BYTES * out.waiting_messages
 
+    def backlog(self) -> tuple[int, int]:
+        return len(self._queue) + self._session.outgoing.waiting_messages, self._held()
+
     def _fits(self, size: int) -> bool:
         held = self._held()
         return not held or held + size <= self.limit

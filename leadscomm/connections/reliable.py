@@ -17,14 +17,13 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.opening import HEARD_BYTES, Plan, new_epoch, why_not
 from leadscomm.connections.outbox_session import MARK, Carrier, SessionFraming, SessionOutbox
 from leadscomm.connections.timed import LOOK_S, TimedConnection
 from leadscomm.connections.writer import Flusher
 from leadscomm.errors import ConnectionLost, LocalProtocolError
-from leadscomm.protocol.base import Framing, plain
+from leadscomm.protocol.base import plain
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.handshake import MANY, Handshake
 from leadscomm.protocol.session import ACK_AFTER_S, Session
@@ -101,6 +100,9 @@ class ReliableConnection(TimedConnection, Carrier):
     @property
     def peer(self) -> Handshake | None:
         return self.session.peer
+
+    def _round_trip(self) -> float | None:
+        return self.session.counters().round_trip
 
     @property
     def over(self) -> bool:
@@ -359,22 +361,3 @@ class ReliableConnection(TimedConnection, Carrier):
         """The oldest message that :meth:`read_batch` returned was dealt with."""
         with self._turn:
             self.session.delivered(time.monotonic())
-
-
-def dressed(line: ConnectionBase, address: Address, *, asks: bool, plan: Plan | None = None) -> ConnectionBase:
-    """``line`` itself, or with ``reliable=1`` a session over it; the faults of ``fault://`` are then below that."""
-    if not address.options.get("reliable"):
-        return line
-    if address.faulty:
-        from leadscomm.connections.faulty import FaultyConnection
-
-        line = FaultyConnection(line, address)
-    return ReliableConnection(line, asks=asks, longest=address.options["max_message"], plan=plan)
-
-
-def line_framing(address: Address) -> Framing:
-    """The framing of the line itself: with ``reliable=1`` it carries the session's frames, whose size is ours."""
-    framing = address.framing.make()
-    if address.options.get("reliable"):
-        framing = address.framing.make(max_message=SEGMENT_BYTES + 1)
-    return framing

@@ -20,7 +20,6 @@ from leadscomm.connections.base import ConnectionBase, ListenerBase
 from leadscomm.connections.lines import Line, line_of
 from leadscomm.connections.opening import Plan
 from leadscomm.connections.options import SERIAL
-from leadscomm.connections.reliable import dressed, line_framing
 from leadscomm.errors import CommTimeout, ConnectFailed, ConnectionLost, EndpointError
 from leadscomm.protocol.board import BoardFraming
 from leadscomm.protocol.framing import Framing
@@ -201,7 +200,7 @@ class BoardConnection(SerialConnection):
 def connect_serial(address: Address, deadline: float) -> ConnectionBase:
     """Open ``serial://``; with ``identity`` the board is asked who it is, until ``deadline`` (as ``time.monotonic()``
     counts)."""
-    return dressed(_dial(address, deadline), address, asks=True, plan=Plan(address.options["baud"]))
+    return _dial(address, deadline)
 
 
 def _check(address: Address) -> None:
@@ -233,7 +232,7 @@ def _dial(address: Address, deadline: float, on_close: Callable[[], None] | None
 def _open(address: Address, device: str, on_close: Callable[[], None] | None) -> SerialConnection:
     port = ports.open_port(device, address.options)
     half_duplex = address.options["rs485"] and not ports.set_half_duplex(port)
-    settings: dict[str, Any] = {"framing": line_framing(address), "half_duplex": half_duplex, "on_close": on_close}
+    settings: dict[str, Any] = {"framing": address.framing.make(), "half_duplex": half_duplex, "on_close": on_close}
     if address.framing.name == "board" and not address.options["identity"]:
         plan = Plan(address.options["baud"])
         return BoardConnection(port, plan, question(address), **settings)
@@ -306,7 +305,6 @@ class SerialListener(ListenerBase):
         self._trouble = ""
         self._pause = 0.0
         self._since = 0.0
-        self._opening: ConnectionBase | None = None
 
     def accept(self) -> ConnectionBase | None:
         while True:
@@ -317,7 +315,8 @@ class SerialListener(ListenerBase):
                     return None
                 self._pause = LOOK_EVERY_S
             try:
-                connection = self._dialled()
+                deadline = time.monotonic() + self._address.options["connect_timeout"]
+                connection = _dial(self._address, deadline, self._freed)
             except (ConnectFailed, ConnectionLost, CommTimeout) as error:
                 if self._closed:
                     return None
@@ -332,26 +331,6 @@ class SerialListener(ListenerBase):
             _log.info("%s is open", connection)
             return connection
 
-    def _dialled(self) -> ConnectionBase:
-        """The device, open; with ``reliable=1`` whoever is there has answered."""
-        address = self._address
-        deadline = time.monotonic() + address.options["connect_timeout"]
-        line = _dial(address, deadline, self._freed)
-        connection = dressed(line, address, asks=True, plan=Plan(address.options["baud"]))
-        if connection is not line:
-            with self._changed:
-                self._opening = connection
-                if self._closed:
-                    connection.abort()
-            try:
-                connection.open(deadline)
-            except BaseException:
-                connection._close()
-                raise
-            finally:
-                self._opening = None
-        return connection
-
     def _freed(self) -> None:
         with self._changed:
             self._taken = False
@@ -362,8 +341,6 @@ class SerialListener(ListenerBase):
     def close(self) -> None:
         with self._changed:
             self._closed = True
-            if self._opening is not None:
-                self._opening.abort()
             self._changed.notify_all()
 
 

@@ -14,62 +14,24 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Hashable
-from dataclasses import dataclass
-from typing import Final
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.opening import HEARD_BYTES, new_epoch, no_session_with
+from leadscomm.connections.opening import HEARD_BYTES
 from leadscomm.connections.outbox_lanes import Carrier, LaneOutbox, SessionFraming
-from leadscomm.connections.session_line import STREAM_SEGMENT_BYTES, Line
+from leadscomm.connections.session_line import Line
+from leadscomm.connections.stats import ConnectionStats
+from leadscomm.connections.terms import SpeaksCompact, Terms
 from leadscomm.connections.timed import TimedConnection
 from leadscomm.connections.writer import Flusher, here
-from leadscomm.errors import ConnectionLost, LocalProtocolError
+from leadscomm.errors import ConnectionLost, LocalProtocolError, OutboxFull
 from leadscomm.protocol.base import plain
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.full import FullSession
-from leadscomm.protocol.handshake import COMPACT, FULL, MANY, Handshake
-from leadscomm.protocol.lanes import DEFAULT_LANE, PREFIX_BYTES
-from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.handshake import Handshake
+from leadscomm.protocol.lanes import DEFAULT_LANE
 from leadscomm.protocol.recovery import ACK_AFTER_S
-
-ROOM_BYTES: Final = 4 << 20
-"""How much may be under way to this side and not dealt with; more only where a single message needs it."""
-ROOM_MESSAGES: Final = 1 << 17
-LEAST_S: Final = 0.001
-"""How long the flusher leaves a session alone at least, unless something happens."""
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What one side of a session wants.
-
-    :ivar name: what this side calls itself; may be empty.
-    :ivar key: what both sides share; then each frame carries a proof.
-    :ivar longest: bytes of a message that comes, at most.
-    :ivar patience: seconds that a session waits without any line.
-    :ivar dead_after: seconds of silence after which a line is given up.
-    """
-
-    name: str = ""
-    key: bytes | None = None
-    longest: int = 1 << 20
-    patience: float = 30.0
-    dead_after: float = 5.0
-
-    @classmethod
-    def of(cls, address: Address, key: bytes | None) -> Terms:
-        options = address.options
-        return cls(options["name"], key, options["max_message"], options["patience"], options["dead_after"])
-
-    def offer(self) -> Offer:
-        """What this side says of itself in a new session."""
-        profiles = FULL if self.key is not None else FULL | COMPACT
-        me = Handshake(
-            epoch=new_epoch(), profiles=profiles, tag=self.name, longest=min(self.longest, MANY), segment=MANY
-        )
-        room = max(ROOM_BYTES, 2 * (self.longest + PREFIX_BYTES))
-        return Offer(me, segment=STREAM_SEGMENT_BYTES, room=room, messages=ROOM_MESSAGES, key=self.key)
+from leadscomm.protocol.segments import RECORDS
 
 
 class SessionConnection(TimedConnection, Carrier):
@@ -82,7 +44,8 @@ class SessionConnection(TimedConnection, Carrier):
     :param asks: this side begins; otherwise it waits for the peer to.
     :param former: epochs of peers that are over.
     :ivar lines: what carries it at the moment.
-    :ivar arrived: messages that came and were not delivered yet; for who runs it.
+    :ivar records: the toolkit's own records that came, each with its lane; for who runs it. So are
+    :ivar settled: those of this side that the peer has dealt with.
     :ivar on_end: called once, when it is over; by any thread, must not block.
     """
 
@@ -91,10 +54,11 @@ class SessionConnection(TimedConnection, Carrier):
         "_open_line",
         "_place",
         "_told",
-        "arrived",
         "lines",
         "on_end",
+        "records",
         "session",
+        "settled",
         "terms",
     )
 
@@ -110,7 +74,8 @@ class SessionConnection(TimedConnection, Carrier):
             former=former,
         )
         self.lines: tuple[Line, ...] = ()  # replaced, never changed, so that it can be walked without a lock
-        self.arrived: deque[list[bytes]] = deque()
+        self.records: deque[tuple[int, bytes]] = deque()
+        self.settled: deque[tuple[int, bytes]] = deque()
         self.on_end: Callable[[], None] = _nothing
         self._open_line: Callable[[float], Line] | None = None
         self._place = ""  # where the peer was found last
@@ -133,6 +98,13 @@ class SessionConnection(TimedConnection, Carrier):
         """What the peer calls itself; empty if it has no name, or has not answered yet."""
         peer = self.peer
         return "" if peer is None else peer.tag
+
+    def stats(self) -> ConnectionStats:
+        with self._turn:
+            seen = self.session.stats(time.monotonic())
+            links = dict(zip(map(str, self.lines), seen.links, strict=False))
+        carried = [link.round_trip for link in seen.links if link.carries]
+        return ConnectionStats(*self.outbox.backlog(), carried[0] if carried else None, seen, links)
 
     def counters(self) -> LinkCounters:
         with self._turn:
@@ -192,6 +164,7 @@ class SessionConnection(TimedConnection, Carrier):
     def agree(self, line: Line, deadline: float) -> None:
         """Ask the peer over a new line, and wait for its answer. In the thread that is to read the line.
 
+        :raises SpeaksCompact: the peer is a board, say.
         :raises ConnectFailed: the peer speaks something else; the text says what.
         :raises CommTimeout: nothing answered before ``deadline`` (as ``time.monotonic()`` counts).
         :raises ConnectionLost: the line, or the session, ended meanwhile.
@@ -203,8 +176,11 @@ class SessionConnection(TimedConnection, Carrier):
             now = time.monotonic()
             if line.link.joined:
                 return
+            if self.session.compact_peer is not None:
+                raise SpeaksCompact(f"{connection} speaks the compact profile alone")
             if self.over or self.session.left or self.session.trouble or now >= deadline:
-                raise no_session_with(str(connection), connection.framing, self.session, heard)
+                self.pump()  # it may be over since a moment ago
+                raise line.why_not(self.session, heard)
             connection._wait_readable(max(0.0, min(deadline, line.link.ask_at) - now))
             try:
                 data = connection._read()
@@ -233,14 +209,40 @@ class SessionConnection(TimedConnection, Carrier):
                 session.receive(frame, now, link)
             if damaged:
                 session.damaged(now, link, damaged)
-            messages = session.take()
-            if messages:
-                self.arrived.append(messages)
-        if messages:
+            self.records += session.take_records()
+            self.settled += session.settled()
+            came = session.has_messages or session.datagrams.came
+        if came:
             self.call_at(now + ACK_AFTER_S)  # in case that the callbacks take long
 
+    @property
+    def eventful(self) -> bool:
+        """Whether something came that is to be dealt with."""
+        session = self.session
+        return bool(self.records or self.settled or session.has_messages or session.datagrams.came)
+
+    def next_messages(self, limit: int | None = None) -> list[bytes]:
+        """Take the most urgent messages that came, ``limit`` at most; :meth:`dealt` is to be told of them."""
+        with self._turn:
+            return self.session.take(limit)
+
+    def next_datagrams(self) -> list[bytes]:
+        """Take the datagrams that came."""
+        with self._turn:
+            return self.session.take_datagrams()
+
+    def dealt_with_record(self, lane: int) -> None:
+        """The oldest record of a lane was dealt with. Any thread."""
+        with self._turn:
+            self.session.delivered_records(time.monotonic(), lane)
+
+    def hush(self, hushed: bool) -> None:
+        """Whether a callback keeps its lines from being read, so that silence means nothing."""
+        with self._turn:
+            self.session.hush(time.monotonic(), hushed)
+
     def dealt(self, count: int) -> None:
-        """The oldest ``count`` messages of :attr:`arrived` were dealt with. Any thread."""
+        """The oldest ``count`` messages that were taken were dealt with. Any thread."""
         with self._turn:
             self.session.delivered(time.monotonic(), count)
 
@@ -345,6 +347,35 @@ class SessionConnection(TimedConnection, Carrier):
             self.session.send_datagram(plain(message))
         self.emit()
 
+    def send_record(self, record: bytes, lane: int, timeout: float | None = None) -> None:
+        """Send a record of the toolkit itself. Any thread; waits for room of its lane, so never a callback's.
+
+        :param timeout: seconds; None: as long as the session lives.
+        :raises ConnectionLost: the session is over.
+        :raises OutboxFull: there was no room in time.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self.over or self.session.takes(lane, RECORDS), timeout)
+            if self.over or not self.session.open:
+                raise self.outbox.late()
+            if not self.session.takes(lane, RECORDS):
+                raise OutboxFull(f"{self} took nothing on lane {lane} for {timeout} s")
+            self.session.send(record, lane, channel=RECORDS)
+        self.emit()
+
+    def offer_record(self, record: bytes, lane: int) -> bool:
+        """As :meth:`send_record` without waiting; whether there was room. :meth:`emit` is the caller's."""
+        with self._turn:
+            if not self.session.open or not self.session.takes(lane, RECORDS):
+                return False
+            self.session.send(record, lane, channel=RECORDS)
+        return True
+
+    @property
+    def longest(self) -> int:
+        """Bytes of a message or record that the peer takes, at most."""
+        return self.session.longest
+
     def take(self, messages: list[bytes]) -> bool:
         with self._turn:
             if not self.session.wants:
@@ -365,8 +396,8 @@ class SessionConnection(TimedConnection, Carrier):
             line.emit()
         if self.flusher is not None and here.inside is not self.keeper:  # after the callbacks there is another pump
             due = self.due_at
-            if due is not None:  # what is due already waits for a line, or for the thread that sends over it
-                self.call_at(max(due, time.monotonic() + LEAST_S))
+            if due is not None:
+                self.call_at(due)
 
     def pump(self) -> None:
         with self._turn:
@@ -378,7 +409,7 @@ class SessionConnection(TimedConnection, Carrier):
         self.emit()
         if self.session.ended is not None:
             self._tell_end()
-        elif self.wants:
+        else:
             self.tell_waiting()
 
     # Receiving, where no entity runs the session ---------------------------------------------------------------------
@@ -398,10 +429,10 @@ class SessionConnection(TimedConnection, Carrier):
                 return None
             self.took(line, frames)
             self._inbox = self._inbox or deque()
-            while self.arrived:
-                messages = self.arrived.popleft()
-                self._inbox += messages  # here, so that a sender who reads ahead keeps their order
-                self.dealt(len(messages))
+            messages = self.next_messages()
+            self._inbox += self.next_datagrams()
+            self._inbox += messages  # here, so that a sender who reads ahead keeps their order
+            self.dealt(len(messages))
         self.pump()
         return []
 

@@ -8,9 +8,11 @@ from typing import Final, Protocol
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.opening import Plan
+from leadscomm.connections.opening import Plan, nothing_of_a_session, why_not
 from leadscomm.connections.writer import Flusher
+from leadscomm.errors import CommError, ConnectionLost
 from leadscomm.protocol.framing import FramingSpec
+from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.link import Link
 
 STREAM_SEGMENT_BYTES: Final = 64_000
@@ -38,6 +40,11 @@ def link_of(address: Address) -> Link:
         rate=options["baud"] / _BITS if scheme == "serial" else 0.0,
         preference=_PREFERENCES.get(scheme, 1) if preference is None else preference,
     )
+
+
+def plan_of(address: Address) -> Plan | None:
+    """When to ask, where a bootloader may be listening."""
+    return Plan(address.options["baud"]) if address.scheme == "serial" else None
 
 
 def _has_crc_32(spec: FramingSpec) -> bool:
@@ -92,7 +99,7 @@ class Line:
         self.owner = owner
         self.connection = connection
         self.link = link_of(address)
-        self._plan = Plan(address.options["baud"]) if address.scheme == "serial" else None
+        self._plan = plan_of(address)
         self._redials = address.scheme in _REDIALLED and not connection.accepted
         self._asked = 0
         self._ending = False
@@ -145,6 +152,18 @@ class Line:
         self._asked = link.asked
         link.ask_at = self._asks_from + plan.asking_time(link.asked)
         return before
+
+    def why_not(self, session: FullSession, heard: bytes) -> CommError:
+        """Say why the peer does not agree, with the mend.
+
+        :param heard: what it said instead.
+        """
+        who = str(self.connection)
+        if session.trouble is None and (session.ended is not None or session.left):
+            return ConnectionLost(f"{who}: {session.ended or 'this side is leaving'}")
+        if self._plan is not None or session.trouble is not None:
+            return why_not(who, session, heard)
+        return nothing_of_a_session(who, self.connection.framing, heard)
 
     def is_lost(self, now: float, dead_after: float) -> bool:
         """Whether the connection is of no more use. Under the session's lock."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 from leadscomm.connections.address import Address, is_loopback
 from leadscomm.connections.base import CHUNK_BYTES, ConnectionBase, ListenerBase
 from leadscomm.connections.sockets import SocketListener, bind_all, dial, place
+from leadscomm.connections.tcp_info import round_trip
 from leadscomm.protocol.framing import Framing
 
 _NOWAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
@@ -97,6 +98,13 @@ class TcpConnection(ConnectionBase):
 
     def _write(self, data: bytes | memoryview) -> int:
         return self._socket.send(data, _NOWAIT)
+
+    def _round_trip(self) -> float | None:
+        try:
+            measured = round_trip(self._socket.fileno())
+        except OSError:  # no TCP, or closed
+            return None
+        return None if measured is None else measured.time
 
     def shut_sending(self) -> None:
         self._shutdown(socket.SHUT_WR)

@@ -5,24 +5,20 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint, connect, opened
-from leadscomm.connections.session import SessionConnection, Terms
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.dialler import Dialler
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
-from leadscomm.entities.line import LineStage
-from leadscomm.entities.session import SessionStage
+from leadscomm.entities.pair import Pair
 from leadscomm.entities.stage import Stage
 from leadscomm.errors import ConnectionLost, EndpointError
 
 _log = logging.getLogger("leadscomm")
-_FORMER: Final = 64
 
 
 class Client(Entity):
@@ -51,7 +47,7 @@ class Client(Entity):
         self._reconnect = settings["reconnect"] is not False
         self._current: Stage | None = None
         self._heir: ConnectionBase | None = None
-        self._session: SessionStage | None = None  # the last one, of an endpoint with sessions
+        self._pair: Pair | None = None  # of an endpoint with sessions
         self._dialler: Dialler | None = None
         self._was_connected = False
         self._send: Callable[..., None] = self._not_connected
@@ -126,40 +122,24 @@ class Client(Entity):
 
     def _run_sessions(self, endpoint: Endpoint) -> None:
         """Keep a line to the server under the session, and begin another session when one is over."""
-        terms = Terms.of(endpoint, endpoint.key())
-        former: deque[int] = deque(maxlen=_FORMER)
-
-        def join(line: LineStage, deadline: float) -> None:
-            stage = self._session
-            if stage is None or stage.session.over:
-                if stage is not None and (peer := stage.session.session.peer) is not None:
-                    former.append(peer.epoch)
-                stage = SessionStage(self, SessionConnection(terms, asks=True, former=tuple(former)))
-            added = stage.session.add(line.connection, endpoint)
-            line.carry(stage, added)
-            stage.session.agree(added, deadline)
-            self._session = stage
-
-        dialler = Dialler(self, endpoint, join, waited_for=self._in_session, over=self._has_ended)
-        self._dialler = dialler
+        pair = self._pair = Pair(self, endpoint)
+        dialler = self._dialler = Dialler(
+            self, endpoint, pair.join, waited_for=lambda: pair.in_session, over=self._has_ended
+        )
         while not self._has_ended():
             dialler.once()
             connection = self._inherited()
             while connection is not None:  # with a peer that speaks the compact profile alone
                 self._converse(connection)
                 connection = self._inherited()
-            if not self._reconnect and not self._in_session():
+            if not self._reconnect and not pair.in_session:
                 return
             if not self._has_ended():
-                dialler.wakes.wait(dialler.delay())
-                dialler.wakes.clear()
-
-    def _in_session(self) -> bool:
-        return self._session is not None and not self._session.session.over
+                dialler.pause()
 
     def _has_ended(self) -> bool:
         """Whether nothing is to be dialled any more; a session that is being closed still has something to deliver."""
-        return self._stopping.is_set() and not self._in_session()
+        return self._stopping.is_set() and not (self._pair is not None and self._pair.in_session)
 
     def _interrupt(self) -> None:
         if self._dialler is not None:
@@ -212,6 +192,9 @@ class Client(Entity):
         return self._inherit if self._reconnect and not self._stopping.is_set() else None
 
     def _inherit(self, connection: ConnectionBase) -> None:
+        self._heir = connection
+
+    def _take_on(self, connection: ConnectionBase) -> None:
         self._heir = connection
 
     def _inherited(self) -> ConnectionBase | None:

@@ -46,8 +46,6 @@ class Dialler:
         self._over = over
         self._failures = 0
         self._told = ""
-        self.stage: LineStage | None = None
-        """The line that there is at the moment."""
         self.wakes = threading.Event()
         """Set by who wants the next attempt, or the end, at once."""
 
@@ -56,8 +54,12 @@ class Dialler:
         while not self._over():
             self.once()
             if not self._over():
-                self.wakes.wait(self.delay())
-                self.wakes.clear()
+                self.pause()
+
+    def pause(self) -> None:
+        """Wait for the time of the next attempt."""
+        self.wakes.wait(self._delay())
+        self.wakes.clear()
 
     def once(self) -> None:
         """One attempt, and the line that comes of it until its end.
@@ -69,17 +71,16 @@ class Dialler:
         except OSError as error:
             self._failed(error)
             return
-        self.stage = LineStage(self._entity, connection, self._join)
-        self.stage.run_here()
-        self._failures = 0 if self.stage.joined or self.stage.heir else self._failures + 1
-        if not self._failures:
-            self._told = ""
+        stage = LineStage(self._entity, connection, self._join, self._failed)
+        stage.run_here()
+        if stage.joined or stage.heir is not None:
+            self._failures, self._told = 0, ""
 
     def _patience(self) -> float:
         longest = float(self._endpoint.options["connect_timeout"])
         return min(longest, ATTEMPT_S) if self._waited_for() else longest
 
-    def _failed(self, error: OSError) -> None:
+    def _failed(self, error: Exception) -> None:
         self._failures += 1
         if self._waited_for() and str(error) == self._told:
             return  # the session outlasts it; one report is enough
@@ -87,7 +88,7 @@ class Dialler:
         self._entity._ready.set()
         self._entity._call(self._entity._fail, error)
 
-    def delay(self) -> float:
+    def _delay(self) -> float:
         """Seconds until the next attempt: doubled each time, and spread, so that many do not come at once."""
         options = self._endpoint.options
         if not self._failures:

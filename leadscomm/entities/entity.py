@@ -18,7 +18,7 @@ from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.foreign import staged
 from leadscomm.entities.service import CLOSE_TIMEOUT_S
-from leadscomm.entities.stage import Owner, Stage
+from leadscomm.entities.stage import Owner, RecordHandler, Stage
 from leadscomm.errors import CommError
 
 _log = logging.getLogger("leadscomm")
@@ -39,6 +39,7 @@ class Entity(Owner):
         self.callback = Callback() if callback is None else callback
         """What is told: the newest link of the chain."""
         self._flusher = FlusherThread(self._name)
+        self._handlers: dict[int, RecordHandler] = {}  # of the records of sessions, by kind
         self._stages: tuple[Stage, ...] = ()  # replaced, never changed, so that it can be walked without a lock
         self._opening: set[Stage] = set()  # not announced yet
         self._carrying: set[Stage] = set()  # lines that carry a session
@@ -147,6 +148,12 @@ class Entity(Owner):
     def _announce(self, stage: Stage) -> None:
         self._call(self.callback.on_connect, self, stage.connection, stage=stage)
         self._joined(stage)
+
+    def _take_on(self, connection: ConnectionBase) -> None:
+        stage = staged(self, connection)
+        with self._lock:
+            self._opening.add(stage)
+        stage.run_in(None)
 
     def _carries(self, stage: Stage) -> None:
         with self._lock:

@@ -21,13 +21,21 @@ class LineStage(Stage):
     :param join: finds out, in the thread that is to read it and before ``deadline`` (as ``time.monotonic()`` counts),
         which session it carries, and calls :meth:`carry`; or, with a peer that speaks the compact profile alone,
         :meth:`hand_on`.
+    :param tell: told why it carries none.
     :ivar joined: it carried a session.
     """
 
-    __slots__ = ("_join", "_line", "_session_stage", "heir", "joined")
+    __slots__ = ("_join", "_line", "_session_stage", "_tell", "heir", "joined")
 
-    def __init__(self, entity: Owner, connection: ConnectionBase, join: Callable[[LineStage, float], None]) -> None:
+    def __init__(
+        self,
+        entity: Owner,
+        connection: ConnectionBase,
+        join: Callable[[LineStage, float], None],
+        tell: Callable[[Exception], None],
+    ) -> None:
         self._join = join
+        self._tell = tell
         self._line: Line | None = None
         self._session_stage: SessionStage | None = None
         self.heir: ReliableConnection | None = None
@@ -52,6 +60,10 @@ class LineStage(Stage):
             report=self.entity._report,
         )
 
+    def _tell_failed(self, error: Exception) -> None:
+        if not self.entity._stopping.is_set():
+            self._tell(error)
+
     def _prepare(self, deadline: float) -> None:
         super()._prepare(deadline)
         self._join(self, deadline)
@@ -64,23 +76,21 @@ class LineStage(Stage):
             self._session_stage.line_came(str(self.connection))
 
     def _yield(self) -> None:
-        """Leave the line to its heir."""
+        """Leave the line to its heir, or let go of one that carries nothing."""
         self.ended = True
-        self._leave_pool()
+        if self.heir is None:
+            self._release()
+        else:
+            self._leave_pool()
         self.entity._left(self)
         if self.heir is not None:
-            keep = self.entity._heirs()
-            if keep is not None:
-                keep(self.heir)
-            else:
-                self.heir.abort()
-                self.heir._close()
+            self.entity._take_on(self.heir)
 
     def dispatch(self, messages: list[bytes]) -> None:
         if self._line is not None and self._session_stage is not None:
             session = self._session_stage.session
             session.took(self._line, messages)
-            if not (session.arrived and self._session_stage.deliver()):
+            if not (session.eventful and self._session_stage.deliver()):
                 session.pump()
 
     def _tell_faults(self) -> None:

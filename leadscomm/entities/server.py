@@ -12,13 +12,13 @@ from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shape
 from leadscomm.connections.endpoint import Endpoint, listen_for_lines
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.reliable import ReliableConnection
-from leadscomm.connections.session import Terms
 from leadscomm.connections.writer import Flusher
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.fanout import FanOut
 from leadscomm.entities.foreign import staged
 from leadscomm.entities.line import LineStage
+from leadscomm.entities.pair import Pair
 from leadscomm.entities.readers import ReaderPool, can_pool
 from leadscomm.entities.sessions import Sessions
 from leadscomm.entities.stage import Stage
@@ -57,7 +57,7 @@ class Server(Entity):
         self._key: bytes | None = None
         self._listener: ListenerBase | None = None
         self._pool: ReaderPool | None = None
-        self._sessions: Sessions | None = None
+        self._join: Callable[[LineStage, float], None] | None = None  # of an endpoint with sessions
         self._origins: dict[Stage, str] = {}  # of those that max_per_address counts
         self._everybody = self._fan_out()
 
@@ -140,7 +140,9 @@ class Server(Entity):
         """
         self._key = self._endpoint.key()
         self._everybody = self._fan_out()
-        self._sessions = Sessions(self, Terms.of(self._endpoint, self._key)) if self._endpoint.has_session else None
+        if self._endpoint.has_session:
+            sessions = Pair if self._endpoint.mutual else Sessions
+            self._join = sessions(self, self._endpoint).join
         listener = listen_for_lines(self._endpoint)
         try:
             self._listener = listener
@@ -188,7 +190,7 @@ class Server(Entity):
     def _welcome(self, connection: ConnectionBase) -> None:
         origin = None
         if not leads_shaped(connection):
-            connection.key = None if self._sessions is not None else self._key
+            connection.key = None if self._join is not None else self._key
             connection.accepted = True
             origin = connection._origin
         if not self._turned_away(connection, origin):
@@ -196,6 +198,9 @@ class Server(Entity):
 
     def _heirs(self) -> Callable[[ConnectionBase], None] | None:
         return None if self._stopping.is_set() else self._launch
+
+    def _take_on(self, connection: ConnectionBase) -> None:
+        self._launch(connection)
 
     def _launch(self, connection: ConnectionBase, origin: str | None = None) -> None:
         """Open and run a connection, in a thread of its own or in the pool."""
@@ -213,10 +218,9 @@ class Server(Entity):
             self._stopping.wait(_PAUSE_S)
 
     def _staged(self, connection: ConnectionBase) -> Stage:
-        sessions = self._sessions
-        if sessions is None or isinstance(connection, ReliableConnection):
+        if self._join is None or isinstance(connection, ReliableConnection):
             return staged(self, connection)
-        return LineStage(self, connection, lambda line, deadline: sessions.receive(line, self._endpoint, deadline))
+        return LineStage(self, connection, self._join, self._fail)
 
     def _pool_for(self, stage: Stage) -> ReaderPool | None:
         """Where a connection is read: the first few by a thread each, which answers soonest; the others by the pool."""
@@ -228,7 +232,9 @@ class Server(Entity):
 
     def _turned_away(self, connection: ConnectionBase, origin: str | None) -> bool:
         limits = self._endpoint.options
-        if len(self._stages) + len(self._opening) >= limits["max_connections"]:
+        # Of an endpoint with sessions lines are counted: a session that waits for one must be given it.
+        present = len(self._stages if self._join is None else self._carrying) + len(self._opening)
+        if present >= limits["max_connections"]:
             why = f"there are {limits['max_connections']} connections already (max_connections)"
         elif origin is not None and list(self._origins.values()).count(origin) >= limits["max_per_address"]:
             why = f"there are {limits['max_per_address']} connections from {origin} already (max_per_address)"

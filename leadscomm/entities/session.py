@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from operator import length_hint
 from time import perf_counter
@@ -13,7 +13,8 @@ from typing import Final
 
 from leadscomm.connections.session import SessionConnection
 from leadscomm.entities.stage import Owner, Stage
-from leadscomm.errors import DeliveryError
+from leadscomm.errors import DeliveryError, RemoteProtocolError
+from leadscomm.protocol.records import kind_of
 
 _log = logging.getLogger("leadscomm")
 _SHORT_S: Final = 0.001
@@ -115,8 +116,13 @@ class SessionStage(Stage):
     @property
     def _due(self) -> bool:
         session = self._session
-        waits = self._news or self._leaving or (session.arrived and not self._shut) or session.over
-        return bool(waits) and not self.ended
+        return bool(self._waits or self._leaving or session.over) and not self.ended
+
+    @property
+    def _waits(self) -> bool:
+        """Whether something is to be told."""
+        session = self._session
+        return bool(self._news or session.settled or (not self._shut and session.eventful))
 
     def _work_on(self) -> None:
         """The session's own thread."""
@@ -140,40 +146,79 @@ class SessionStage(Stage):
     def _call_back(self) -> None:
         if self.ended:
             return
+        session = self._session
         if not self._opened_once:
             self._opened_once = True
+            for handler in self.entity._handlers.values():
+                handler.session_began(self)
             self.entity._announce(self)
-        session = self._session
-        while self._news or (session.arrived and not self._shut):
-            while self._news:
-                self._news.popleft()()
-            if session.arrived and not self._shut:
-                self._hand_out(session.arrived.popleft())
+        while self._waits:
+            self._tell_news()
+            while session.settled:
+                self._settle(*session.settled.popleft())
+            if session.records and not self._shut:
+                self._handle(*session.records.popleft())
+            if not self._shut and session.session.datagrams.came:
+                self.dispatch(session.next_datagrams())
+            if not self._shut and session.session.has_messages:
+                self._hand_out()
         self._leave()
         if session.over:
             self._finish()
 
-    def _hand_out(self, messages: list[bytes]) -> None:
-        """Deliver messages, and acknowledge them a few at a time, so that the peer sees how it goes."""
-        for part in self._slices(messages):
-            count, began = len(part), perf_counter()
-            self.dispatch(part)
-            took = perf_counter() - began
-            self._session.dealt(count if self._dealt is None else self._dealt)
-            if took < _SHORT_S:
-                self._slice = min(_MOST, 2 * self._slice)
-            elif took > _LONG_S:
-                self._slice = max(1, self._slice // 2)
-                self._session.pump()
-        self._session.pump()
+    def _handle(self, lane: int, record: bytes) -> None:
+        """Deal with a record of the toolkit itself; one of an unknown kind means nothing."""
+        session = self._session
+        handler = self.entity._handlers.get(kind_of(record))
+        if handler is not None:
+            session.hush(True)
+            try:
+                handler.handle(self, lane, record)
+            except RemoteProtocolError as error:
+                self.entity._fail(error, self)
+                session.supersede(str(error))
+            finally:
+                session.hush(False)
+        session.dealt_with_record(lane)
+        if not session.eventful:
+            session.pump()
 
-    def _slices(self, messages: list[bytes]) -> Iterator[list[bytes]]:
-        start = 0
-        while start < len(messages) and not self._shut:
-            part = messages[start : start + self._slice]
-            start += len(part)
-            self._dealt = None
-            yield part
+    def _settle(self, lane: int, record: bytes) -> None:
+        handler = self.entity._handlers.get(kind_of(record))
+        if handler is not None:
+            handler.settled(self, lane, record)
+
+    def in_turn(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called in turn with the callbacks; if the session is over, at once. Any thread."""
+        self._news.append(call)
+        if self.ended:
+            self._tell_news()
+        else:
+            self.wake()
+
+    def _tell_news(self) -> None:
+        while self._news:
+            try:
+                call = self._news.popleft()
+            except IndexError:  # another was quicker
+                return
+            call()
+
+    def _hand_out(self) -> None:
+        """Deliver the next messages, and acknowledge them together; so many that it takes a millisecond or so."""
+        session = self._session
+        part = session.next_messages(self._slice)
+        count, began = len(part), perf_counter()
+        self.dispatch(part)
+        took = perf_counter() - began
+        cut, self._dealt = self._dealt, None
+        session.dealt(count if cut is None else cut)
+        if took < _SHORT_S:
+            self._slice = min(_MOST, 2 * self._slice)
+        elif took > _LONG_S:
+            self._slice = max(1, self._slice // 2)
+        if took > _LONG_S or not session.eventful:
+            session.pump()
 
     def closing(self) -> None:
         if self.batch:
@@ -190,6 +235,7 @@ class SessionStage(Stage):
                 self._leave()
             finally:
                 self._working.release()
+            self.wake()  # somebody may have found it taken
 
     def _leave(self) -> None:
         if self._leaving:
@@ -197,6 +243,18 @@ class SessionStage(Stage):
             super()._sent()
 
     # The end ---------------------------------------------------------------------------------------------------------
+
+    def discard(self) -> None:
+        """It came to nothing, and nobody was told of it: let go of everything."""
+        self.ended = True
+        self._session.abort()
+        self._let_go()
+
+    def _finish(self) -> None:
+        for handler in self.entity._handlers.values():
+            handler.session_ended(self)
+        super()._finish()
+        self._tell_news()
 
     def _release(self) -> list[bytes]:
         left = super()._release()

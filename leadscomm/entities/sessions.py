@@ -3,51 +3,52 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from typing import Final
 
-from leadscomm.connections.address import Address
-from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.meeting import Meeting
-from leadscomm.connections.reliable import ReliableConnection
-from leadscomm.connections.session import SessionConnection, Terms
+from leadscomm.connections.endpoint import Endpoint
+from leadscomm.connections.meeting import Meeting, Stale
+from leadscomm.connections.session import SessionConnection
+from leadscomm.connections.terms import Terms, compact_session
 from leadscomm.entities.line import LineStage
+from leadscomm.entities.pair import FORMER
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Owner
-from leadscomm.errors import ConnectFailed
+from leadscomm.errors import CommError
 from leadscomm.protocol.offer import Offer
-
-_FORMER: Final = 64
-"""So many sessions that are over are remembered, since frames of theirs may still be on the way."""
 
 
 class Sessions:
     """Which sessions there are, and who takes part in them.
 
     :param entity: runs them.
-    :param terms: what this side wants.
+    :param endpoint: where it listens.
     """
 
-    def __init__(self, entity: Owner, terms: Terms) -> None:
+    def __init__(self, entity: Owner, endpoint: Endpoint) -> None:
         self._entity = entity
-        self.terms = terms
+        self._endpoint = endpoint
+        self._terms = Terms.of(endpoint, endpoint.key())
         self._lock = threading.Lock()
         self._stages: list[SessionStage] = []
-        self._former: deque[int] = deque(maxlen=_FORMER)
+        self._former: deque[int] = deque(maxlen=FORMER)
 
-    def receive(self, line_stage: LineStage, address: Address, deadline: float) -> None:
-        """Find out which session an accepted line carries. In the thread that is to read it.
+    def join(self, line_stage: LineStage, deadline: float) -> None:
+        """Find out which session an accepted line carries; what :class:`LineStage` wants.
 
         :raises CommError: none; the text says why.
         """
-        connection = line_stage.connection
-        meeting = Meeting(connection, self.terms)
+        connection, address = line_stage.connection, self._endpoint
+        meeting = Meeting(connection, self._terms)
         while True:
-            guest = meeting.guest(deadline)
-            if guest.offer is None:
-                line_stage.hand_on(_compact(connection, address, guest.frames, self.terms))
+            try:
+                guest = meeting.guest(deadline)
+            except Stale:
                 return
-            stage = self._find(guest.offer)
+            if guest.offer is None:
+                line_stage.hand_on(compact_session(connection, address, guest.frames))
+                return
+            stage = self._find(guest.offer, deadline)
             if stage is not None:
                 break
             meeting.turn_away(guest.offer.epoch)
@@ -56,8 +57,11 @@ class Sessions:
         stage.session.took(line, guest.frames)
         stage.session.pump()
 
-    def _find(self, offer: Offer) -> SessionStage | None:
-        """The session that a peer speaks of, or a new one; None: that one is over."""
+    def _find(self, offer: Offer, deadline: float) -> SessionStage | None:
+        """The session that a peer speaks of, or a new one; None: that one is over.
+
+        :raises CommError: there are too many.
+        """
         echo, tag = offer.handshake.echo, offer.handshake.tag
         superseded = None
         with self._lock:
@@ -70,10 +74,14 @@ class Sessions:
                     superseded = stage
             if echo or offer.epoch in self._former:
                 return None
-            stage = SessionStage(self._entity, SessionConnection(self.terms, asks=False, former=tuple(self._former)))
+            most = self._endpoint.options["max_connections"]
+            if len(self._stages) >= most:
+                raise CommError(f"there are {most} sessions already (max_connections): raise it, or close some")
+            stage = SessionStage(self._entity, SessionConnection(self._terms, asks=False, former=tuple(self._former)))
             self._stages.append(stage)
         if superseded is not None:
             superseded.session.supersede(f"{tag} began anew; it was restarted")
+            superseded.done.wait(max(0.0, deadline - time.monotonic()))  # on_disconnect comes before on_connect
         return stage
 
     def _is_over(self, stage: SessionStage) -> bool:
@@ -81,13 +89,3 @@ class Sessions:
         if session.over and session.session.peer is not None and session.session.peer.epoch not in self._former:
             self._former.append(session.session.peer.epoch)
         return session.over
-
-
-def _compact(connection: ConnectionBase, address: Address, frames: list[bytes], terms: Terms) -> ReliableConnection:
-    """The compact session that a peer begins that knows no other."""
-    if address.scheme == "udp":
-        raise ConnectFailed(
-            f"{connection} speaks the compact profile alone, which is for lines that keep the order, and UDP does not: "
-            "use TCP or a serial line"
-        )
-    return ReliableConnection(connection, asks=False, longest=terms.longest, early=frames)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from leadscomm.connections.base import LINGER_S, ConnectionBase
@@ -25,6 +25,29 @@ DRAIN_TIMEOUT_S: Final = 5.0
 """How long a closed connection goes on sending what was sent before."""
 
 
+class RecordHandler(ABC):
+    """Deals with the toolkit's own records of one kind. In turn with the callbacks of the session."""
+
+    @abstractmethod
+    def session_began(self, stage: Stage) -> None:
+        """A session begins; before its ``on_connect``."""
+
+    @abstractmethod
+    def handle(self, stage: Stage, lane: int, record: bytes) -> None:
+        """A record came; it is acknowledged when this returns.
+
+        :raises RemoteProtocolError: it cannot be; the session ends.
+        """
+
+    @abstractmethod
+    def settled(self, stage: Stage, lane: int, record: bytes) -> None:
+        """The peer has dealt with a record of this side."""
+
+    @abstractmethod
+    def session_ended(self, stage: Stage) -> None:
+        """A session is over; before its ``on_disconnect``."""
+
+
 class Owner(Service):
     """A service on whose behalf connections are run; what they need of it.
 
@@ -33,6 +56,7 @@ class Owner(Service):
 
     callback: Callback
     _flusher: FlusherThread
+    _handlers: Mapping[int, RecordHandler]
     _handshake_timeout: float = 5.0
 
     @property
@@ -67,6 +91,10 @@ class Owner(Service):
     @abstractmethod
     def _call(self, callback: Callable[..., None], *args: Any, stage: Stage | None = None) -> None:
         """Call one callback in this thread; what it raises reaches ``on_fail``."""
+
+    @abstractmethod
+    def _take_on(self, connection: ConnectionBase) -> None:
+        """Run a connection that another has become, in a thread of its own or when the present one is free."""
 
     def _heirs(self) -> Callable[[ConnectionBase], None] | None:
         """What runs a conversation that follows another on its line, where the peer has begun anew; None: nothing, and
@@ -203,10 +231,14 @@ class Stage(Task):
             self.ended = True
             self._release()
             self.entity._left(self)
-            self.entity._fail(error)
+            self._tell_failed(error)
             return False
         self._announce()
         return not self.ended
+
+    def _tell_failed(self, error: Exception) -> None:
+        """It could not be opened."""
+        self.entity._fail(error)
 
     def _announce(self) -> None:
         """It is open."""

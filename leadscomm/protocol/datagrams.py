@@ -48,6 +48,11 @@ class Datagrams:
                 self.lost -= 1
         self._came.append(frame[1:])
 
+    @property
+    def came(self) -> bool:
+        """Whether :meth:`take` would find something."""
+        return bool(self._came)
+
     def take(self) -> list[bytes]:
         """Take the messages that came."""
         came = list(self._came)

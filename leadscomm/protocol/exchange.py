@@ -112,6 +112,11 @@ class Exchange(Joining):
 
     # Receiving -------------------------------------------------------------------------------------------------------
 
+    @property
+    def has_messages(self) -> bool:
+        """Whether :meth:`take` would find something."""
+        return self.incoming.has_messages
+
     def take(self, limit: int | None = None) -> list[bytes]:
         """Take the messages that came, the urgent ones first.
 

@@ -193,6 +193,11 @@ class Incoming:
             self.duplicates += 1
         return not lane.framing.broken
 
+    @property
+    def has_messages(self) -> bool:
+        """Whether there are whole messages that were not taken."""
+        return any(lane.came and lane.channel == MESSAGES for lane in self._used)
+
     def take(self, limit: int | None = None) -> list[bytes]:
         """Take the messages that are whole, those of the more urgent lanes first.
 

@@ -21,6 +21,7 @@ from threading import Thread
 from typing import Any
 
 from leadscomm.protocol import Framing, make_framing
+from leadscomm.protocol.board import BOARD_CRC
 from tests.arduino.stepper import compile_program
 
 KINDS = ("bit", "bits", "drop", "double")
@@ -30,7 +31,7 @@ QUICK = ("-O2",)
 
 
 def framing() -> Framing:
-    return make_framing("cobs", crc="crc-ccitt-false", max_message=251)
+    return make_framing("cobs", crc=BOARD_CRC, max_message=251)
 
 
 @dataclass

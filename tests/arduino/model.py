@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from leadscomm.protocol import make_framing
+from leadscomm.protocol.board import BOARD_CRC
 
 DATAGRAM, DATA, MORE, CONTROL = range(4)
 ACK, HELLO, WELCOME, REFUSE, BYE, PING = range(6)
@@ -27,7 +28,7 @@ def handshake(name: int = HELLO, tag: bytes = b"", **fields: int) -> bytes:
 
 def wire(*frames: bytes) -> bytes:
     """These frames as they travel."""
-    return make_framing("cobs", crc="crc-ccitt-false", max_message=LONGEST).encode_all(list(frames))
+    return make_framing("cobs", crc=BOARD_CRC, max_message=LONGEST).encode_all(list(frames))
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Host:
     bad: int = 0
 
     def __post_init__(self) -> None:
-        self.framing = make_framing("cobs", crc="crc-ccitt-false", max_message=LONGEST)
+        self.framing = make_framing("cobs", crc=BOARD_CRC, max_message=LONGEST)
         self.peer = 0
         self.window = 1
         self.asked_at: int | None = None

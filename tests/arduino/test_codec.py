@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from leadscomm.protocol import make_framing
+from leadscomm.protocol.board import BOARD_CRC
 from tests.arduino import compare
 from tests.arduino.model import wire
 from tests.arduino.stepper import Stepper
@@ -48,7 +49,7 @@ def test_streams_of_the_vectors(codec_program: Path, case: dict[str, Any]) -> No
     messages = [bytes.fromhex(text) for text in case["messages"]]
     fitting = [message for message in messages if 1 <= len(message) <= LONGEST]  # a frame here has a header
     out, good, bad = recode(codec_program, bytes.fromhex(case["stream"]))
-    assert out == make_framing("cobs", crc="crc-ccitt-false").encode_all(fitting)
+    assert out == make_framing("cobs", crc=BOARD_CRC).encode_all(fitting)
     assert (good, bad) == (len(fitting), len(messages) - len(fitting))
 
 
@@ -59,7 +60,7 @@ def test_damaged_streams_of_the_vectors(codec_program: Path, case: dict[str, Any
     fitting = [message for message in messages if 1 <= len(message) <= LONGEST]
     out, _good, bad = recode(codec_program, bytes.fromhex(case["stream"]))
     if longest >= LONGEST:
-        assert out == make_framing("cobs", crc="crc-ccitt-false").encode_all(fitting)
+        assert out == make_framing("cobs", crc=BOARD_CRC).encode_all(fitting)
         assert bad == case["faults"] + len(messages) - len(fitting)
 
 
@@ -105,7 +106,7 @@ def test_random_bytes_give_nothing_but_good_frames(codec_program: Path) -> None:
     noise = random.Random(7).randbytes(1_000_000)
     out, good, bad = recode(codec_program, noise + b"\0" + wire(b"\x41after"))
     assert out.endswith(wire(b"\x41after")), "the frame right behind the noise is good again"
-    framing = make_framing("cobs", crc="crc-ccitt-false", max_message=LONGEST)
+    framing = make_framing("cobs", crc=BOARD_CRC, max_message=LONGEST)
     assert out == framing.encode_all([frame for frame in framing.feed(noise + b"\0" + wire(b"\x41after")) if frame])
     assert good == 1
     assert bad > 1000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,17 +9,12 @@ import pytest
 from tests.arduino.model import BYE, CONTROL, DATA, handshake, header, wire
 from tests.arduino.stepper import Step, Stepper
 
+BOARDS = ("reliable", "buffered", "named")
 HELLO = wire(handshake())
 
 
 def texts(step: Step) -> list[bytes]:
     return [message.data for message in step.messages]
-
-
-@pytest.fixture(params=["reliable", "buffered", "named"])
-def board(request: pytest.FixtureRequest, board_program: Path) -> Iterator[Stepper]:
-    with Stepper(board_program, request.param) as stepper:
-        yield stepper
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from leadscomm.protocol import make_framing
+from leadscomm.protocol.board import BOARD_CRC
 from tests.arduino.model import (
     ACK,
     BYE,
@@ -26,12 +26,13 @@ from tests.arduino.model import (
 )
 from tests.arduino.stepper import Step, Stepper
 
+BOARDS = ("reliable", "lean", "buffered")
 RESEND = 100  # what our HELLO asks for, in ms
 TICK = 32  # no timer of the board is off by more than this, in ms
 
 
 def frames(data: bytes) -> list[bytes]:
-    framing = make_framing("cobs", crc="crc-ccitt-false", max_message=1000)
+    framing = make_framing("cobs", crc=BOARD_CRC, max_message=1000)
     found = framing.feed(data)
     assert not framing.faults
     assert not framing.remainder
@@ -54,12 +55,6 @@ def data(number: int, payload: bytes, ack: int = 0, kind: int = DATA) -> bytes:
 
 def control(name: int, ack: int = 0, rest: bytes = b"") -> bytes:
     return wire(bytes([header(CONTROL, name, ack)]) + rest)
-
-
-@pytest.fixture(params=["reliable", "lean", "buffered"])
-def board(request: pytest.FixtureRequest, board_program: Path) -> Iterator[Stepper]:
-    with Stepper(board_program, request.param) as stepper:
-        yield stepper
 
 
 @pytest.fixture

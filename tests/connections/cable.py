@@ -9,6 +9,8 @@ import threading
 import tty
 from collections.abc import Callable
 
+from typing_extensions import Self
+
 CHUNK = 4096
 
 
@@ -75,33 +77,37 @@ class Cable:
                         held[fd] = held[fd][os.write(fd, held[fd]) :]
 
 
-class Board:
-    """Answers on a pseudo-terminal as a LEADS board does: to each message what ``answer`` makes of it, or nothing.
+class Plugged:
+    """Whatever is on a pseudo-terminal, from the constructor's return until it is unplugged: it hears and answers.
 
-    :ivar device: where it is plugged in.
-    :ivar heard: every message that came.
+    :param name: of its thread.
+    :param patience_ms: after so long a silence :meth:`wait_no_longer` is called; None: never.
+    :ivar port: where it is plugged in.
     """
 
-    def __init__(self, tag: bytes = b"wsc", *, deaf_to: int = 0) -> None:
-        self.tag = tag
-        self.heard: list[bytes] = []
-        self._deaf_to = deaf_to
+    def __init__(self, name: str, patience_ms: int | None = None) -> None:
+        self._patience_ms = patience_ms
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
-        self.device = os.ttyname(self._slave)
+        self.port = os.ttyname(self._slave)
         self._woken, self._wake = os.pipe()
-        self._thread = threading.Thread(target=self._run, name="board")
+        self._thread = threading.Thread(target=self._run, name=name)
         self._thread.start()
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.unplug()
 
-    def say(self, data: bytes) -> None:
-        """Send bytes."""
+    def say_bytes(self, data: bytes) -> None:
         os.write(self._master, data)
+
+    def hear(self, data: bytes) -> None:
+        """Bytes came; called by its thread."""
+
+    def wait_no_longer(self) -> None:
+        """Nothing came; called by its thread."""
 
     def unplug(self) -> None:
         """The cable is pulled. Any number of times."""
@@ -114,18 +120,39 @@ class Board:
         self._wake = -1
 
     def _run(self) -> None:
-        rest = b""
+        poller = select.poll()
+        poller.register(self._woken, select.POLLIN)
+        poller.register(self._master, select.POLLIN)
         while True:
-            poller = select.poll()
-            poller.register(self._woken, select.POLLIN)
-            poller.register(self._master, select.POLLIN)
-            if any(fd == self._woken for fd, _ in poller.poll()):
+            found = dict(poller.poll(self._patience_ms))
+            if self._woken in found:
                 return
-            *messages, rest = (rest + os.read(self._master, CHUNK)).split(b";")
-            for message in messages:
-                self.heard.append(message)
-                if message == b"ic":
-                    if self._deaf_to:
-                        self._deaf_to -= 1
-                    else:
-                        os.write(self._master, self.tag + b";")
+            if found:
+                self.hear(os.read(self._master, CHUNK))
+            else:
+                self.wait_no_longer()
+
+
+class Board(Plugged):
+    """Answers as a LEADS board does, which tells its tag when it is asked for it.
+
+    :param deaf_to: so many questions it does not hear.
+    :ivar heard: every message that came.
+    """
+
+    def __init__(self, tag: bytes = b"wsc", *, deaf_to: int = 0) -> None:
+        self.tag = tag
+        self.heard: list[bytes] = []
+        self._deaf_to = deaf_to
+        self._rest = b""
+        super().__init__("board")
+
+    def hear(self, data: bytes) -> None:
+        *messages, self._rest = (self._rest + data).split(b";")
+        for message in messages:
+            self.heard.append(message)
+            if message == b"ic":
+                if self._deaf_to:
+                    self._deaf_to -= 1
+                else:
+                    self.say_bytes(self.tag + b";")

@@ -15,7 +15,7 @@ from leadscomm import CommTimeout, ConnectFailed, connect
 from leadscomm.connections import asking, ports
 from leadscomm.connections.serial import who_is_there
 from leadscomm.protocol.bootloader import LEAVE
-from tests.connections.cable import Board, Cable
+from tests.connections.cable import Board, Cable, Plugged
 from tests.connections.wire_board import WireBoard
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 
@@ -32,12 +32,11 @@ def plugged(monkeypatch) -> Iterator[ExitStack]:
         yield stack
 
 
-def plug(stack: ExitStack, board: WireBoard | Board) -> str:
+def plug(stack: ExitStack, board: Plugged) -> str:
     """Plug a board in; its port."""
     stack.enter_context(board)
-    port = board.port if isinstance(board, WireBoard) else board.device
-    os.environ[ports.NAMED_PORTS] = os.pathsep.join(filter(None, (os.environ[ports.NAMED_PORTS], port)))
-    return port
+    os.environ[ports.NAMED_PORTS] = os.pathsep.join(filter(None, (os.environ[ports.NAMED_PORTS], board.port)))
+    return board.port
 
 
 def look(language: str, tag: str = "wsc", timeout: float = PATIENCE_S):
@@ -123,7 +122,7 @@ def test_in_text_too(plugged: ExitStack):
 
 def test_what_comes_behind_the_answer_is_kept():
     with Board(b"wsc;wss_lf:12.00") as board:
-        connection = connect(f"serial://{board.device}?identity=wsc")
+        connection = connect(f"serial://{board.port}?identity=wsc")
         assert connection.receive(PATIENCE_S) == b"wss_lf:12.00"
         connection.abort()
         connection.close()
@@ -144,33 +143,25 @@ class NewerBoard(WireBoard):
         self.say(b"\xd0\2")
 
 
-class Modem(WireBoard):
+class Modem(Plugged):
     """Repeats what it is told."""
 
-    def _run(self) -> None:
-        self._each(lambda said: said)
+    def __init__(self) -> None:
+        super().__init__("modem")
 
-    def _each(self, answer) -> None:
-        import select
-
-        while True:
-            poller = select.poll()
-            poller.register(self._woken, select.POLLIN)
-            poller.register(self._master, select.POLLIN)
-            if any(fd == self._woken for fd, _ in poller.poll()):
-                return
-            os.write(self._master, answer(os.read(self._master, 4096)))
+    def hear(self, data: bytes) -> None:
+        self.say_bytes(data)
 
 
-class Talker(Modem):
+class Talker(Plugged):
     """Says the same whatever it is asked."""
 
     def __init__(self, words: bytes) -> None:
         self.words = words
-        super().__init__()
+        super().__init__("talker")
 
-    def _run(self) -> None:
-        self._each(lambda said: self.words)
+    def hear(self, data: bytes) -> None:
+        self.say_bytes(self.words)
 
 
 # Who is there, and ports by name -------------------------------------------------------------------------------------
@@ -179,8 +170,7 @@ class Talker(Modem):
 @pytest.mark.parametrize("make", [lambda: WireBoard(b"arm"), lambda: Board(b"arm")], ids=["frames", "text"])
 def test_whoever_is_there_says_who_he_is(make):
     with make() as board:
-        port = board.port if isinstance(board, WireBoard) else board.device
-        assert who_is_there(port, time.monotonic() + PATIENCE_S) == "arm"
+        assert who_is_there(board.port, time.monotonic() + PATIENCE_S) == "arm"
 
 
 def test_nobody_is_there():

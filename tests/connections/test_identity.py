@@ -77,10 +77,10 @@ def test_the_port_that_is_named(plugged):
     with Board(b"wsc") as board:
         finder = Finder(b"wsc")
         port = Serial()
-        port.port = board.device  # which pyserial does not list
+        port.port = board.port  # which pyserial does not list
         connection = finder.establish_connection(port)
         assert connection.patience is None
-        board.say(b"wss_lf:1;")
+        board.say_bytes(b"wss_lf:1;")
         assert connection.receive(PATIENCE_S) == b"wss_lf:1"
         end(connection)
 
@@ -103,14 +103,14 @@ def test_ports_are_suggested_as_they_are_now(plugged):
 
 def test_with_retry_one_port_after_the_other_is_tried(plugged):
     with Board(b"pedal") as pedal, Board(b"wsc") as board, Board(b"accl") as taken:
-        other = connect(f"serial://{taken.device}")
-        plugged += [Port(each.device) for each in (taken, pedal, board)]
+        other = connect(f"serial://{taken.port}")
+        plugged += [Port(each.port) for each in (taken, pedal, board)]
         port = Serial()
         finder = Finder(b"wsc", retry=True)
         for _ in range(2):  # which ports were tried is forgotten
             port.port = finder.suggest_next_port()
             connection = finder.establish_connection(port)
-            assert port.port == board.device
+            assert port.port == board.port
             end(connection)
             port.port = None
         end(other)
@@ -118,8 +118,8 @@ def test_with_retry_one_port_after_the_other_is_tried(plugged):
 
 def test_without_retry_the_first_is_the_only_one(plugged):
     with Board(b"pedal") as pedal, Board(b"wsc") as board:
-        plugged += [Port(pedal.device), Port(board.device)]
-        with pytest.raises(ConnectFailed, match=rf"{pedal.device}: another board, or none, is there"):
+        plugged += [Port(pedal.port), Port(board.port)]
+        with pytest.raises(ConnectFailed, match=rf"{pedal.port}: another board, or none, is there"):
             Finder(b"wsc").establish_connection(Serial())
 
 
@@ -130,22 +130,22 @@ def test_no_port_at_all(plugged):
 
 def test_every_port_is_accounted_for(plugged):
     with Board(b"pedal") as pedal:
-        plugged += [Port("/dev/nowhere"), Port(pedal.device)]
+        plugged += [Port("/dev/nowhere"), Port(pedal.port)]
         with pytest.raises(ConnectionError) as caught:
             Finder(b"wsc", retry=True).establish_connection(Serial())
         assert "there is no port /dev/nowhere" in str(caught.value)
-        assert f"{pedal.device}: another board, or none" in str(caught.value)
+        assert f"{pedal.port}: another board, or none" in str(caught.value)
 
 
 def test_a_board_that_was_reset_by_being_opened_is_asked_again(plugged, monkeypatch):
     monkeypatch.setattr(SerialConnection, "suspect", lambda self: setattr(self, "patience", 0.1) or self)
     with Board(b"wsc", deaf_to=2) as board:
         port = Serial()
-        port.port = board.device
+        port.port = board.port
         end(Finder(b"wsc").establish_connection(port))
         assert board.heard == [b"ic"] * 3
     with Board(b"wsc", deaf_to=3) as board:
-        port.port = board.device
+        port.port = board.port
         with pytest.raises(ConnectFailed, match="nothing answered"):
             Finder(b"wsc").establish_connection(port)
         assert not port.is_open
@@ -153,7 +153,7 @@ def test_a_board_that_was_reset_by_being_opened_is_asked_again(plugged, monkeypa
 
 def test_a_port_that_is_open_is_opened_anew(plugged):
     with Board(b"wsc") as board:
-        port = Serial(board.device)
+        port = Serial(board.port)
         end(Finder(b"wsc").establish_connection(port))
 
 
@@ -164,7 +164,7 @@ def test_a_check_that_raises_leaves_the_port_closed(plugged):
 
     with Board(b"wsc") as board:
         port = Serial()
-        port.port = board.device
+        port.port = board.port
         with pytest.raises(RuntimeError):
             Broken(b"wsc").establish_connection(port)
         assert not port.is_open
@@ -172,7 +172,7 @@ def test_a_check_that_raises_leaves_the_port_closed(plugged):
 
 def test_two_look_for_their_boards_at_once(plugged):
     with Board(b"wsc") as first, Board(b"pedal") as second:
-        plugged += [Port(first.device), Port(second.device)]
+        plugged += [Port(first.port), Port(second.port)]
         finders = [Later(Finder(tag, retry=True).establish_connection, Serial()) for tag in (b"pedal", b"wsc")]
         found = []
         for finder, tag in zip(finders, (b"pedal", b"wsc")):
@@ -180,7 +180,7 @@ def test_two_look_for_their_boards_at_once(plugged):
                 found.append(finder.result())
             except ConnectFailed:  # the other was just asking its board; LEADS would have read its answer
                 found.append(Finder(tag, retry=True).establish_connection(Serial()))
-        assert [str(connection) for connection in found] == [second.device, first.device]
+        assert [str(connection) for connection in found] == [second.port, first.port]
         for connection in found:
             end(connection)
 
@@ -189,13 +189,13 @@ def test_two_look_for_their_boards_at_once(plugged):
 def test_an_entity_in_the_shape_of_leads(plugged, port):
     heard = Recorder()
     with Board(b"pedal") as pedal, Board(b"wsc") as board:
-        plugged += [Port(pedal.device), Port(board.device)]
-        entity = BoardEntity(port or board.device, b"wsc", heard)
+        plugged += [Port(pedal.port), Port(board.port)]
+        entity = BoardEntity(port or board.port, b"wsc", heard)
         entity.start(True)
         heard.wait("connect")
-        board.say(b"wss_lf:12.00;")
-        board.say(b"wss_rf:")
-        board.say(b"11.00;")
+        board.say_bytes(b"wss_lf:12.00;")
+        board.say_bytes(b"wss_rf:")
+        board.say_bytes(b"11.00;")
         assert heard.wait("receive", 2) == [b"wss_lf:12.00", b"wss_rf:11.00"]
         entity.write(b"command")
         wait_until(lambda: b"command" in board.heard)
@@ -208,7 +208,7 @@ def test_an_entity_in_the_shape_of_leads(plugged, port):
 def test_an_entity_whose_board_is_unplugged(plugged):
     heard = Recorder()
     board = Board(b"wsc")
-    entity = BoardEntity(board.device, b"wsc", heard)
+    entity = BoardEntity(board.port, b"wsc", heard)
     running = threading.Thread(target=entity.start)
     running.start()
     heard.wait("connect")

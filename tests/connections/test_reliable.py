@@ -463,6 +463,6 @@ def test_a_server_that_is_closed_while_nobody_answers():
 
 def test_a_text_board_beside_a_session_identifies_as_before():
     with Board(b"wsc") as board:
-        connection = connect(f"serial://{board.device}?identity=wsc")
+        connection = connect(f"serial://{board.port}?identity=wsc")
         connection.abort()
         connection.close()

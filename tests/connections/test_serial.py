@@ -309,9 +309,9 @@ def test_a_baud_rate_that_the_system_does_not_take(cable: Cable, monkeypatch):
 
 def test_pulling_the_plug_is_told(board: Board):
     told = Recorder()
-    with create_client(f"serial://{board.device}", told, reconnect=False):
+    with create_client(f"serial://{board.port}", told, reconnect=False):
         told.wait("connect")
-        board.say(b"wss_lf:12.00;")
+        board.say_bytes(b"wss_lf:12.00;")
         assert told.wait("receive") == [b"wss_lf:12.00"]
         board.unplug()
         error = told.wait("fail")[0]
@@ -321,7 +321,7 @@ def test_pulling_the_plug_is_told(board: Board):
 
 
 def test_a_device_that_reads_as_empty_was_hung_up(board: Board, monkeypatch):
-    connection = connect(f"serial://{board.device}")
+    connection = connect(f"serial://{board.port}")
     line = connection._line
     assert isinstance(line, DescriptorLine)
     monkeypatch.setattr("leadscomm.connections.lines.os.read", lambda fd, count: b"")
@@ -336,8 +336,8 @@ def test_a_device_that_reads_as_empty_was_hung_up(board: Board, monkeypatch):
 def test_a_device_comes_back_under_another_name(plugged: list[Port]):
     told = Recorder()
     first, stranger = Board(), Board()
-    plugged += [arduino(first.device), arduino(stranger.device, "11111")]
-    client = create_client(f"serial://{first.device}", told, reconnect=True, reconnect_min=0.01, reconnect_max=0.01)
+    plugged += [arduino(first.port), arduino(stranger.port, "11111")]
+    client = create_client(f"serial://{first.port}", told, reconnect=True, reconnect_min=0.01, reconnect_max=0.01)
     with client, stranger:
         told.wait("connect")
         first.unplug()
@@ -345,9 +345,9 @@ def test_a_device_comes_back_under_another_name(plugged: list[Port]):
         plugged.pop(0)
         told.wait("fail", 2)
         with Board() as second:
-            plugged.append(arduino(second.device))
+            plugged.append(arduino(second.port))
             told.wait("reconnect")
-            assert str(client.connection) == second.device
+            assert str(client.connection) == second.port
             client.send(b"hello")
             wait_until(lambda: second.heard == [b"hello"])
         assert not stranger.heard
@@ -355,13 +355,13 @@ def test_a_device_comes_back_under_another_name(plugged: list[Port]):
 
 def test_the_memory_is_of_one_client_alone(plugged: list[Port], board: Board):
     with Board() as other:
-        plugged += [arduino(other.device, "1"), arduino(board.device, "2")]
-        connection = connect(f"serial://{other.device}")
+        plugged += [arduino(other.port, "1"), arduino(board.port, "2")]
+        connection = connect(f"serial://{other.port}")
         connection.abort()
         connection.close()
         plugged[0] = arduino("/dev/elsewhere", "1")
-        connection = connect(f"serial://{other.device}")  # by somebody else: the port that he names
-        assert str(connection) == other.device
+        connection = connect(f"serial://{other.port}")  # by somebody else: the port that he names
+        assert str(connection) == other.port
         connection.abort()
         connection.close()
 
@@ -369,10 +369,10 @@ def test_the_memory_is_of_one_client_alone(plugged: list[Port], board: Board):
 def test_a_device_without_a_number_or_behind_a_link_is_opened_by_its_name(plugged: list[Port], board: Board, tmp_path):
     from leadscomm.connections.endpoint import Endpoint
 
-    (tmp_path / "by-id").symlink_to(board.device)
+    (tmp_path / "by-id").symlink_to(board.port)
     address = Endpoint.parse(f"serial://{tmp_path}/by-id")
     for number, known in ((None, None), ("95333", (0x2341, 0x43, "95333", "1.0"))):
-        plugged[:] = [arduino(board.device, number)]
+        plugged[:] = [arduino(board.port, number)]
         connection = connect(address)
         connection.abort()
         connection.close()
@@ -394,10 +394,10 @@ def test_the_interfaces_of_one_device_are_told_apart(plugged: list[Port]):
 def test_a_device_by_its_usb_serial_number(plugged: list[Port], board: Board):
     with pytest.raises(ConnectFailed, match=r"no device has usb_serial=95333; is it plugged in\? There are: none"):
         connect("serial://auto?usb_serial=95333")
-    plugged += [arduino("/dev/other", "2"), arduino(board.device)]
-    for url in ("serial://auto?usb_serial=95333", f"serial://{board.device}?usb_serial=95333"):
+    plugged += [arduino("/dev/other", "2"), arduino(board.port)]
+    for url in ("serial://auto?usb_serial=95333", f"serial://{board.port}?usb_serial=95333"):
         connection = connect(url)
-        assert str(connection) == board.device
+        assert str(connection) == board.port
         connection.abort()
         connection.close()
 
@@ -420,21 +420,21 @@ def test_the_ports_of_this_machine_can_be_listed(monkeypatch):
 @pytest.mark.parametrize("identity", ["WSC", "wsc", "Ws"])
 def test_a_board_is_found_by_its_tag(plugged: list[Port], identity: str):
     with Board(b"pedal") as other, Board(b"wsc", deaf_to=1) as board, Board(b"", deaf_to=1000) as silent:
-        plugged += [Port(each.device) for each in (silent, other, board)]
+        plugged += [Port(each.port) for each in (silent, other, board)]
         connection = connect(f"serial://auto?identity={identity}")
-        assert str(connection) == board.device
-        board.say(b"wss_lf:12.00;")
+        assert str(connection) == board.port
+        board.say_bytes(b"wss_lf:12.00;")
         assert connection.receive(PATIENCE_S) == b"wss_lf:12.00"
         connection.close()
         assert b"disconnect" not in other.heard + silent.heard
 
 
 def test_a_board_that_talks_already_is_asked_all_the_same(board: Board):
-    board.say(b"wss_lf:1.00;wss_lf:2.00;")
+    board.say_bytes(b"wss_lf:1.00;wss_lf:2.00;")
     told = Recorder()
-    with create_client(f"serial://{board.device}?identity=WSC", told):
+    with create_client(f"serial://{board.port}?identity=WSC", told):
         told.wait("connect")
-        board.say(b"wss_lf:3.00;")
+        board.say_bytes(b"wss_lf:3.00;")
         assert b"wss_lf:3.00" in told.wait("receive")
 
 
@@ -445,13 +445,13 @@ def test_nobody_answers(plugged: list[Port], board: Board, cable: Cable, monkeyp
         connect("serial://auto?identity=ACCL")
     with Board(deaf_to=1000) as silent:
         taken = connect(f"serial://{cable.a}")
-        plugged += [Port(board.device), Port(silent.device), Port(cable.a)]
+        plugged += [Port(board.port), Port(silent.port), Port(cable.a)]
         with pytest.raises(ConnectFailed) as caught:
             connect("serial://auto?identity=ACCL", timeout=0.3)
         taken.abort()
         taken.close()
-    assert f"{board.device} said 'wsc'" in str(caught.value)
-    assert f"{silent.device} said nothing" in str(caught.value)
+    assert f"{board.port} said 'wsc'" in str(caught.value)
+    assert f"{silent.port} said nothing" in str(caught.value)
     assert f"{cable.a} is in use" in str(caught.value)
 
 
@@ -477,7 +477,7 @@ def test_noise_is_no_answer_and_said_as_such(cable: Cable):
 
 def test_a_board_that_vanishes_while_it_is_asked(plugged: list[Port]):
     board = Board(deaf_to=1000)
-    connecting = Later(connect, f"serial://{board.device}?identity=WSC", PATIENCE_S)
+    connecting = Later(connect, f"serial://{board.port}?identity=WSC", PATIENCE_S)
     wait_until(lambda: board.heard)
     board.unplug()
     with pytest.raises(ConnectFailed, match="sends noise, or is gone"):

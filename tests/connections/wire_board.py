@@ -6,23 +6,21 @@ It knows nothing of leadscomm's session; only the framing is the project's.
 from __future__ import annotations
 
 import itertools
-import os
-import select
 import struct
 import threading
-import tty
 
 from leadscomm.protocol import make_framing
+from leadscomm.protocol.board import BOARD_CRC
+from tests.connections.cable import Plugged
 
 _EPOCHS = itertools.count(1)
 
 
-class WireBoard:
+class WireBoard(Plugged):
     """Answers HELLO, takes data in order, and sends each message back as data.
 
     :param tag: its name.
     :param speaks: "session"; "datagrams" (a board without a session); "version 2"; or "nothing".
-    :ivar port: what to open.
     :ivar heard: the payloads of all data and datagrams that were taken.
     :ivar deaf: it takes no data frames for the time being.
     """
@@ -32,15 +30,10 @@ class WireBoard:
         self.heard: list[bytes] = []
         self.deaf = False
         self.hellos = 0
-        self._framing = make_framing("cobs", crc="crc-ccitt-false")
+        self._framing = make_framing("cobs", crc=BOARD_CRC)
         self._lock = threading.Lock()
         self._forget()
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        self.port = os.ttyname(self._slave)
-        self._woken, self._wake = os.pipe()
-        self._thread = threading.Thread(target=self._run, name="wire-board")
-        self._thread.start()
+        super().__init__("wire-board", patience_ms=30)
 
     def _forget(self) -> None:
         self._epoch, self._peer = next(_EPOCHS), 0
@@ -48,53 +41,29 @@ class WireBoard:
         self._answers: list[bytes] = []  # the first of them is under way
         self._pieces = b""
 
-    def __enter__(self) -> WireBoard:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.unplug()
-
-    def unplug(self) -> None:
-        """The cable is pulled. Any number of times."""
-        if self._wake < 0:
-            return
-        os.write(self._wake, b"\0")
-        self._thread.join()
-        for fd in (self._master, self._slave, self._woken, self._wake):
-            os.close(fd)
-        self._wake = -1
-
     def reset(self) -> None:
         """It starts anew, and remembers nothing."""
         with self._lock:
             self._forget()
 
     def say(self, frame: bytes) -> None:
-        os.write(self._master, self._framing.encode(frame))
-
-    def say_bytes(self, data: bytes) -> None:
-        os.write(self._master, data)
+        self.say_bytes(self._framing.encode(frame))
 
     def answer(self, message: bytes) -> None:
         """Send a message as data."""
         with self._lock:
             self._queue(message)
 
-    def _run(self) -> None:
-        while True:
-            poller = select.poll()
-            poller.register(self._woken, select.POLLIN)
-            poller.register(self._master, select.POLLIN)
-            found = dict(poller.poll(30))
-            if self._woken in found:
-                return
-            with self._lock:
-                if not found and self._answers:
-                    self._send_first()  # 30 ms without an acknowledgement
-                if self._master in found:
-                    for frame in self._framing.feed(os.read(self._master, 4096)):
-                        self._take(frame)
-                self._framing.take_faults()
+    def hear(self, data: bytes) -> None:
+        with self._lock:
+            for frame in self._framing.feed(data):
+                self._take(frame)
+            self._framing.take_faults()
+
+    def wait_no_longer(self) -> None:
+        with self._lock:
+            if self._answers:
+                self._send_first()
 
     def _take(self, frame: bytes) -> None:
         if self.speaks == "nothing" or not frame:

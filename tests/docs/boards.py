@@ -13,10 +13,6 @@ from leadscomm.testing import VirtualBoard
 from tests.docs.blocks import BadMarkup, Block
 
 COMPANION = arduino_folder() / "firmware" / "companion-uno.hex"
-TOOLS = {
-    "avr-gcc": "apt-get install gcc-avr avr-libc arduino-core-avr",
-    "gcc": "apt-get install gcc libsimavr-dev libelf-dev",
-}
 FLAGS = ("-Wall", "-Wextra", "-Werror")
 
 

@@ -1,4 +1,4 @@
-"""Every code block of the README and of docs/ does what it says: see blocks.py for how a page steers this."""
+"""Every code block of the README, docs/ and examples/ does what it says: see blocks.py for how a page steers this."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import Block, read_page
-from tests.docs.boards import TOOLS, beside, compiled, is_sketch
+from tests.docs.boards import beside, compiled, is_sketch
 from tests.docs.trial import look_at, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
 BLOCKS = [block for page in PAGES for block in read_page(page, page.relative_to(ROOT).as_posix())]
 
 
@@ -33,7 +33,7 @@ def documented_ports() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
-def test_block(block: Block, tmp_path: Path, require_tool: Callable[..., None]) -> None:
+def test_block(block: Block, tmp_path: Path, require_tool: Callable[..., None], request: pytest.FixtureRequest) -> None:
     if "skip" in block.directives:
         pytest.skip(block.directives["skip"])
     if "needs" in block.directives:
@@ -44,8 +44,7 @@ def test_block(block: Block, tmp_path: Path, require_tool: Callable[..., None]) 
     runs = block.above if "prints" in block.directives else block
     assert runs is not None, f"{block.place}: there is nothing above that prints"
     if "board" in runs.directives or is_sketch(runs):
-        for tool, mend in TOOLS.items():
-            require_tool(tool, mend)
+        request.getfixturevalue("board_tools")
     with beside(runs, tmp_path):
         if "prints" in block.directives:
             assert run(runs, tmp_path).split() == block.code.split()

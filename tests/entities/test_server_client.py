@@ -14,31 +14,18 @@ from leadscomm import (
     EndpointError,
     LocalProtocolError,
     RemoteProtocolError,
-    Server,
     ServiceError,
     create_client,
     create_server,
     start_client,
     start_server,
 )
+from tests.entities.raw_peer import raw, read_until_end
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 
 
 def echo(service, msg):
     service.sender.send(msg)
-
-
-def raw(server: Server) -> socket.socket:
-    peer = socket.create_connection(("127.0.0.1", server.port()))
-    peer.settimeout(PATIENCE_S)
-    return peer
-
-
-def read_until_end(peer: socket.socket) -> bytes:
-    data = b""
-    while chunk := peer.recv(65536):
-        data += chunk
-    return data
 
 
 def test_messages_go_both_ways_and_each_callback_comes_once_in_order():
@@ -56,7 +43,7 @@ def test_messages_go_both_ways_and_each_callback_comes_once_in_order():
 
 def test_the_wire_is_that_of_leads():
     heard = Recorder(echo)
-    with create_server(0, heard) as server, raw(server) as peer:
+    with create_server(0, heard) as server, raw(server.port()) as peer:
         peer.sendall(b"hel")
         peer.sendall(b"lo;;x;dis")
         assert heard.wait("receive", 3) == [b"hello", b"", b"x"]
@@ -159,7 +146,7 @@ def test_a_buffer_may_be_reused_as_soon_as_send_has_returned():
 
 def test_bad_frames_reach_on_fail_after_the_good_ones():
     heard = Recorder()
-    with create_server("tcp://127.0.0.1:0?framing=length", heard) as server, raw(server) as peer:
+    with create_server("tcp://127.0.0.1:0?framing=length", heard) as server, raw(server.port()) as peer:
         peer.sendall(b"\0\0\0\x02ok" + b"\xff\xff\xff\xff" + b"rest")
         heard.wait("disconnect")
         assert read_until_end(peer) == b""
@@ -172,7 +159,7 @@ def test_bad_frames_reach_on_fail_after_the_good_ones():
 def test_a_message_cut_short_is_not_delivered_but_told():
     heard = Recorder()
     with create_server(0, heard) as server:
-        with raw(server) as peer:
+        with raw(server.port()) as peer:
             peer.sendall(b"whole;disconnec")
         heard.wait("disconnect")
     assert heard.of("receive") == [b"whole"]
@@ -248,31 +235,31 @@ def test_start_close_start_again():
 def test_too_many_connections_are_turned_away_and_told():
     heard = Recorder()
     with create_server(0, heard, max_connections=2) as server:
-        with raw(server), raw(server):
+        with raw(server.port()), raw(server.port()):
             heard.wait("connect", 2)
-            with raw(server) as third:
+            with raw(server.port()) as third:
                 assert read_until_end(third) == b"disconnect;"
             assert "max_connections" in str(heard.wait("fail")[0])
         heard.wait("disconnect", 2)
         wait_until(lambda: server.num_connections() == 0)
-        with raw(server):
+        with raw(server.port()):
             heard.wait("connect", 3)
 
 
 def test_max_per_address_counts_other_hosts_only(monkeypatch):
     heard = Recorder()
     with create_server(0, heard, max_per_address=1) as server:
-        with raw(server), raw(server):
+        with raw(server.port()), raw(server.port()):
             heard.wait("connect", 2)  # loopback is exempt
         monkeypatch.setattr("leadscomm.connections.tcp.TcpConnection._origin", property(lambda self: "10.9.0.2"))
-        with raw(server):
+        with raw(server.port()):
             heard.wait("connect", 3)
-            with raw(server) as second:
+            with raw(server.port()) as second:
                 assert read_until_end(second) == b"disconnect;"
             assert "max_per_address" in str(heard.wait("fail")[0])
         heard.wait("disconnect", 3)
         wait_until(lambda: server.num_connections() == 0)
-        with raw(server):
+        with raw(server.port()):
             heard.wait("connect", 4)
 
 
@@ -293,7 +280,7 @@ def test_errors_without_on_fail_reach_the_log(caplog):
 def test_a_thousand_connections():
     heard = Recorder(echo)
     with create_server(0, heard, max_connections=1000) as server:
-        peers = [raw(server) for _ in range(300)]
+        peers = [raw(server.port()) for _ in range(300)]
         wait_until(lambda: server.num_connections() == 300)
         threads = threading.active_count()
         for i, peer in enumerate(peers):

@@ -8,7 +8,7 @@ the one before was heard: then no piece holds parts of two.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -40,19 +40,6 @@ CUTS: dict[str, tuple[Sizes, bool]] = {
     "at random again": (seeded(2), False),
     "all in one": (always(65536), True),
 }
-
-
-@pytest.fixture(params=["0.6.1", "0.9.7"])
-def leads(request: pytest.FixtureRequest, leads_python: Callable[[str], str]) -> Iterator[LeadsPeer]:
-    with LeadsPeer(leads_python(request.param), request.param) as peer:
-        yield peer
-
-
-@pytest.fixture
-def another(leads_python: Callable[[str], str]) -> Iterator[LeadsPeer]:
-    """A second one, always of the newer version."""
-    with LeadsPeer(leads_python("0.9.7")) as peer:
-        yield peer
 
 
 @pytest.fixture(params=CUTS.values(), ids=CUTS.keys())
@@ -122,32 +109,32 @@ def test_a_burst_reaches_leads_whole_however_leads_cuts_it(leads: LeadsPeer) -> 
 # Many ----------------------------------------------------------------------------------------------------------------
 
 
-def test_several_clients_of_both_kinds_at_our_server(leads: LeadsPeer, another: LeadsPeer) -> None:
+def test_several_clients_of_both_kinds_at_our_server(leads: LeadsPeer, newer: LeadsPeer) -> None:
     heard, told = Recorder(), Recorder()
     with create_server(0, heard) as server, create_client(server.port(), told) as client:
-        for peer in (leads, another):
+        for peer in (leads, newer):
             peer.dial(server.port())
         heard.wait("connect", 3)
         wait_until(lambda: server.num_connections() == 3)
         for count, message in enumerate([b"to all", b"", b"of you"], 1):
             server.broadcast(message)
-            for one in (leads, another, told):
+            for one in (leads, newer, told):
                 assert one.wait("receive", count)[-1] == message
         for number in range(50):
             leads.command("send", b"theirs %d" % number)
-            another.command("send", b"others' %d" % number)
+            newer.command("send", b"others' %d" % number)
             client.send(b"ours %d" % number)
         received = heard.wait("receive", 150)
         for who in (b"theirs", b"others'", b"ours"):
             assert [m for m in received if m.startswith(who)] == [b"%s %d" % (who, number) for number in range(50)]
         server.close()
-        for peer in (leads, another):
+        for peer in (leads, newer):
             peer.wait("disconnect")
     assert heard.kinds().count("disconnect") == 3
     assert heard.of("fail") == []
 
 
-def test_several_clients_of_both_kinds_at_their_server(leads: LeadsPeer, another: LeadsPeer) -> None:
+def test_several_clients_of_both_kinds_at_their_server(leads: LeadsPeer, newer: LeadsPeer) -> None:
     told = [Recorder(), Recorder()]
     port = leads.serve()
     with contextlib.ExitStack() as stack:
@@ -155,7 +142,7 @@ def test_several_clients_of_both_kinds_at_their_server(leads: LeadsPeer, another
         for count, one in enumerate(told, 1):
             clients.append(stack.enter_context(create_client(port, one)))
             leads.wait_listed(count)  # its queue of those who knock holds one, others have to knock again
-        another.dial(port)
+        newer.dial(port)
         leads.wait_listed(3)
         leads.command("broadcast", b"to all", b"", b"of you")
         for one in told:
@@ -180,17 +167,17 @@ def test_our_client_says_goodbye(leads: LeadsPeer) -> None:
     assert told.kinds() == ["initialize", "connect", "disconnect"]
 
 
-def test_our_server_says_goodbye_to_one(leads: LeadsPeer, another: LeadsPeer) -> None:
+def test_our_server_says_goodbye_to_one(leads: LeadsPeer, newer: LeadsPeer) -> None:
     heard = Recorder()
     with create_server(0, heard) as server:
         leads.dial(server.port())
         heard.wait("connect")
-        another.dial(server.port())
+        newer.dial(server.port())
         heard.wait("connect", 2)[0].close()
         leads.wait("disconnect")
         assert heard.wait("disconnect") == heard.of("connect")[:1]
         wait_until(lambda: server.num_connections() == 1)
-        another.hears(server.broadcast, [b"still here"])
+        newer.hears(server.broadcast, [b"still here"])
     assert heard.of("fail") == []
 
 

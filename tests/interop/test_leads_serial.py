@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -26,18 +26,6 @@ MESSAGES = [
     b"last",
 ]
 BAUD = 115200
-
-
-@pytest.fixture(params=["0.6.1", "0.9.7"])
-def leads(request: pytest.FixtureRequest, leads_python: Callable[[str], str]) -> Iterator[LeadsPeer]:
-    with LeadsPeer(leads_python(request.param), request.param) as peer:
-        yield peer
-
-
-@pytest.fixture
-def newer(leads_python: Callable[[str], str]) -> Iterator[LeadsPeer]:
-    with LeadsPeer(leads_python("0.9.7")) as peer:
-        yield peer
 
 
 @pytest.fixture
@@ -103,9 +91,9 @@ def test_a_host_of_theirs_finds_a_board_of_ours(newer: LeadsPeer, cable: Cable) 
 
 def test_a_host_of_ours_finds_the_board_by_its_tag() -> None:
     told = Recorder()
-    with Board(b"wsc") as board, create_client(f"serial://{board.device}?identity=WSC", told) as client:
-        board.say(b"wss_lf:12.00;wss_")
-        board.say(b"rf:12.50;")
+    with Board(b"wsc") as board, create_client(f"serial://{board.port}?identity=WSC", told) as client:
+        board.say_bytes(b"wss_lf:12.00;wss_")
+        board.say_bytes(b"rf:12.50;")
         assert told.wait("receive", 2) == [b"wss_lf:12.00", b"wss_rf:12.50"]
         client.send(b"gps")
         wait_until(lambda: b"gps" in board.heard)
@@ -115,7 +103,7 @@ def test_a_host_of_ours_finds_the_board_by_its_tag() -> None:
 def test_another_board_is_refused() -> None:
     told = Recorder()
     with Board(b"pwr") as board:
-        client = create_client(f"serial://{board.device}?identity=WSC", told, connect_timeout=0.5)
+        client = create_client(f"serial://{board.port}?identity=WSC", told, connect_timeout=0.5)
         client.start()
     (error,) = told.of("fail")
     assert "pwr" in str(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from leadscomm import ConnectionBase, Entity
-from tests.entities.recorder import PATIENCE_S, Recorder
+from tests.entities.recorder import Recorder
 
 
 class Scripted(ConnectionBase):
@@ -76,17 +76,3 @@ def staged(*chunks: bytes, separator: bytes = b";") -> Recorder:
     told = Recorder()
     Arm(Scripted(*chunks, separator=separator), told).start()
     return told
-
-
-def raw(port: int) -> socket.socket:
-    """A peer without leadscomm."""
-    peer = socket.create_connection(("127.0.0.1", port))
-    peer.settimeout(PATIENCE_S)
-    return peer
-
-
-def read_until_end(peer: socket.socket) -> bytes:
-    data = b""
-    while chunk := peer.recv(65536):
-        data += chunk
-    return data

@@ -77,7 +77,7 @@ def plugged_in(monkeypatch, *boards: Board):
     """These are the serial ports of this machine."""
     from leadscomm.connections import ports
 
-    monkeypatch.setattr(ports, "available_ports", lambda: [ports.Port(board.device) for board in boards])
+    monkeypatch.setattr(ports, "available_ports", lambda: [ports.Port(board.port) for board in boards])
     with contextlib.ExitStack() as stack:
         for board in boards:
             stack.enter_context(board)
@@ -93,18 +93,18 @@ def told(arduino: Arduino) -> Recorder:
 
 def test_a_board_on_a_known_port():
     with Board(b"wsc") as board:
-        arduino = Arduino(board.device)
+        arduino = Arduino(board.port)
         with pytest.raises(OSError):
             arduino.write(b"too early")
         arduino.start(True)
         told(arduino).wait("connect")
-        board.say(b"wss_lf:12.00;;wss_rf:1")
-        board.say(b"3.00;")
+        board.say_bytes(b"wss_lf:12.00;;wss_rf:1")
+        board.say_bytes(b"3.00;")
         told(arduino).wait("receive", 3)
         assert arduino.values == {b"wss_lf": b"12.00", b"": b"", b"wss_rf": b"13.00"}
         arduino.write(b"gps")
         wait_until(lambda: board.heard == [b"ic", b"gps"])
-        assert arduino.port() == board.device
+        assert arduino.port() == board.port
         arduino.close()
         assert arduino.join(20.0)
         wait_until(lambda: board.heard[-1:] == [b"disconnect"])
@@ -115,7 +115,7 @@ def test_the_board_is_looked_for(monkeypatch):
     with plugged_in(monkeypatch, Board(b"pwr"), found := Board(b"wsc"), Board(b"gps")):
         arduino = Arduino("auto").start(True)
         told(arduino).wait("connect")
-        assert arduino.port() == found.device
+        assert arduino.port() == found.port
         arduino.close()
         assert arduino.join(20.0)
     assert told(arduino).of("fail") == []
@@ -123,7 +123,7 @@ def test_the_board_is_looked_for(monkeypatch):
 
 def test_another_board_is_on_the_port():
     with Board(b"pwr") as board:
-        arduino = Arduino(board.device).start(True)
+        arduino = Arduino(board.port).start(True)
         error = told(arduino).wait("fail")[0]
         assert arduino.join(20.0)
     assert isinstance(error, ConnectionError)
@@ -133,7 +133,7 @@ def test_another_board_is_on_the_port():
 
 def test_a_board_that_is_unplugged():
     with Board(b"wsc") as board:
-        arduino = Arduino(board.device).start(True)
+        arduino = Arduino(board.port).start(True)
         told(arduino).wait("connect")
         board.unplug()
         told(arduino).wait("disconnect")
@@ -194,7 +194,7 @@ def test_a_port_that_was_identified_is_refused_as_taken(monkeypatch, order):
             arduinos[which].start(True)
             told(arduinos[which]).wait("connect")
         for arduino, board in zip(arduinos, boards):
-            assert arduino.port() == board.device
+            assert arduino.port() == board.port
             arduino.close()
             assert arduino.join(20.0)
 
@@ -209,7 +209,7 @@ def test_ports_that_were_tried_are_never_tried_again(monkeypatch):
     with plugged_in(monkeypatch, board := Board(b"wsc")):
         arduino.start(True)
         told(arduino).wait("connect")
-        assert arduino.port() == board.device
+        assert arduino.port() == board.port
         arduino.close()
         assert arduino.join(20.0)
 
@@ -217,7 +217,7 @@ def test_ports_that_were_tried_are_never_tried_again(monkeypatch):
 def test_every_port_is_opened_and_asked_before_the_one_that_was_named():
     """LEADS first scans the whole machine, and so resets boards that are none of its business."""
     with Board(b"pwr") as stranger, Board(b"wsc") as board:
-        arduino = Arduino(board.device).start(True)
+        arduino = Arduino(board.port).start(True)
         told(arduino).wait("connect")
         assert stranger.heard == []
         arduino.close()
@@ -245,7 +245,7 @@ def test_two_that_look_at_once_get_a_board_each(monkeypatch):
     """LEADS looks under a lock of the whole module, so that one that waits for its board holds up all others."""
     boards = Board(b"wsc"), Board(b"pwr", deaf_to=1)
     with plugged_in(monkeypatch, *boards):
-        arduinos = Arduino(boards[0].device, b"wsc"), Arduino(boards[1].device, b"pwr")
+        arduinos = Arduino(boards[0].port, b"wsc"), Arduino(boards[1].port, b"pwr")
         for arduino in reversed(arduinos):
             arduino.start(True)
         told(arduinos[0]).wait("connect")

@@ -27,8 +27,8 @@ from leadscomm import (
     start_client,
     start_server,
 )
+from tests.entities.raw_peer import raw, read_until_end
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
-from tests.leads.staging import raw, read_until_end
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTHING = inspect.Parameter.empty

@@ -13,8 +13,8 @@ import pytest
 
 import leadscomm.api
 from leadscomm import Client, LocalProtocolError, create_client, create_server, start_client, start_server
+from tests.entities.raw_peer import raw, read_until_end
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
-from tests.leads.staging import raw, read_until_end
 
 
 def echo(service, msg):

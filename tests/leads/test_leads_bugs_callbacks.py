@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from leadscomm import Callback, create_client, create_server
+from tests.entities.raw_peer import raw, read_until_end
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
-from tests.leads.staging import raw, read_until_end
 
 
 def echo(service, msg):

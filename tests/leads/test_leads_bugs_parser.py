@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 
 from leadscomm import RemoteProtocolError, create_server
+from tests.entities.raw_peer import raw, read_until_end
 from tests.entities.recorder import Recorder, wait_until
-from tests.leads.staging import Arm, LeadsShaped, Scripted, raw, read_until_end, staged
+from tests.leads.staging import Arm, LeadsShaped, Scripted, staged
 
 
 def test_part_of_a_message_is_delivered_as_a_message():

@@ -16,7 +16,12 @@ from leadscomm.connections.tcp_info import round_trip
 from leadscomm.connections.timed import TimedConnection
 from leadscomm.errors import CommError, CommTimeout
 from leadscomm.protocol import guess
+from leadscomm.protocol.counters import LinkStats
+from leadscomm.protocol.handshake import MANY
 
+_MUCH_LOSS: Final = 0.02
+_BAD_CABLE: Final = "a shorter cable, a lower baud rate, or a sketch that polls more often"
+_BAD_PATH: Final = "a better radio or cable, or fewer others on it; what is lost is sent again, and takes longer"
 _KEPT_BYTES: Final = 64 * 1024
 PROBES: Final = 10
 ECHO_TIMEOUT_S: Final = 2.0
@@ -62,14 +67,25 @@ def peer(connection: TimedConnection) -> Findings:
     said = connection.peer
     if said is not None:
         name = f"with {said.tag!r}" if said.tag else "with a peer without a name"
-        credit = f", {counted(said.credit, 'byte')}" if said.credit else ""
-        room = f"{counted(said.window, 'frame')}{credit} under way"
-        yield Finding(OK, "session", f"{name}, which takes messages of {said.longest} bytes, and {room}")
+        longest = "any size" if said.longest == MANY else counted(said.longest, "byte")
+        text = f"{name}, which takes messages of {longest}"
+        if connection.stats().session is None:
+            credit = f", {counted(said.credit, 'byte')}" if said.credit else ""
+            text += f", and {counted(said.window, 'frame')}{credit} under way"
+        yield Finding(OK, "session", text)
+
+
+def measure(connection: TimedConnection, seconds: float) -> None:
+    """Let a session measure the way to the peer, ``seconds`` at most; a sign of life a second does so."""
+    connection.run_until(
+        lambda: connection.over or any(line.clock_offset is not None for line in connection.stats().links.values()),
+        seconds,
+    )
 
 
 def link(connection: TimedConnection) -> Findings:
-    """What a session has counted."""
-    seen = connection.counters()
+    """What a session has counted and measured."""
+    seen, stats = connection.counters(), connection.stats()
     text = (
         f"{counted(seen.bad_frames, 'damaged frame')}, {seen.resent} sent again, {seen.duplicates} dropped, "
         f"{counted(seen.lost_datagrams, 'datagram')} lost"
@@ -77,9 +93,28 @@ def link(connection: TimedConnection) -> Findings:
     if seen.round_trip is not None:
         text += f"; acknowledged within {duration(seen.round_trip)}"
     if seen.bad_frames or seen.resent:
-        yield Finding(WARN, "link", text, "a shorter cable, a lower baud rate, or a sketch that polls more often")
+        mend = _BAD_PATH if stats.session is not None else _BAD_CABLE
+        yield Finding(WARN, "link", text, mend)
     else:
         yield Finding(OK, "link", text)
+    for name, line in stats.links.items():
+        yield from _line(name, line)
+    if stats.queued_messages:
+        text = f"{counted(stats.queued_messages, 'message')} ({counted(stats.queued_bytes, 'byte')}) wait"
+        yield Finding(WARN, "queue", text, "the peer reads slowly, or the line is thin: send less, or over another")
+
+
+def _line(name: str, seen: LinkStats) -> Findings:
+    """How one line of a session is."""
+    if seen.loss > _MUCH_LOSS:
+        yield Finding(WARN, "loss", f"{name}: {seen.loss:.0%} of what was sent had to be sent again", _BAD_PATH)
+    if seen.pings_missed:
+        text = f"{name}: {counted(seen.pings_missed, 'question')} whether it is there came to nothing"
+        yield Finding(WARN, "link", text, "the path is interrupted, or the peer is stopped")
+    if seen.clock_offset is not None and seen.clock_uncertainty is not None:
+        ahead = "ahead" if seen.clock_offset >= 0 else "behind"
+        text = f"{name}: its monotonic clock is {duration(abs(seen.clock_offset))} {ahead}"
+        yield Finding(OK, "clock", f"{text}, to within {duration(seen.clock_uncertainty)}")
 
 
 def _hear(connection: ConnectionBase, seconds: float) -> Heard:

@@ -1,0 +1,150 @@
+"""A journal: the outbox and the inbox of one program, on its disk. What it has taken outlives the program.
+
+::
+
+    sender      store → (synced) → the session, until the peer has dealt with it → forget
+    receiver    take_in → (synced) → acknowledged → on_receive → dealt
+
+A message that was stored is sent until it is acknowledged, after restarts too; a receiver's table of duplicates, which
+is synced together with the inbox, drops what comes again. ``docs/durable.md`` says what is promised.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from leadscomm.connections.journal_commits import Commits
+from leadscomm.connections.journal_file import JournalFile
+from leadscomm.connections.journal_inbox import JournalInbox, TakingIn
+from leadscomm.connections.journal_outbox import JournalOutbox, Storing, Then
+from leadscomm.connections.journal_records import Record, Stored
+from leadscomm.errors import JournalError, RemoteProtocolError
+from leadscomm.protocol.base import plain
+
+LIMIT: Final = 1024**3
+"""Bytes that wait in the outbox, and as many in the inbox, at most."""
+LAST_SEQ: Final = 2**63 - 1
+"""The highest number that SQLite can hold."""
+
+
+class Journal:
+    """The open journal of this program. All methods are for any thread; a context manager.
+
+    Threads that call :meth:`store` or :meth:`take_in` at the same time share one sync. A program that forks must not
+    use or close it in the child.
+
+    :param path: of its file; ``~`` is expanded. It is made if it is not there, for its owner alone. Beside it, while
+        it is open and after a crash, there is ``<path>-wal``, which belongs to it.
+    :param limit: bytes that wait in the outbox, and as many in the inbox, at most.
+    :ivar origin: 8 random bytes that name the journal, made with it.
+    :raises JournalError: it cannot be opened, is in use, or is no journal.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], limit: int = LIMIT) -> None:
+        self.path = os.path.abspath(os.path.expanduser(os.fspath(path)))
+        self._file = JournalFile(self.path)
+        try:
+            self._outbox = JournalOutbox(self._file, limit)
+            self._inbox = JournalInbox(self._file, limit)
+            self.origin: bytes = next(self._file.read("SELECT origin FROM journal"))[0]
+        except BaseException:
+            self._file.close()
+            raise
+        self._commits = Commits(self._file, (self._outbox, self._inbox))
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what is left to write, and let go of the file. Whoever uses the journal afterwards gets an error."""
+        self._commits.close()
+
+    # The outbox ------------------------------------------------------------------------------------------------------
+
+    def store(self, peer: str, lane: int, messages: Sequence[bytes], then: Then | None = None) -> list[int]:
+        """Store messages for a peer. They have reached the disk when this returns.
+
+        Threads that store at the same time may return in another order than that of their numbers. A session needs
+        messages in that order: otherwise the receiver takes those that were overtaken for duplicates.
+
+        :param then: is called with what was stored, in the order of the numbers over all threads, once it has reached
+            the disk and before any later ``store`` returns. It must be quick, and use the journal for nothing.
+        :return: their numbers.
+        :raises JournalFull: there is no room on the disk, or within the limit. None of them was stored.
+        :raises JournalError: the journal is closed or damaged.
+        """
+        payloads = [plain(message) for message in messages]
+        self._outbox.check([len(payload) for payload in payloads])
+        storing = Storing(self._outbox, peer, lane, payloads, then)
+        self._commits.write(storing)
+        return [stored.seq for stored in storing.stored]
+
+    def waiting(self, peer: str, lane: int, after: int = 0, limit: int = 65536) -> list[Stored]:
+        """Messages that are not forgotten, oldest first.
+
+        :param after: only those with a greater number.
+        :param limit: bytes of their payload at most, unless the first one alone has more.
+        """
+        with self._commits.reading():
+            return self._outbox.waiting(peer, lane, after, limit)
+
+    def peers(self) -> dict[str, tuple[int, int]]:
+        """Whom messages wait for: ``{peer: (messages, bytes)}``."""
+        with self._commits.reading():
+            return self._outbox.peers()
+
+    def forget(self, seqs: Iterable[int]) -> None:
+        """The peer has dealt with these, or nobody wants them sent any more.
+
+        Waits for nobody and for no sync. After a crash some of them may be sent again, and are dropped as duplicates.
+        """
+        self._check_open()
+        self._outbox.gone.update(seqs)
+        self._commits.clear()
+
+    # The inbox -------------------------------------------------------------------------------------------------------
+
+    def take_in(self, peer: str, records: Sequence[Record]) -> list[Record]:
+        """Take messages that came. They have reached the disk when this returns, and can be acknowledged.
+
+        :param records: those of one lane in the order in which they came.
+        :return: the new ones, without those that came before; their ``peer`` and ``arrival`` are set.
+        :raises JournalFull: there is no room. None of them was taken, so none may be acknowledged.
+        :raises RemoteProtocolError: an origin or a number that no journal has.
+        :raises JournalError: the journal is closed or damaged.
+        """
+        for record in records:
+            if len(record.origin) != len(self.origin) or not 0 < record.seq <= LAST_SEQ:
+                raise RemoteProtocolError(f"{peer}: a message that says to be {record.id}, which no journal's can be")
+        self._inbox.check([len(record.payload) for record in records])
+        taking = TakingIn(self._inbox, peer, records)
+        self._commits.write(taking)
+        return taking.taken
+
+    def dealt(self, records: Iterable[Record]) -> None:
+        """The callbacks of these, which :meth:`take_in` or :meth:`left` returned, have returned.
+
+        Waits for nobody and for no sync. After a loss of power some of them may be delivered again.
+        """
+        self._check_open()
+        self._inbox.gone.update(record.arrival for record in records)
+        self._commits.clear()
+
+    def left(self, peer: str | None = None, after: int = 0, limit: int = 1024**2) -> list[Record]:
+        """Messages of the inbox that are not dealt with, oldest first: also those that are being dealt with right now.
+
+        :param peer: only those that it brought.
+        :param after: only those that arrived after this one (``arrival``).
+        :param limit: bytes of their payload at most, unless the first one alone has more.
+        """
+        with self._commits.reading():
+            return self._inbox.left(peer, after, limit)
+
+    def _check_open(self) -> None:
+        if self._file.closed:
+            raise JournalError(f"{self.path}: this journal is closed")

@@ -1,0 +1,68 @@
+"""The session with the one peer of an endpoint, for which this side asks: a client's, or at either end of a cable."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Final
+
+from leadscomm.connections.endpoint import Endpoint
+from leadscomm.connections.session import SessionConnection
+from leadscomm.connections.terms import SpeaksCompact, Terms, compact_session
+from leadscomm.entities.line import LineStage
+from leadscomm.entities.session import SessionStage
+from leadscomm.entities.stage import Owner
+
+FORMER: Final = 64
+"""So many sessions that are over are remembered, since frames of theirs may still be on the way."""
+
+
+class Pair:
+    """The present session, and the next one when that is over.
+
+    :param entity: runs them.
+    :param endpoint: where the peer is.
+    """
+
+    def __init__(self, entity: Owner, endpoint: Endpoint) -> None:
+        self._entity = entity
+        self._endpoint = endpoint
+        self._terms = Terms.of(endpoint, endpoint.key())
+        self._former: deque[int] = deque(maxlen=FORMER)
+        self.stage: SessionStage | None = None
+
+    @property
+    def in_session(self) -> bool:
+        """Whether there is one that is not over."""
+        return self.stage is not None and not self.stage.session.over
+
+    def join(self, line: LineStage, deadline: float) -> None:
+        """Have a line carry the session; what :class:`LineStage` wants.
+
+        :raises CommError: the peer does not agree; the text says why.
+        """
+        stage = self.stage if self.in_session and self.stage is not None else self._begin(deadline)
+        added = stage.session.add(line.connection, self._endpoint)
+        try:
+            stage.session.agree(added, deadline)
+        except BaseException as error:
+            stage.session.remove(added)
+            ended = stage is self.stage and stage.session.over
+            if stage is not self.stage:
+                stage.discard()
+            if isinstance(error, SpeaksCompact):
+                line.hand_on(compact_session(line.connection, self._endpoint))
+            elif not ended:  # the end of the session itself is told by its on_disconnect
+                raise
+            return
+        self.stage = stage
+        line.carry(stage, added)
+
+    def _begin(self, deadline: float) -> SessionStage:
+        if self.stage is not None:  # its on_disconnect comes before the next on_connect
+            self.stage.done.wait(max(0.0, deadline - time.monotonic()))
+        peer = None if self.stage is None else self.stage.session.session.peer
+        if peer is not None:
+            self._former.append(peer.epoch)
+        connection = SessionConnection(self._terms, asks=True, former=tuple(self._former))
+        return SessionStage(self._entity, connection)

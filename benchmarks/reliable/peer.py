@@ -1,6 +1,6 @@
 """A server and a client at any endpoint, as they are measured.
 
-    python -m benchmarks.reliable.peer server oneway size=32 --endpoint="tcp://127.0.0.1:0?reliable=1"
+python -m benchmarks.reliable.peer server oneway size=32 --endpoint="tcp://127.0.0.1:0?reliable=1"
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from tests.faults.proxy import Proxy
 from .figures import Figures, Target
 from .running import ask, program, serving
 
+BEFORE_S: Final = 0.5
 AWAY_S: Final = 2.0
 RESUMED_MS: Final = 1000.0
 TCP: Final = "tcp://127.0.0.1:0?reliable=1"
@@ -49,18 +50,21 @@ class Cuts:
         )
 
     def _cut(self, row: str, away: float) -> None:
-        with serving(TCP) as (server, url), Proxy(int(url.partition("?")[0].rpartition(":")[2])) as proxy:
-            with program("pulse", f"tcp://127.0.0.1:{proxy.port}?reliable=1") as client:
-                client.hear()
-                time.sleep(0.5)
-                if away:
-                    proxy.refuse()
-                    time.sleep(away)
-                    proxy.accept()
-                else:
-                    proxy.cut()
-                free = perf_counter()
-                came = ask(server, "first_after", sent=free, patience=20)["came"]
+        with (
+            serving(TCP) as (server, url),
+            Proxy(int(url.partition("?")[0].rpartition(":")[2])) as proxy,
+            program("pulse", f"tcp://127.0.0.1:{proxy.port}?reliable=1") as client,
+        ):
+            client.hear()
+            time.sleep(BEFORE_S)
+            if away:
+                proxy.refuse()
+                time.sleep(away)
+                proxy.accept()
+            else:
+                proxy.cut()
+            free = perf_counter()
+            came = ask(server, "first_after", sent=free, patience=20)["came"]
         if came is not None:
             self.cut.add(row, "recovery", 1000 * (came - free))
         self._say(f"reset, {row}: {'nothing came' if came is None else f'{1000 * (came - free):.0f} ms'}")

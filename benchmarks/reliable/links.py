@@ -59,7 +59,7 @@ class Links:
         self.rates = Figures(
             "Messages one way",
             "messages a second (thousands; of 1 MiB: megabytes a second)",
-            "A client sends as fast as it goes, and the server counts. Over bare UDP, what does not come is not counted.",
+            "A client sends as fast as it goes, and the server counts; over bare UDP only what comes.",
         )
         self.trips = Figures("Round trips", "32 bytes there and back, µs")
 

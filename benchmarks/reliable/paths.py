@@ -31,6 +31,7 @@ SESSION: Final = "session over UDP"
 KERNELS: Final = {"kernel TCP, cubic": "cubic", "kernel TCP, BBR": "bbr"}
 OVER_TCP: Final = "session over TCP"
 HERE, THERE = ADDRESSES
+NET: Final = "10.77.0.0/24"
 ENDPOINTS: Final = {
     SESSION: f"udp://{THERE}:7700?reliable=1",
     **dict.fromkeys(KERNELS, f"tcp://{THERE}:7700?framing=length"),
@@ -81,7 +82,7 @@ class Paths:
     def _flow(self, network: Network, loss: float, name: str) -> str:
         near, far = network.hosts
         if name in KERNELS:
-            near.run("sysctl", "-q", "-w", f"net.ipv4.tcp_congestion_control={KERNELS[name]}")
+            near.run("ip", "route", "replace", NET, "dev", WIRE, "src", HERE, "congctl", KERNELS[name])
         with (
             serving(ENDPOINTS[name], far.command) as (server, url),
             program("flow", url, str(FLOW_BYTES), wrap=near.command) as client,

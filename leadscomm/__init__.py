@@ -12,8 +12,11 @@ from leadscomm.connections.tcp import TcpConnection as Connection
 from leadscomm.entities.callback import Callback, CallbackChain
 from leadscomm.entities.client import Client
 from leadscomm.entities.entity import Entity
+from leadscomm.entities.node import Node
 from leadscomm.entities.server import Server
 from leadscomm.entities.service import Service
+from leadscomm.entities.stream_receiving import Stream
+from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import (
     AuthenticationFailed,
     BoardError,
@@ -36,6 +39,7 @@ from leadscomm.errors import (
     ProtocolError,
     RemoteProtocolError,
     ServiceError,
+    TransferError,
 )
 from leadscomm.log import L, Level
 from leadscomm.protocol.framing import Framing, register_framing
@@ -71,6 +75,7 @@ __all__ = [
     "LocalProtocolError",
     "MissingExtra",
     "MissingTool",
+    "Node",
     "OutboxFull",
     "ProtocolError",
     "RemoteProtocolError",
@@ -79,6 +84,9 @@ __all__ = [
     "Server",
     "Service",
     "ServiceError",
+    "Stream",
+    "Transfer",
+    "TransferError",
     "__version__",
     "connect",
     "create_client",

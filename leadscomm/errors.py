@@ -21,6 +21,7 @@
     ├── JournalError          (OSError)          the file of durable messages cannot be used
     │   └── JournalFull                             it has no room; nothing was stored
     ├── DeliveryError         (ConnectionError)  messages that were accepted and could not be delivered
+    ├── TransferError         (ConnectionError)  a stream did not arrive whole
     └── CommTimeout           (TimeoutError)     it took longer than allowed
         └── OutboxFull           (BlockingIOError)  the peer does not take what is sent
 
@@ -122,6 +123,19 @@ class DeliveryError(CommError, ConnectionError):
     def __init__(self, text: str, messages: Sequence[bytes] = ()) -> None:
         super().__init__(text)
         self.messages = tuple(messages)
+
+
+class TransferError(CommError, ConnectionError):
+    """A stream did not arrive whole; the text says why, and how to go on.
+
+    :ivar moved: how many of its bytes the receiver has.
+    :ivar size: of how many; None: unknown.
+    """
+
+    def __init__(self, text: str, moved: int = 0, size: int | None = None) -> None:
+        super().__init__(text)
+        self.moved = moved
+        self.size = size
 
 
 class JournalError(CommError, OSError):

@@ -51,10 +51,11 @@ STEPS = {
     "leadscomm.entities.service": 1,
     "leadscomm.entities.callback": 2,
     "leadscomm.entities.entity": 3,
-    "leadscomm.entities.server": 4,
-    "leadscomm.entities.client": 4,
-    "leadscomm.entities.node": 5,
-    "leadscomm.entities": 6,
+    "leadscomm.entities.acceptor": 4,
+    "leadscomm.entities.server": 5,
+    "leadscomm.entities.client": 5,
+    "leadscomm.entities.node": 6,
+    "leadscomm.entities": 7,
 }
 # The one table of schemes: what endpoint.py imports inside its functions is no part of a circle.
 TABLE = "leadscomm.connections.endpoint"

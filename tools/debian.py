@@ -14,6 +14,7 @@ BOARD_TOOLS = (
     *("gcc-avr", "avr-libc", "arduino-core-avr", "arduino-builder", "avrdude"),  # sketches compiled and uploaded
     *("simavr", "libsimavr-dev", "libelf-dev", "make", "gcc", "g++"),  # the virtual board
 )
+NETWORK_TOOLS = ("iproute2", "nftables", "util-linux")  # the networks of the fault laboratory
 
 
 def install_venv(python: str) -> None:
@@ -30,13 +31,23 @@ def install_venv(python: str) -> None:
 
 
 def install_board_tools() -> None:
-    """What sketches, uploads and virtual boards need. Where it cannot be had, the tests that need it say so."""
-    missing = not_installed(BOARD_TOOLS) if shutil.which("apt-get") else ()
+    """What sketches, uploads and virtual boards need."""
+    install_tools(BOARD_TOOLS, "a compiler or an emulator for boards")
+
+
+def install_network_tools() -> None:
+    """What networks with faults need; the tests that make them are root's."""
+    install_tools(NETWORK_TOOLS, "a network with faults")
+
+
+def install_tools(packages: tuple[str, ...], what: str) -> None:
+    """Install what is missing. Where it cannot be had, the tests that need it say so."""
+    missing = not_installed(packages) if shutil.which("apt-get") else ()
     if not missing:
         return
     mend = "sudo apt-get install --no-install-recommends " + " ".join(missing)
     if become_root() is None:
-        say("tests that need a compiler or an emulator for boards are left out; for them run: " + mend)
+        say(f"tests that need {what} are left out; for them run: {mend}")
         return
     said = install(*missing)
     if said:

@@ -16,7 +16,7 @@ from tools.running import ROOT, Failed, Trouble, run, say
 
 STAMP = "leadscomm-dev.json"
 QUIETLY = ("-qq", "--no-input", "--disable-pip-version-check")
-GROUPS = ("test", "lint", "docs", "dev")  # [dependency-groups] of pyproject.toml; other names are extras
+GROUPS = ("test", "lint", "docs", "fuzz", "dev")  # [dependency-groups] of pyproject.toml; other names are extras
 
 
 class Environment:

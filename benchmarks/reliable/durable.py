@@ -130,8 +130,8 @@ def markdown(rates: dict[str, list[float]]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="./dev bench durable", description=__doc__)
     parser.add_argument("--folder", type=Path, help="where to write: the disk that is measured (the temporary folder)")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="for each way in each round (2)")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=0.5, help="for each way in each round (0.5)")
     parser.add_argument("--write-docs", action="store_true", help=f"write docs/{PAGE.name}")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="leadscomm-", dir=options.folder) as folder:

@@ -69,7 +69,9 @@ class Host(Callback):
         self._framing.check(order.encode())
         with self._changed:
             if not self._changed.wait_for(self._queue.has_room, timeout) and self._drop_oldest:
-                log.warning("the queue is full; dropped: %s", self._queue.drop_oldest())
+                dropped = self._queue.drop_oldest()
+                if dropped is not None:
+                    log.warning("the queue is full; dropped: %s", dropped)
             self._queue.add(order)
         self._turn()
 

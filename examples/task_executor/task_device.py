@@ -61,7 +61,8 @@ class Work:
 
 
 class TaskDevice(Callback):
-    """The callback of a `Node` that carries out tasks. Inside ``with``; leave that before the node is closed.
+    """The callback of a service with ``reliable=1`` that carries out tasks. Inside ``with``; leave that before the
+    service is closed.
 
     :param functions: the tasks by their names. Each is called as ``function(work, **arguments)`` in a thread of its
         own; what it returns goes to the host, and what it raises as text.
@@ -151,14 +152,20 @@ class TaskDevice(Callback):
         except Exception as error:
             log.exception("%s: failed", job.id[:8])
             state, text = State.FAILED, repr(error)
-        with self._changed:
-            message = self._bench.ended(job, state, value, text)
-        log.info("%s: %s", job.id[:8], state.value)
-        self._hosts.send(job.host, message)
+        try:
+            self._end(job, state, value, text)
+        except Exception:
+            log.exception("%s: its end could not be written into the ledger", job.id[:8])
         self._begin()
         with self._changed:
             self._working -= 1
             self._changed.notify_all()
+
+    def _end(self, job: Job, state: State, value: Any, text: str) -> None:
+        with self._changed:
+            message = self._bench.ended(job, state, value, text)
+        log.info("%s: %s", job.id[:8], state.value)
+        self._hosts.send(job.host, message)
 
     def _progress(self, job: Job, share: float, text: str) -> None:
         with self._changed:

@@ -37,7 +37,7 @@ log = logging.getLogger("task_executor.host")
 
 
 class TaskHost(Callback):
-    """The callback of a `Node` that orders tasks. Inside ``with``.
+    """The callback of a service with ``reliable=1`` that orders tasks. Inside ``with``.
 
     Threads: all methods may be called from any thread. `changed` is called by the one that reads the device, or by the
     one that turns the clock.
@@ -140,7 +140,10 @@ class TaskHost(Callback):
         with self._changed:
             self._changed.notify_all()
         for task in tasks:
-            self.changed(task)
+            try:
+                self.changed(task)
+            except Exception:
+                log.exception("changed() raised at %s", task)
 
     def _gone(self, device: str) -> None:
         with self._changed:

@@ -50,7 +50,8 @@ class Workbench:
         self._names, self._ledger = names, ledger
         self._at_once, self._most_waiting = at_once, waiting
         self._jobs: dict[str, Job] = {}
-        self._waiting: deque[Job] = deque()
+        self._waiting: deque[Job] = deque()  # those of them that have not begun
+        self._closing = False
 
     def received(self, host: str, message: bytes, now: float) -> list[bytes]:
         """A host has said something; return what to answer.
@@ -59,7 +60,7 @@ class Workbench:
         """
         said = unpack(message)
         if said["op"] == "order":
-            return [self._ordered(host, said, now)]
+            return self._ordered(host, said, now)
         if said["op"] == "cancel":
             return self._cancelled(said["id"])
         raise BadMessage(f"{host} sends {said['op']!r}, which devices send")
@@ -81,13 +82,16 @@ class Workbench:
         return job.news
 
     def ended(self, job: Job, state: State, value: Any = None, text: str = "") -> bytes:
-        """A job has come to its end; return what tells its host."""
+        """A job has come to its end; return what tells its host.
+
+        :raises Exception: the ledger cannot be written; the job is gone nevertheless.
+        """
         try:
             message = _end_of(job.id, state, value, text)
         except ValueError as error:
             message = _end_of(job.id, State.FAILED, None, f"what it returned cannot be sent: {error}")
-        self._ledger.end(job.id, message)
         del self._jobs[job.id]
+        self._ledger.end(job.id, message)
         return message
 
     def expire(self, now: float) -> list[tuple[str, bytes]]:
@@ -97,38 +101,36 @@ class Workbench:
             out += [(job.host, message) for message in self._stop(job, State.EXPIRED)]
         return out
 
-    def interrupt(self) -> int:
-        """The device is about to end: begin nothing more, stop what was begun; return how many that are."""
+    def interrupt(self) -> None:
+        """The device is about to end: stop what was begun, and begin nothing more. What has not begun is forgotten
+        without an answer: its host orders it again when the device is back."""
+        self._closing = True
         for job in self._waiting:
-            del self._jobs[job.id]  # it was not begun, so it may be ordered again
+            del self._jobs[job.id]
         self._waiting.clear()
-        self._names = ()
         for job in self._jobs.values():
             job.stopped = job.stopped or State.INTERRUPTED
-        return len(self._jobs)
 
     def wait(self, now: float) -> float | None:
         """Seconds to the next deadline; None: there is none."""
         deadline = min((job.deadline for job in self._jobs.values() if job.stopped is None), default=None)
         return None if deadline is None else max(0.0, deadline - now)
 
-    def _ordered(self, host: str, said: dict[str, Any], now: float) -> bytes:
-        task = said["id"]
-        if task in self._jobs:
-            self._jobs[task].host = host
+    def _ordered(self, host: str, said: dict[str, Any], now: float) -> list[bytes]:
+        task, name = said["id"], said["name"]
         known = self._how_it_stands(task)
         if known is not None:
-            return known
-        if said["name"] not in self._names:
-            return _end_of(
-                task, State.REFUSED, None, f"unknown here: {said['name']!r}; there is {', '.join(self._names)}"
-            )
+            return [known]
+        if self._closing:
+            return []
+        if name not in self._names:
+            return [_end_of(task, State.REFUSED, None, f"there is no task {name!r}, but {', '.join(self._names)}")]
         if len(self._jobs) >= self._at_once + self._most_waiting:
-            return _end_of(task, State.REFUSED, None, f"{len(self._jobs)} tasks are to be done already")
-        job = Job(task, host, said["name"], said["arguments"], now + said["seconds"], pack("accepted", task))
+            return [_end_of(task, State.REFUSED, None, f"{len(self._jobs)} tasks are to be done already")]
+        job = Job(task, host, name, said["arguments"], now + said["seconds"], pack("accepted", task))
         self._jobs[task] = job
         self._waiting.append(job)
-        return job.news
+        return [job.news]
 
     def _cancelled(self, task: str) -> list[bytes]:
         job = self._jobs.get(task)

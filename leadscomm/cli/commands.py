@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final, Protocol, TextIO
 
-from leadscomm.cli import bench, board, connect, demo, doctor, flash, ports, serve
+from leadscomm.cli import bench, board, connect, demo, doctor, flash, node, ports, receive, send, serve
 from leadscomm.cli.wording import one_line
 from leadscomm.errors import CommError
 from leadscomm.version import __version__
@@ -57,6 +57,9 @@ def _run_bench(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
 COMMANDS: Final = {
     "serve": Command("listen on an endpoint, show what comes, send what is typed", serve.add_arguments, serve.run),
     "connect": Command("connect to an endpoint: type lines, see lines", connect.add_arguments, connect.run),
+    "send": Command("send a file", send.add_arguments, send.run),
+    "receive": Command("receive files", receive.add_arguments, receive.run),
+    "node": Command("run a node as a file has it: many peers by name", node.add_arguments, node.run),
     "ports": Command("list the serial ports", ports.add_arguments, ports.run),
     "doctor": Command("find out why an endpoint does not work", doctor.add_arguments, doctor.run),
     "flash": Command("compile a sketch and bring it onto a board", flash.add_arguments, flash.run),

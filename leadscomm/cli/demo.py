@@ -1,4 +1,4 @@
-"""``leadscomm demo``: a server and its clients over TCP, UDP and a serial line; and a board, all of them processes."""
+"""``leadscomm demo``: a server and its clients, and a board; then hosts and devices whose cables are pulled."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from contextlib import ExitStack
 from typing import Final, TextIO
 
 from leadscomm.cli import arguments
+from leadscomm.cli.demonstration import pulled
 from leadscomm.cli.demonstration.board_link import BoardLink, companion
-from leadscomm.cli.demonstration.display import Display, LiveDisplay, PlainDisplay, is_capable
+from leadscomm.cli.demonstration.display import Display, LiveDisplay, PlainDisplay, can_write, is_capable
 from leadscomm.cli.demonstration.link import Link
 from leadscomm.cli.demonstration.pty_cable import PtyCable, can_make
-from leadscomm.cli.wording import one_line, wrapped
+from leadscomm.cli.wording import WIDTH, duration, one_line, wrapped
 from leadscomm.errors import CommError
 
 SECONDS: Final = 6.0
@@ -35,9 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     """Show it. Exit code 1 if a link delivered nothing, or lost a message."""
-    links: list[Link] = []
     make = LiveDisplay if is_capable(out) and not args.plain else PlainDisplay
-    display = make(out, links, args.seconds)
+    micro = "µs" if can_write(out, "µ") else "us"
+    links: list[Link] = []
+    display = make(out, lambda: table(links, micro), args.seconds, "what is said -> what is answered")
     print("\n".join(_introduction()), file=out, flush=True)
     try:
         with ExitStack() as stack:
@@ -46,7 +48,16 @@ def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     finally:
         display.end()
     print("\n".join(summary(links)), file=out)
-    return 1 if any(link.fault() for link in links) else 0
+    print(file=out)
+    devices = pulled.make_devices()
+    display = make(out, lambda: pulled.table(devices), args.seconds, "what becomes of the links")
+    try:
+        pulled.run(devices, display, out)
+    finally:
+        display.end()
+    print("\n".join(pulled.summary(devices)), file=out)
+    faults = [link.fault() for link in links] + [device.fault() for device in devices]
+    return 1 if any(faults) else 0
 
 
 def _introduction() -> list[str]:
@@ -126,6 +137,23 @@ def _show(links: Sequence[Link], display: Display) -> None:
     for link in links:
         link.finish()
     display.update()
+
+
+def table(links: Sequence[Link], micro: str) -> list[str]:
+    """The figures: a heading, and a line for each link."""
+    head = f"{'link':<8}{'messages':>12}{'answered':>12}{'lost':>7}{'per second':>12}"
+    return [f"{head}{'round trip p50':>17}{'p99':>12}", *(_row(link, micro) for link in links)]
+
+
+def _row(link: Link, micro: str) -> str:
+    if link.missing or (link.trouble and not link.report.sent):
+        return f"{link.name:<8}{link.missing or link.trouble}"[:WIDTH]
+    report = link.report
+    if not report.sent:
+        return f"{link.name:<8}is starting"
+    p50, p99 = (duration(value, micro) if value else "" for value in (report.p50, report.p99))
+    counts = f"{report.sent:>12,}{report.answered:>12,}{link.lost():>7,}{link.rate:>12,.0f}"
+    return f"{link.name:<8}{counts}{p50:>17}{p99:>12}"
 
 
 def summary(links: Sequence[Link]) -> list[str]:

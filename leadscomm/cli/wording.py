@@ -46,3 +46,22 @@ def duration(seconds: float, micro: str = "us") -> str:
 def counted(number: int, thing: str) -> str:
     """``1 line``, ``2 lines``."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def data_size(count: float) -> str:
+    """``812 B``, ``1.50 kB``, ``200 MB``: an amount of data to three digits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.{0 if unit == 'B' or count >= 99.95 else 1 if count >= 9.995 else 2}f} {unit}"
+        count /= 1000
+    return f"{count:,.2f} TB"
+
+
+def rough_time(seconds: float) -> str:
+    """``8 s``, ``2 min 10 s``, ``3 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

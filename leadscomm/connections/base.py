@@ -11,20 +11,21 @@ A connection owns one handle of the operating system and no thread.
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from typing import ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from leadscomm.connections.keyed import authenticate
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_leads import outbox_for
 from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.writer import Writer
-from leadscomm.errors import CommError, CommTimeout
+from leadscomm.errors import CommError, CommTimeout, ServiceError
 from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming
 
 CHUNK_BYTES: Final = 64 * 1024
@@ -35,7 +36,13 @@ sending."""
 
 
 class Keeper(Protocol):
-    """Who runs a connection on behalf of an entity."""
+    """Who runs a connection on behalf of an entity.
+
+    :ivar streams: sends streams.
+    """
+
+    @property
+    def streams(self) -> Any: ...
 
     def closing(self) -> None:
         """The connection is being closed here; finish the conversation. Any thread; does not block."""
@@ -247,6 +254,22 @@ class ConnectionBase(Writer):
         return None
 
     # Sending and closing ---------------------------------------------------------------------------------------------
+
+    def send_file(self, path: str | os.PathLike[str], **how: Any) -> Any:
+        """Send a file as a stream (``docs/streams.md``), as ``send_file`` of the entity that runs this connection does.
+
+        :raises ServiceError: it has no session, or no entity runs it.
+        """
+        return self._streams().send_file(path, self, **how)
+
+    def send_stream(self, file: Any, **how: Any) -> Any:
+        """Send what a binary file holds, likewise."""
+        return self._streams().send_stream(file, self, **how)
+
+    def _streams(self) -> Any:
+        if self.keeper is None:
+            raise ServiceError(f"no service runs {self}, and streams need one: use a Client or a Server")
+        return self.keeper.streams
 
     def send(self, message: bytes) -> None:
         """Send one message. Any thread.

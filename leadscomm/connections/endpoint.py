@@ -205,6 +205,10 @@ class Endpoint(Address):
         """The same at another host or port."""
         return replace(self, host=self.host if host is None else host, port=self.port if port is None else port)
 
+    def place(self) -> str:
+        """The endpoint without its options: where it leads, and nothing else."""
+        return str(replace(self, faulty=False, given=()))
+
     def exposed(self) -> bool:
         """Whether others than this machine's programs can reach it, without TLS and without a key."""
         if self.scheme == "tls" or SCHEMES[self.scheme].place == "path" or is_loopback(self.host):
@@ -238,7 +242,7 @@ def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **opti
     :raises ConnectFailed: it could not be opened; the text says why and what to do.
     :raises CommTimeout: it was opened, and then the peer did not finish TLS or the key challenge in time.
     """
-    parsed = Endpoint.parse(endpoint, **options)
+    parsed = _bare(Endpoint.parse(endpoint, **options))
     deadline = time.monotonic() + (parsed.options["connect_timeout"] if timeout is None else timeout)
     if parsed.has_session:
         begin: Callable[..., ConnectionBase] = _load(f"{_HERE}.bare_session:connect_session")
@@ -252,6 +256,13 @@ def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **opti
         return connection
     connection.key = key
     return opened(connection, deadline)
+
+
+def _bare(endpoint: Endpoint) -> Endpoint:
+    """:raises EndpointError: an option is for entities alone."""
+    if endpoint.options.get("durable"):
+        raise EndpointError("durable= is for Client and Server: a connection alone sends nothing again")
+    return endpoint
 
 
 def dial(endpoint: Endpoint, deadline: float) -> ConnectionBase:
@@ -291,7 +302,7 @@ def listen(endpoint: str | int | Endpoint, **options: Any) -> ListenerBase:
     :raises EndpointError: the endpoint or an option is wrong, or nobody can be waited for there.
     :raises ConnectFailed: it cannot be listened on; the text says why and what to do.
     """
-    parsed = Endpoint.parse(endpoint, **options)
+    parsed = _bare(Endpoint.parse(endpoint, **options))
     listener = listen_for_lines(parsed)
     return _load(f"{_HERE}.bare_session:SessionListener")(listener, parsed) if parsed.has_session else listener
 

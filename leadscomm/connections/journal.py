@@ -72,17 +72,28 @@ class Journal:
         Threads that store at the same time may return in another order than that of their numbers. A session needs
         messages in that order: otherwise the receiver takes those that were overtaken for duplicates.
 
-        :param then: is called with what was stored, in the order of the numbers over all threads, once it has reached
-            the disk and before any later ``store`` returns. It must be quick, and use the journal for nothing.
+        :param then: is called with the peer and what was stored, in the order of the numbers over all threads, once
+            it has reached the disk and before any later ``store`` returns. It must be quick, and use the journal for
+            nothing.
         :return: their numbers.
         :raises JournalFull: there is no room on the disk, or within the limit. None of them was stored.
         :raises JournalError: the journal is closed or damaged.
         """
+        ((_, stored),) = self._store([peer], lane, messages, then)
+        return [message.seq for message in stored]
+
+    def store_for_all(self, peers: Sequence[str], lane: int, message: bytes, then: Then | None = None) -> None:
+        """As :meth:`store`, the same message for each of several peers, for all of them or for none."""
+        self._store(peers, lane, [message], then)
+
+    def _store(
+        self, peers: Sequence[str], lane: int, messages: Sequence[bytes], then: Then | None
+    ) -> list[tuple[str, list[Stored]]]:
         payloads = [plain(message) for message in messages]
-        self._outbox.check([len(payload) for payload in payloads])
-        storing = Storing(self._outbox, peer, lane, payloads, then)
+        self._outbox.check([len(payload) for payload in payloads] * len(peers))
+        storing = Storing(self._outbox, peers, lane, payloads, then)
         self._commits.write(storing)
-        return [stored.seq for stored in storing.stored]
+        return storing.stored
 
     def waiting(self, peer: str, lane: int, after: int = 0, limit: int = 65536) -> list[Stored]:
         """Messages that are not forgotten, oldest first.

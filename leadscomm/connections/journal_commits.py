@@ -1,7 +1,8 @@
 """Group commit: threads that have something to write at the same time share one commit, and so one sync.
 
-There is no thread for it. Whoever gets the turn writes for all who have gathered while the last commit was under way;
-the others find their work done when they get the turn.
+There is no thread for it. Whoever gets the turn writes for all who have gathered while the last commit was under way.
+The others wait until their work is done or the turn is free, and do not have to get the turn to learn that it is done:
+they would stand in line behind the next commit.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class Commits:
     def __init__(self, file: JournalFile, tables: Sequence[MessageTable]) -> None:
         self._file = file
         self._tables = tables
-        self._turn = threading.Lock()  # around the file
+        self._changed = threading.Condition()
+        self._busy = False  # somebody has the turn, and so the file
         self._gathered: list[Write] = []
         self._committed: deque[Write] = deque()  # and not settled yet
 
@@ -76,8 +78,8 @@ class Commits:
         """
         self._gathered.append(write)
         try:
-            with self._turn:
-                if not write.done:
+            with self._turn(write) as mine:
+                if mine:
                     self._commit_all()
         finally:
             with suppress(ValueError):  # of one that was interrupted: nobody waits for it any more
@@ -89,7 +91,7 @@ class Commits:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """The turn, for whoever wants to read."""
-        with self._turn:
+        with self._turn():
             self._check_open()
             yield
         self.clear()
@@ -99,18 +101,36 @@ class Commits:
 
         It is not synced. Where there is no room even for that, it is tried again with the next commit.
         """
-        while any(table.gone for table in self._tables) and self._turn.acquire(blocking=False):
-            try:
-                if self._file.closed or not self._clear_tables():
-                    break
-            finally:
-                self._turn.release()
+        going_on = True
+        while going_on and any(table.gone for table in self._tables) and not self._busy:
+            with self._turn(wait=False) as mine:
+                going_on = mine and not self._file.closed and self._clear_tables()
 
     def close(self) -> None:
-        with self._turn:
+        with self._turn():
             if not self._file.closed:
                 self._clear_tables()
                 self._file.close()
+
+    @contextmanager
+    def _turn(self, write: Write | None = None, wait: bool = True) -> Iterator[bool]:
+        """Have the file for oneself; whether that is so.
+
+        :param write: is to be done; once it is, by another, the turn is not waited for any more.
+        """
+        mine = False
+        try:
+            with self._changed:
+                if wait:
+                    self._changed.wait_for(lambda: not self._busy or (write is not None and write.done))
+                mine = not (self._busy or (write is not None and write.done))
+                self._busy = self._busy or mine
+            yield mine
+        finally:
+            if mine:
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()
 
     def _check_open(self) -> None:
         if self._file.closed:

@@ -10,7 +10,7 @@ from leadscomm.connections.journal_file import JournalFile
 from leadscomm.connections.journal_records import Stored
 from leadscomm.connections.journal_table import MessageTable
 
-Then = Callable[[list[Stored]], None]
+Then = Callable[[str, list[Stored]], None]
 
 
 class JournalOutbox(MessageTable):
@@ -38,31 +38,37 @@ class JournalOutbox(MessageTable):
 
 
 class Storing(Write):
-    """Messages on their way into the outbox."""
+    """Messages on their way into the outbox, for one peer or the same ones for several."""
 
-    def __init__(self, outbox: JournalOutbox, peer: str, lane: int, messages: Sequence[bytes], then: Then | None):
+    def __init__(
+        self, outbox: JournalOutbox, peers: Sequence[str], lane: int, messages: Sequence[bytes], then: Then | None
+    ) -> None:
         super().__init__()
         self._outbox = outbox
-        self._peer = peer
+        self._peers = peers
         self._lane = lane
         self._messages = messages
         self._then = then
-        self.stored: list[Stored] = []
+        self.stored: list[tuple[str, list[Stored]]] = []
 
     def sizes(self) -> Sequence[int]:
-        besides = 2 * len(self._peer.encode()) + 32  # in the row and in the index
-        return [len(message) + besides for message in self._messages]
+        besides = [2 * len(peer.encode()) + 32 for peer in self._peers]  # in the row and in the index
+        return [len(message) + more for more in besides for message in self._messages]
 
     def apply(self) -> None:
-        outbox, first = self._outbox, self._outbox.last + 1
-        outbox.last += len(self._messages)  # not taken back where this fails: a gap does no harm
-        self.stored = [Stored(first + index, self._lane, message) for index, message in enumerate(self._messages)]
-        outbox.insert([(seq, self._peer, lane, payload) for seq, lane, payload in self.stored])
+        self.stored = []
+        for peer in self._peers:
+            first = self._outbox.last + 1
+            self._outbox.last += len(self._messages)  # not taken back where this fails: a gap does no harm
+            stored = [Stored(first + index, self._lane, message) for index, message in enumerate(self._messages)]
+            self._outbox.insert([(seq, peer, lane, payload) for seq, lane, payload in stored])
+            self.stored.append((peer, stored))
 
     def settle(self) -> None:
-        self._outbox.inserted([len(message) for message in self._messages])
+        self._outbox.inserted([len(message) for message in self._messages] * len(self._peers))
         if self._then is not None:
             try:
-                self._then(self.stored)
+                for peer, stored in self.stored:
+                    self._then(peer, stored)
             except Exception as error:
                 self.error = error

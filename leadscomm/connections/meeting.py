@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.opening import HEARD_BYTES, nothing_of_a_session
 from leadscomm.connections.terms import Terms
 from leadscomm.errors import AuthenticationFailed, CommError, ConnectionLost
 from leadscomm.protocol.handshake import COMPACT
-from leadscomm.protocol.offer import Offer, answer, no_session, read_hello
+from leadscomm.protocol.offer import Hello, Offer, answer, epoch_in, no_session, read_hello
+
+MOST_FRAMES: Final = 64
+"""So many frames that are no HELLO are looked at."""
 
 
 class Stale(ConnectionLost):
@@ -34,13 +39,20 @@ class Meeting:
 
     :param connection: open.
     :param terms: what this side wants.
+    :param knows: whether there is a session with the peer of an epoch. Such a one is not turned away, though it has not
+        said HELLO on this line: it will find out that nobody hears it.
     """
 
-    def __init__(self, connection: ConnectionBase, terms: Terms) -> None:
+    def __init__(
+        self, connection: ConnectionBase, terms: Terms, knows: Callable[[int], bool] = lambda epoch: False
+    ) -> None:
         self._connection = connection
         self._terms = terms
+        self._knows = knows
         self._me = terms.offer().handshake
         self._unread: list[bytes] = []
+        self._next = 0  # of these
+        self._patience = MOST_FRAMES
         self._heard = b""
         self._stale: Stale | None = None
         self._trouble: CommError | None = None
@@ -56,13 +68,27 @@ class Meeting:
         :raises ConnectionLost: the line ended.
         """
         while True:
-            while self._unread:
-                frames, self._unread = self._unread, self._unread[1:]
-                guest = self._heed(frames)
-                if guest is not None:
-                    self._unread = []
-                    return guest
+            hello = self._heed(self._next_frame(deadline))
+            if hello is not None:
+                return self._guest(hello)
+
+    def _next_frame(self, deadline: float) -> bytes:
+        """The next frame that came.
+
+        :raises CommError: as :meth:`guest`.
+        """
+        while self._next >= len(self._unread):
             self._listen(deadline)
+        if not self._patience:
+            raise self._why_not()
+        self._patience -= 1
+        self._next += 1
+        return self._unread[self._next - 1]
+
+    def _guest(self, hello: Hello) -> Guest:
+        """Whoever the last frame has introduced."""
+        frames, self._unread, self._next = self._unread[self._next - 1 :], [], 0
+        return Guest(hello.offer, frames)
 
     def turn_away(self, epoch: int) -> None:
         """Tell a peer that the session that it speaks of is not known here."""
@@ -70,11 +96,18 @@ class Meeting:
         self._say(no_session(epoch, self._terms.key))
 
     def _listen(self, deadline: float) -> None:
+        if time.monotonic() >= deadline:
+            raise self._why_not()
+        self._hear(deadline)
+
+    def _why_not(self) -> CommError:
         connection = self._connection
-        now = time.monotonic()
-        if now >= deadline:
-            raise self._trouble or self._stale or nothing_of_a_session(str(connection), connection.framing, self._heard)
-        connection._wait_readable(deadline - now)
+        return self._trouble or self._stale or nothing_of_a_session(str(connection), connection.framing, self._heard)
+
+    def _hear(self, until: float) -> None:
+        """Read what comes, if anything does before ``until``."""
+        connection = self._connection
+        connection._wait_readable(max(0.0, until - time.monotonic()))
         try:
             data = connection._read()
         except BlockingIOError:
@@ -84,21 +117,20 @@ class Meeting:
                 self._trouble or self._stale or ConnectionLost(f"{connection} ended before it had asked for a session")
             )
         self._heard = (self._heard + data)[:HEARD_BYTES]
-        self._unread = connection.framing.feed(data)
+        self._unread, self._next = connection.framing.feed(data), 0
         connection.framing.count_faults()
 
-    def _heed(self, frames: list[bytes]) -> Guest | None:
+    def _heed(self, frame: bytes) -> Hello | None:
         key = self._terms.key
-        hello = read_hello(frames[0], key)
+        hello = read_hello(frame, key)
         if hello is None:
-            said = answer(frames[0], self._me, key)
-            if said is not None:
+            said = answer(frame, self._me, key)
+            epoch = epoch_in(frame)
+            if said is not None and (epoch is None or not self._knows(epoch)):
                 self._stale = Stale(f"{self._connection} speaks of a session that is over")
                 self._say(said)
-        elif hello.offer is not None:
-            return Guest(hello.offer, frames)
-        elif hello.said.profiles == COMPACT and key is None:
-            return Guest(None, frames)
+        elif hello.offer is not None or (hello.said.profiles == COMPACT and key is None):
+            return hello
         elif hello.keyed or key is not None:
             self._trouble = AuthenticationFailed(
                 f"{self._connection} holds another key, or one side has none: give both sides the same key "
@@ -106,6 +138,6 @@ class Meeting:
             )
         return None
 
-    def _say(self, frame: bytes) -> None:
+    def _say(self, frame: bytes, before: bytes = b"") -> None:
         framing = self._connection.framing
-        self._connection.outbox.put([frame], framing.encode_all([frame]), len(frame))
+        self._connection.outbox.put([frame], before + framing.encode_all([frame]), len(frame))

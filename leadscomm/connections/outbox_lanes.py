@@ -29,6 +29,12 @@ class Carrier(Writer):
     __slots__ = ()
 
     session: FullSession
+    owes: Callable[[], bool]
+
+    @property
+    @abstractmethod
+    def over(self) -> bool:
+        """Whether the session has ended."""
 
     @abstractmethod
     def take(self, messages: list[bytes]) -> bool:
@@ -97,6 +103,8 @@ class LaneOutbox(HeldOutbox):
                 self._pending = 0
             self._carrier.take_one(message, lane, deadline, latest)
         self._carrier.emit()
+        if self._flusher is None:
+            self._wait_until_written()
 
     def _wait_for_place(self, size: int, timeout: float | None) -> None:
         if self.closed:
@@ -149,7 +157,23 @@ class LaneOutbox(HeldOutbox):
             self._writing.release()
         self._carrier.emit()
         self._look_again()
+        if self._flusher is None:
+            self._wait_until_written()
         return True
+
+    def _wait_until_written(self) -> None:
+        """Without a flusher: the sender itself waits until all has left once, as nobody else would send it."""
+        self._carrier.run_until(self._has_left, self.timeout)
+        if self._has_left():
+            return
+        if not self._carrier.over:
+            self._refuse(OutboxFull(f"{self._writer} took nothing for {self.timeout:g} s (send_timeout)"))
+            self._writer.abort()
+        raise self.late()
+
+    def _has_left(self) -> bool:
+        out = self._session.outgoing
+        return not (self._queue or out.waiting_messages or out.first)
 
     def _write_out(self, patient: bool = False) -> None:
         """Give the session what waits, as long as it wants some. Under ``_writing``."""
@@ -183,17 +207,17 @@ class LaneOutbox(HeldOutbox):
     # What a connection that holds something is asked -----------------------------------------------------------------
 
     def has_room(self) -> bool:
-        return self._session.wants
+        return self._session.takes()
 
     def idle(self) -> bool:
-        return self._session.idle
+        return self._session.idle and not self._carrier.owes()
 
     def run_until(self, done: Callable[[], bool], timeout: float) -> None:
         self._carrier.run_until(done, timeout)
 
     def progressed(self) -> None:
         super().progressed()
-        if self._session.ended is not None:
+        if self._carrier.over:
             self._refuse(None)
 
     def give_up(self, messages: list[bytes]) -> None:

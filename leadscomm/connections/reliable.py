@@ -212,6 +212,7 @@ class ReliableConnection(TimedConnection, Carrier):
         self.line.outbox.when_drained(self.line.shut_sending)
 
     def abort(self) -> None:
+        self._aborted = True
         if not self._yielded:
             self.line.abort()
 

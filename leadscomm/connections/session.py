@@ -46,16 +46,19 @@ class SessionConnection(TimedConnection, Carrier):
     :ivar lines: what carries it at the moment.
     :ivar records: the toolkit's own records that came, each with its lane; for who runs it. So are
     :ivar settled: those of this side that the peer has dealt with.
+    :ivar keeps: takes the messages of :meth:`send` instead, for an entity that stores them first; and
+    :ivar owes: whether some of them are still to be given to the session.
     :ivar on_end: called once, when it is over; by any thread, must not block.
     """
 
     __slots__ = (
-        "_aborted",
         "_open_line",
         "_place",
         "_told",
+        "keeps",
         "lines",
         "on_end",
+        "owes",
         "records",
         "session",
         "settled",
@@ -76,10 +79,11 @@ class SessionConnection(TimedConnection, Carrier):
         self.lines: tuple[Line, ...] = ()  # replaced, never changed, so that it can be walked without a lock
         self.records: deque[tuple[int, bytes]] = deque()
         self.settled: deque[tuple[int, bytes]] = deque()
+        self.keeps: Callable[..., None] | None = None
+        self.owes: Callable[[], bool] = bool
         self.on_end: Callable[[], None] = _nothing
         self._open_line: Callable[[float], Line] | None = None
         self._place = ""  # where the peer was found last
-        self._aborted = False
         self._told = False  # on_end was called
         framing = SessionFraming(self.session)
         super().__init__(framing)
@@ -120,7 +124,7 @@ class SessionConnection(TimedConnection, Carrier):
 
     @property
     def wants(self) -> bool:
-        return self.session.wants
+        return self.session.takes()
 
     @property
     def due_at(self) -> float | None:
@@ -158,7 +162,7 @@ class SessionConnection(TimedConnection, Carrier):
             self.session.remove(line.link)
             self.lines = tuple(other for other in self.lines if other is not line)
             if self.session.left and not self.lines and self.session.ended is None:
-                self.session._end("this side left")
+                self.session.end("this side left")
         self.pump()
 
     def agree(self, line: Line, deadline: float) -> None:
@@ -178,7 +182,7 @@ class SessionConnection(TimedConnection, Carrier):
                 return
             if self.session.compact_peer is not None:
                 raise SpeaksCompact(f"{connection} speaks the compact profile alone")
-            if self.over or self.session.left or self.session.trouble or now >= deadline:
+            if self.over or self.session.left or self._hopeless or now >= deadline:
                 self.pump()  # it may be over since a moment ago
                 raise line.why_not(self.session, heard)
             connection._wait_readable(max(0.0, min(deadline, line.link.ask_at) - now))
@@ -190,6 +194,11 @@ class SessionConnection(TimedConnection, Carrier):
                 raise ConnectionLost(f"{connection} ended before it had answered")
             heard = (heard + data)[:HEARD_BYTES]
             self.took(line, connection.framing.feed(data))
+
+    @property
+    def _hopeless(self) -> bool:
+        """Whether the peer does not want it. Where there is a key, anybody may have said so."""
+        return self.session.trouble is not None and self.terms.key is None
 
     def due(self, line: Line) -> tuple[list[bytes], bool]:
         """The frames that are to be sent over a line now, and whether it is of no more use. Any thread."""
@@ -295,7 +304,7 @@ class SessionConnection(TimedConnection, Carrier):
         """It is over: the peer has begun another one. Any thread."""
         with self._turn:
             if self.session.ended is None:
-                self.session._end(why, again=True)
+                self.session.end(why, again=True)
         self.pump()
 
     def _tell_end(self) -> None:
@@ -338,7 +347,8 @@ class SessionConnection(TimedConnection, Carrier):
         """
         if self.outbox.closed:
             raise self.outbox.late()
-        self.outbox.send(message, lane, lifetime=lifetime, latest=latest, timeout=timeout)
+        send = self.outbox.send if self.keeps is None else self.keeps
+        send(message, lane, lifetime=lifetime, latest=latest, timeout=timeout)
 
     def send_datagram(self, message: bytes) -> None:
         if self.outbox.closed or not self.session.open:
@@ -378,7 +388,7 @@ class SessionConnection(TimedConnection, Carrier):
 
     def take(self, messages: list[bytes]) -> bool:
         with self._turn:
-            if not self.session.wants:
+            if not self.session.takes():
                 return False
             self.session.send_all(messages)
         return True
@@ -396,7 +406,7 @@ class SessionConnection(TimedConnection, Carrier):
             line.emit()
         if self.flusher is not None and here.inside is not self.keeper:  # after the callbacks there is another pump
             due = self.due_at
-            if due is not None:
+            if due is not None and (due > time.monotonic() or not any(line.stuck for line in self.lines)):
                 self.call_at(due)
 
     def pump(self) -> None:
@@ -419,22 +429,34 @@ class SessionConnection(TimedConnection, Carrier):
 
     def read_batch(self) -> list[bytes] | None:
         with self._reading:
-            if self.over or not self.lines:
-                self._ended = True
-                return None
-            line = self.lines[0]
-            frames = line.connection.read_batch()
+            frames = None if self.over or not self.lines else self._read_line(self.lines[0])
             if frames is None:
                 self._ended = True
                 return None
+            line = self.lines[0]
             self.took(line, frames)
-            self._inbox = self._inbox or deque()
             messages = self.next_messages()
+            self._inbox = self._inbox or deque()
             self._inbox += self.next_datagrams()
             self._inbox += messages  # here, so that a sender who reads ahead keeps their order
             self.dealt(len(messages))
+            with self._turn:
+                line.link.owe(time.monotonic(), frames=0, urgent=bool(messages))  # nobody turns a timer for it
         self.pump()
         return []
+
+    def _read_line(self, line: Line) -> list[bytes] | None:
+        """Read; None at the end, which is the session's too."""
+        try:
+            frames = line.connection.read_batch()
+        except BlockingIOError:
+            line.connection._more = False
+            raise
+        except OSError:
+            frames = None
+        if frames is None:
+            self.supersede(f"{line} ended")
+        return frames
 
 
 def _nothing() -> None: ...

@@ -23,6 +23,8 @@ SERIAL_SEGMENT_BYTES: Final = 240
 _AROUND_BYTES: Final = 64
 _BITS: Final = 10
 _PREFERENCES: Final = {"loop": 0, "unix": 0, "tcp": 1, "tls": 1, "udp": 2, "serial": 3}
+_OVERHEADS: Final = {"udp": 28, "serial": 4}
+"""Bytes around a frame on the way: of COBS with its CRC, or of IP and UDP."""
 _REDIALLED: Final = ("tcp", "tls", "unix", "loop")
 QUIET_SHARE: Final = 0.4
 """A line that was dialled is dialled anew once the peer was silent for this part of the time after which it is dead:
@@ -38,6 +40,7 @@ def link_of(address: Address) -> Link:
         checked=not _has_crc_32(address.framing),
         in_order=scheme != "udp",
         rate=options["baud"] / _BITS if scheme == "serial" else 0.0,
+        overhead=_OVERHEADS.get(scheme, 6),
         preference=_PREFERENCES.get(scheme, 1) if preference is None else preference,
     )
 
@@ -68,6 +71,9 @@ class Owner(Protocol):
     @property
     def flusher(self) -> Flusher | None:
         """Who writes what is left behind; None: whoever sends or receives."""
+
+    def emit(self) -> None:
+        """Send what the session has to send."""
 
     def due(self, line: Line) -> tuple[list[bytes], bool]:
         """The frames that are to be sent over a line now, and whether it is of no more use."""
@@ -126,7 +132,7 @@ class Line:
             if self.owner.flusher is None:
                 lower.resume()
             if not lower.drained():
-                lower.when_drained(self.emit)
+                lower.when_drained(self.owner.emit)
                 return
         frames, lost = self.owner.due(self)
         if frames:
@@ -137,6 +143,11 @@ class Line:
             self.connection.abort()
         elif self._ending and not self._pending:
             self.connection.close()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it takes nothing at the moment; it says so when it does again."""
+        return not self.connection.outbox.drained()
 
     def end(self) -> None:
         """Send the last frames of a session that is over, and then close the connection. Any thread."""

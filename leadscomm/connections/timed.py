@@ -32,13 +32,14 @@ class TimedConnection(ConnectionBase):
     """
 
     pooled: ClassVar[bool] = False  # that a session has ended in silence no poll would tell
-    __slots__ = ("_changed", "_reading", "_timer_at", "_turn")
+    __slots__ = ("_aborted", "_changed", "_reading", "_timer_at", "_turn")
 
     def __init__(self, framing: Framing) -> None:
         self._turn = threading.Lock()  # around the session, for an instant at a time
         self._changed = threading.Condition(self._turn)
         self._reading = threading.Lock()  # where no entity runs it, senders read too: for acknowledgements
         self._timer_at: float | None = None  # when the flusher calls next, as time.monotonic() counts
+        self._aborted = False
         super().__init__(framing=framing)
 
     # What a kind of session says -------------------------------------------------------------------------------------
@@ -147,7 +148,7 @@ class TimedConnection(ConnectionBase):
             carrier = self._carrier()
             if not read and self.more():
                 return True
-            if carrier is None:
+            if carrier is None or self.over:
                 return done()
             now = time.monotonic()
             due = [when - now for when in (end, self.due_at) if when is not None]
@@ -174,9 +175,10 @@ class TimedConnection(ConnectionBase):
     def close(self) -> None:
         """As :meth:`ConnectionBase.close`; "sent" means acknowledged here.
 
-        :raises DeliveryError: no entity runs the connection, and some messages were not acknowledged.
+        :raises DeliveryError: no entity runs the connection, some messages were not acknowledged, and it was not
+            aborted before.
         """
-        reports = self.keeper is None and not self._shut
+        reports = self.keeper is None and not self._shut and not self._aborted
         super().close()
         if reports and self._unsent:
             text = f"{len(self._unsent)} message(s) to {self} were not acknowledged before it closed"

@@ -13,6 +13,10 @@ class _Here(threading.local):
 
     inside: object = None
     """Whose callback it runs; inside one it must not wait for a peer."""
+    message_id: str | None = None
+    """Of the durable message that the callback is told of, and"""
+    redelivered: bool = False
+    """whether it was perhaps told of it before."""
 
 
 here: Final = _Here()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from leadscomm.connections.base import ConnectionBase
     from leadscomm.entities.service import Service
+    from leadscomm.entities.stream_receiving import Stream
 
 
 class CallbackChain:
@@ -113,6 +114,14 @@ class Callback(CallbackChain):
 
     def on_reconnect(self, service: Service, connection: ConnectionBase) -> None:
         """A client is connected again; follows the ``on_connect`` of the new connection."""
+
+    def on_stream(self, service: Service, connection: ConnectionBase, stream: Stream) -> None:
+        """The peer of a session offers a stream. ``stream.save(path)``, ``stream.save_into(folder)`` or
+        ``stream.accept(file)`` in here takes it; otherwise it is refused."""
+
+    def on_stream_end(self, service: Service, connection: ConnectionBase, stream: Stream) -> None:
+        """A stream that was taken is over: ``stream.error`` is None if all of it is there, and says otherwise why not.
+        When the session has ended it may come behind ``on_disconnect``."""
 
     def on_link(self, service: Service, connection: ConnectionBase, link: str, up: bool) -> None:
         """A line of a session (``reliable=1``) came or went; between its ``on_connect`` and ``on_disconnect``.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from leadscomm.connections.base import ConnectionBase
@@ -16,7 +18,10 @@ from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
 from leadscomm.entities.pair import Pair
 from leadscomm.entities.stage import Stage
-from leadscomm.errors import ConnectionLost, EndpointError
+from leadscomm.entities.stream_files import Readable
+from leadscomm.entities.streams import Streams
+from leadscomm.entities.transfer import Transfer
+from leadscomm.errors import ConnectionLost, EndpointError, ServiceError
 
 _log = logging.getLogger("leadscomm")
 
@@ -44,6 +49,7 @@ class Client(Entity):
         super().__init__(self._endpoint.port, callback)
         settings = self._endpoint.options
         self._deliver_by(settings)
+        self._durable.keep(settings.get("durable"))
         self._reconnect = settings["reconnect"] is not False
         self._current: Stage | None = None
         self._heir: ConnectionBase | None = None
@@ -68,11 +74,36 @@ class Client(Entity):
 
         :param how: of a session: ``lane``, ``lifetime``, ``latest`` and ``timeout``, as in
             :meth:`SessionConnection.send`.
-        :raises ConnectionLost: there is no connection at the moment.
+            With ``durable`` the message is stored before this returns, and ``lane`` is all that there is.
+        :raises ConnectionLost: there is no connection at the moment; with ``durable``: the client does not run.
+        :raises JournalFull: with ``durable``: there is no room for it.
         :raises LocalProtocolError: the framing cannot carry it; nothing was sent.
         :raises OutboxFull: the peer does not take it (see ``send_timeout`` and ``outbox``).
         """
         self._send(msg, **how)
+
+    def send_file(self, path: str | os.PathLike[str], **how: Any) -> Transfer:
+        """Send a file as a stream (``docs/streams.md``); waits until the peer has all of it, through lost
+        connections and restarts of the peer.
+
+        :param how: ``name``, ``progress``, ``wait`` and ``timeout``, as in :meth:`Streams.send_file`.
+        :raises TransferError: it did not arrive whole; the next attempt goes on from there.
+        :raises OSError: it cannot be read.
+        :raises ServiceError: inside a callback only ``wait=False`` can be.
+        """
+        return self._session_streams().send_file(path, None, **how)
+
+    def send_stream(self, file: Readable, **how: Any) -> Transfer:
+        """Send what a binary file holds, from where it is, as :meth:`send_file` does. It is not closed.
+
+        :param how: besides ``size``, where it is known.
+        """
+        return self._session_streams().send_stream(file, None, **how)
+
+    def _session_streams(self) -> Streams:
+        if not self._endpoint.has_session:
+            raise ServiceError(f"{self._endpoint} has no session, which streams need: give both sides reliable=1")
+        return self._streams
 
     def _not_connected(self, msg: bytes, **how: Any) -> None:
         state = "is not connected at the moment" if self.running() else "must be running to send; start it first"
@@ -90,7 +121,10 @@ class Client(Entity):
         """
         endpoint = self._aim(server_address)
         self._was_connected = False
-        self._call(self.callback.on_initialize, self)
+        if self._durable.kept:
+            self._durable.only_peer(endpoint.place())
+            self._send = partial(self._durable.send, endpoint.place())
+        self._initialize()
         if endpoint.has_session:
             self._run_sessions(endpoint)
         else:
@@ -143,7 +177,7 @@ class Client(Entity):
 
     def _interrupt(self) -> None:
         if self._dialler is not None:
-            self._dialler.wakes.set()
+            self._dialler.interrupt()
 
     def _aim(self, server_address: str | None) -> Endpoint:
         if server_address is None or server_address == self._endpoint.host:
@@ -171,9 +205,10 @@ class Client(Entity):
     def _announce(self, stage: Stage) -> None:
         again, self._was_connected = self._was_connected, True
         self._current = stage
-        send = self._send = stage.outbox.send
+        if not self._durable.kept:
+            self._send = stage.outbox.send
         if type(self).send is Client.send:
-            self.send = send  # type: ignore[assignment, method-assign]  # one call less: a quarter of what a message in a burst costs
+            self.send = self._send  # type: ignore[method-assign]  # one call less: a quarter of what a message in a burst costs
         self._joined(stage)
         self._ready.set()
         self._call(self.callback.on_connect, self, stage.connection, stage=stage)
@@ -182,7 +217,8 @@ class Client(Entity):
 
     def _left(self, stage: Stage) -> None:
         if stage is self._current:
-            self._send = self._not_connected
+            if not self._durable.kept:
+                self._send = self._not_connected
             self._current = None
             self.__dict__.pop("send", None)
             stage.outbox.heir = self.send  # who kept the quick one sends over the next connection

@@ -46,8 +46,15 @@ class Dialler:
         self._over = over
         self._failures = 0
         self._told = ""
-        self.wakes = threading.Event()
-        """Set by who wants the next attempt, or the end, at once."""
+        self._stage: LineStage | None = None  # the newest line
+        self._wakes = threading.Event()
+
+    def interrupt(self) -> None:
+        """Look at once whether to end; a line that carries nothing yet is given up. Any thread."""
+        self._wakes.set()
+        stage = self._stage
+        if stage is not None and not stage.joined and self._over():
+            stage.abort()
 
     def run(self) -> None:
         """Dial, run the line until it ends, and dial again, until :attr:`over`."""
@@ -58,8 +65,8 @@ class Dialler:
 
     def pause(self) -> None:
         """Wait for the time of the next attempt."""
-        self.wakes.wait(self._delay())
-        self.wakes.clear()
+        self._wakes.wait(self._delay())
+        self._wakes.clear()
 
     def once(self) -> None:
         """One attempt, and the line that comes of it until its end.
@@ -71,7 +78,9 @@ class Dialler:
         except OSError as error:
             self._failed(error)
             return
-        stage = LineStage(self._entity, connection, self._join, self._failed)
+        stage = self._stage = LineStage(self._entity, connection, self._join, self._failed)
+        if self._over():  # since a moment ago
+            stage.abort()
         stage.run_here()
         if stage.joined or stage.heir is not None:
             self._failures, self._told = 0, ""

@@ -10,16 +10,21 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from typing_extensions import Self
+
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.options import DELIVERY
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.writer import Flusher, here
 from leadscomm.entities.callback import Callback
+from leadscomm.entities.durable import DurableMessages
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.foreign import staged
 from leadscomm.entities.service import CLOSE_TIMEOUT_S
 from leadscomm.entities.stage import Owner, RecordHandler, Stage
+from leadscomm.entities.streams import Streams
 from leadscomm.errors import CommError
+from leadscomm.protocol.records import DURABLE, STREAM
 
 _log = logging.getLogger("leadscomm")
 _REPORTS: Final = 1000
@@ -39,7 +44,10 @@ class Entity(Owner):
         self.callback = Callback() if callback is None else callback
         """What is told: the newest link of the chain."""
         self._flusher = FlusherThread(self._name)
-        self._handlers: dict[int, RecordHandler] = {}  # of the records of sessions, by kind
+        self._streams = Streams(self)
+        self._durable = DurableMessages(self)
+        # Of the records of sessions, by kind.
+        self._handlers: dict[int, RecordHandler] = {STREAM: self._streams, DURABLE: self._durable}
         self._stages: tuple[Stage, ...] = ()  # replaced, never changed, so that it can be walked without a lock
         self._opening: set[Stage] = set()  # not announced yet
         self._carrying: set[Stage] = set()  # lines that carry a session
@@ -62,6 +70,24 @@ class Entity(Owner):
         """Inside a callback: the connection that it is about; elsewhere None. ``service.sender.send(...)`` answers."""
         inside = here.inside
         return inside.connection if isinstance(inside, Stage) and inside.entity is self else None
+
+    @property
+    def message_id(self) -> str | None:
+        """Inside ``on_receive``, of a durable message: what no other message has, and this one has whenever it is
+        delivered; otherwise None."""
+        return here.message_id if self._calls else None
+
+    @property
+    def redelivered(self) -> bool:
+        """Inside ``on_receive``, of a durable message: whether it was delivered before, perhaps, by a program that then
+        died."""
+        return here.redelivered and self._calls
+
+    @property
+    def _calls(self) -> bool:
+        """Whether this thread is in a callback of this service."""
+        inside = here.inside
+        return inside is self or (isinstance(inside, Stage) and inside.entity is self)
 
     # Callbacks -------------------------------------------------------------------------------------------------------
 
@@ -163,6 +189,7 @@ class Entity(Owner):
 
     def _joined(self, stage: Stage) -> None:
         """A connection was announced to the callbacks."""
+        self._durable.joined(stage.connection)
         with self._lock:
             self._opening.discard(stage)
             if not stage.ended:
@@ -186,9 +213,23 @@ class Entity(Owner):
         self._ready.set()
         stage.run_open()
 
+    def start(self, parallel: bool = False, *args: Any, **kwargs: Any) -> Self:
+        """As :meth:`Service.start`.
+
+        :raises JournalError: the file of durable messages cannot be used.
+        """
+        self._durable.open()
+        return super().start(parallel, *args, **kwargs)
+
+    def _initialize(self) -> None:
+        """Tell ``on_initialize``, and deliver what an earlier run has left."""
+        self._call(self.callback.on_initialize, self)
+        self._durable.redeliver()
+
     def _run(self, *args: Any, **kwargs: Any) -> None:
         """Run; whatever is raised reaches ``on_fail``."""
         self._flusher = FlusherThread(self._name)
+        self._streams = self._handlers[STREAM] = Streams(self)
         try:
             super()._run(*args, **kwargs)
         except Exception as error:
@@ -196,6 +237,7 @@ class Entity(Owner):
             self._call(self._fail, error)
         finally:
             self._wind_up()
+            self._durable.close()
 
     def close(self, timeout: float = CLOSE_TIMEOUT_S) -> None:
         self._ask_to_end(timeout)
@@ -214,8 +256,9 @@ class Entity(Owner):
         for stage in self._stages:
             stage.close()
 
-    def _empty(self) -> bool:
-        return not (self._stages or self._opening or self._carrying)
+    def _held(self) -> int:
+        """How many connections there are, whatever their state."""
+        return len(self._stages) + len(self._opening) + len(self._carrying)
 
     def _interrupt(self) -> None:
         """Wake :meth:`run`, so that it sees that it is to stop. Any thread."""
@@ -230,12 +273,13 @@ class Entity(Owner):
         for stage in self._stages:
             stage.close()
         with self._changed:
-            self._changed.wait_for(self._empty, max(0.0, deadline - time.monotonic()))
+            self._changed.wait_for(lambda: not self._held(), max(0.0, deadline - time.monotonic()))
             left = (*self._opening, *self._carrying, *self._stages)
         for stage in left:
             stage.abort()
+        self._streams.close(1.0)
         with self._changed:
-            if not self._changed.wait_for(self._empty, 0.5):
+            if not self._changed.wait_for(lambda: not self._held(), 0.5):
                 _log.warning("%s closed while %d callback(s) have not returned", self._name, len(left))
             self._changed.wait_for(lambda: self._reporter is None, 0.5)
         self._flusher.stop(1.0)

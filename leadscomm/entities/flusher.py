@@ -110,7 +110,8 @@ class FlusherThread(Flusher):
             self._due.popleft().due()
         while self._blocked:
             self._register(self._blocked.popleft())
-        while self._timers and self._timers[0][0] <= time.monotonic():
+        now = time.monotonic()  # asked once: timers that set themselves anew must not keep blocked outboxes waiting
+        while self._timers and self._timers[0][0] <= now:
             with self._starting:
                 _, _, call = heapq.heappop(self._timers)
             try:

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import errno
-import logging
-import time
+import os
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any
 
-from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
-from leadscomm.connections.endpoint import Endpoint, listen_for_lines
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.connections.writer import Flusher
+from leadscomm.entities.acceptor import Acceptor
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.fanout import FanOut
-from leadscomm.entities.foreign import staged
-from leadscomm.entities.line import LineStage
 from leadscomm.entities.pair import Pair
-from leadscomm.entities.readers import ReaderPool, can_pool
 from leadscomm.entities.sessions import Sessions
 from leadscomm.entities.stage import Stage
-from leadscomm.errors import CommError, ConnectionLost
-
-_log = logging.getLogger("leadscomm")
-OWN_THREADS: Final = 8
-"""So many connections of a server are read by a thread each; a round trip is then a tenth shorter than by the pool."""
-_PAUSE_S: Final = 0.25
-"""How long accepting pauses when the process has no descriptor or thread left."""
+from leadscomm.entities.stream_files import Readable
+from leadscomm.entities.transfer import Transfer
+from leadscomm.errors import ConnectionLost
 
 
 class Server(Entity):
@@ -52,13 +43,10 @@ class Server(Entity):
         super().__init__(self._endpoint.port, callback)
         settings = self._endpoint.options
         self._deliver_by(settings)
+        self._durable.keep(settings.get("durable"))
         self._handshake_timeout = settings["handshake_timeout"]
         self._framing = self._endpoint.framing
-        self._key: bytes | None = None
-        self._listener: ListenerBase | None = None
-        self._pool: ReaderPool | None = None
-        self._join: Callable[[LineStage, float], None] | None = None  # of an endpoint with sessions
-        self._origins: dict[Stage, str] = {}  # of those that max_per_address counts
+        self._acceptor: Acceptor | None = None
         self._everybody = self._fan_out()
 
     # Looking ---------------------------------------------------------------------------------------------------------
@@ -86,19 +74,28 @@ class Server(Entity):
         """Send a message to every connection. Waits for nobody: a peer that does not read is dealt with by
         ``overflow``.
 
+        With ``durable`` it is stored for all peers that have a name, and the others get it as without.
+
         :raises LocalProtocolError: the framing cannot carry it; nobody was sent anything.
+        :raises JournalFull: there is no room for it; nobody was sent anything.
         """
-        if self.running():
+        if self._durable.kept:
+            self._durable.broadcast(self.connections(), msg)
+        elif self.running():
             self._everybody.send(msg)
         else:
             self._everybody.check(msg)
 
-    def send(self, msg: bytes, to: ConnectionBase, **how: Any) -> None:
+    def send(self, msg: bytes, to: ConnectionBase | str, **how: Any) -> None:
         """Send a message to one connection, as ``to.send(msg)`` does.
 
+        :param to: the connection; with ``durable`` also a peer's name, whether it is there or not.
         :param how: of a session: ``lane``, ``lifetime``, ``latest`` and ``timeout``, as there.
         :raises ConnectionLost: it is not one of this server's, or not any more.
         """
+        if isinstance(to, str):
+            self._durable.send(to, msg, **how)
+            return
         keeper = getattr(to, "keeper", None)
         stages = (keeper,) if isinstance(keeper, Stage) and keeper.entity is self else self._stages
         for stage in stages:
@@ -106,6 +103,24 @@ class Server(Entity):
                 stage.send(msg, **how)
                 return
         raise ConnectionLost(f"{to} is no connection of this server; server.connections() tells which there are")
+
+    def send_file(self, path: str | os.PathLike[str], to: ConnectionBase, **how: Any) -> Transfer:
+        """Send a file as a stream (``docs/streams.md``); waits until the peer has all of it. In a later session the
+        peer is known again by its name.
+
+        :param how: ``name``, ``progress``, ``wait`` and ``timeout``, as in :meth:`Streams.send_file`.
+        :raises TransferError: it did not arrive whole; the next attempt goes on from there.
+        :raises OSError: it cannot be read.
+        :raises ServiceError: inside a callback only ``wait=False`` can be; or the connection has no session.
+        """
+        return self._streams.send_file(path, to, **how)
+
+    def send_stream(self, file: Readable, to: ConnectionBase, **how: Any) -> Transfer:
+        """Send what a binary file holds, from where it is, as :meth:`send_file` does. It is not closed.
+
+        :param how: besides ``size``, where it is known.
+        """
+        return self._streams.send_stream(file, to, **how)
 
     def remove_connection(self, connection: ConnectionBase) -> None:
         """Close a connection, if it is one of this server's."""
@@ -138,131 +153,38 @@ class Server(Entity):
         :param max_connection: for programs written for LEADS; there it limits nothing, and here ``max_connections``
             does.
         """
-        self._key = self._endpoint.key()
         self._everybody = self._fan_out()
+        join = None
         if self._endpoint.has_session:
             sessions = Pair if self._endpoint.mutual else Sessions
-            self._join = sessions(self, self._endpoint).join
-        listener = listen_for_lines(self._endpoint)
+            join = sessions(self, self._endpoint).join
+        acceptor = self._acceptor = Acceptor(self, self._endpoint, join=join)
         try:
-            self._listener = listener
-            self._port = listener.port() or self._endpoint.port
-            if self._endpoint.exposed():
-                _log.warning(
-                    "anybody on other machines can reach %s: use tls://, or give both sides a key (key_file=)",
-                    self.endpoint,
-                )
-            _log.info("%s listens", self.endpoint)
+            self._port = acceptor.bind().port
             self._ready.set()
-            self._call(self.callback.on_initialize, self)
-            self._accept_all(listener)
+            self._initialize()
+            acceptor.run()
         finally:
-            listener.close()
-            listener.release()
-            self._listener = None
+            acceptor.release()
 
     def _interrupt(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-
-    def _accept_all(self, listener: ListenerBase) -> None:
-        while not self._stopping.is_set():
-            try:
-                connection = listener.accept()
-            except OSError as error:
-                self._could_not_accept(error)
-                continue
-            if connection is None:
-                return
-            self._welcome(connection)
-
-    def _could_not_accept(self, error: OSError) -> None:
-        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-            failure = CommError(
-                f"no connection can be accepted at the moment ({error.strerror}); raise `ulimit -n`, or close some"
-            )
-            failure.__cause__ = error
-            self._fail(failure)
-            self._stopping.wait(_PAUSE_S)
-        else:
-            self._fail(error)
-
-    def _welcome(self, connection: ConnectionBase) -> None:
-        origin = None
-        if not leads_shaped(connection):
-            connection.key = None if self._join is not None else self._key
-            connection.accepted = True
-            origin = connection._origin
-        if not self._turned_away(connection, origin):
-            self._launch(connection, origin)
+        if self._acceptor is not None:
+            self._acceptor.interrupt()
 
     def _heirs(self) -> Callable[[ConnectionBase], None] | None:
-        return None if self._stopping.is_set() else self._launch
+        return None if self._stopping.is_set() else self._take_on
 
     def _take_on(self, connection: ConnectionBase) -> None:
-        self._launch(connection)
-
-    def _launch(self, connection: ConnectionBase, origin: str | None = None) -> None:
-        """Open and run a connection, in a thread of its own or in the pool."""
-        stage = self._staged(connection)
-        with self._lock:
-            self._opening.add(stage)
-            if origin is not None:
-                self._origins[stage] = origin
-        try:
-            stage.run_in(self._pool_for(stage))
-        except (OSError, RuntimeError) as error:  # no descriptor or no thread left
-            self._drop(connection)
-            self._left(stage)
-            self._fail(CommError(f"{connection} was turned away: {error}; it may come again"))
-            self._stopping.wait(_PAUSE_S)
-
-    def _staged(self, connection: ConnectionBase) -> Stage:
-        if self._join is None or isinstance(connection, ReliableConnection):
-            return staged(self, connection)
-        return LineStage(self, connection, self._join, self._fail)
-
-    def _pool_for(self, stage: Stage) -> ReaderPool | None:
-        """Where a connection is read: the first few by a thread each, which answers soonest; the others by the pool."""
-        if not can_pool() or len(self._stages) + len(self._opening) + len(self._carrying) <= OWN_THREADS:
-            return None
-        if self._pool is None:
-            self._pool = ReaderPool(self._name, self._endpoint.options["max_connections"] + 2)
-        return self._pool
-
-    def _turned_away(self, connection: ConnectionBase, origin: str | None) -> bool:
-        limits = self._endpoint.options
-        # Of an endpoint with sessions lines are counted: a session that waits for one must be given it.
-        present = len(self._stages if self._join is None else self._carrying) + len(self._opening)
-        if present >= limits["max_connections"]:
-            why = f"there are {limits['max_connections']} connections already (max_connections)"
-        elif origin is not None and list(self._origins.values()).count(origin) >= limits["max_per_address"]:
-            why = f"there are {limits['max_per_address']} connections from {origin} already (max_per_address)"
-        elif self._key is not None and leads_shaped(connection):
-            why = "it cannot be asked for the key"
-        else:
-            return False
-        self._drop(connection)
-        self._fail(CommError(f"{connection} was turned away: {why}; raise it, or close some"))
-        return True
-
-    def _drop(self, connection: ConnectionBase) -> None:
-        """Close a connection that nobody runs."""
-        if leads_shaped(connection):
-            self._call(connection.close)
-            return
-        connection.disconnect()  # a LEADS client that is not told goodbye never notices
-        connection.shut_sending()
-        connection.finish()
+        assert self._acceptor is not None
+        self._acceptor.launch(connection)
 
     def _left(self, stage: Stage) -> None:
-        with self._lock:
-            self._origins.pop(stage, None)
+        if self._acceptor is not None:
+            self._acceptor.left(stage)
         super()._left(stage)
 
     def _wind_up(self) -> None:
         self._everybody.catch_up()
         super()._wind_up()
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.stop(max(self._close_by, time.monotonic() + 0.5))
+        if self._acceptor is not None:
+            self._acceptor.stop(self._close_by)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 
 from leadscomm.connections.endpoint import Endpoint
@@ -39,7 +38,7 @@ class Sessions:
         :raises CommError: none; the text says why.
         """
         connection, address = line_stage.connection, self._endpoint
-        meeting = Meeting(connection, self._terms)
+        meeting = Meeting(connection, self._terms, self._knows)
         while True:
             try:
                 guest = meeting.guest(deadline)
@@ -48,7 +47,7 @@ class Sessions:
             if guest.offer is None:
                 line_stage.hand_on(compact_session(connection, address, guest.frames))
                 return
-            stage = self._find(guest.offer, deadline)
+            stage = self._find(guest.offer)
             if stage is not None:
                 break
             meeting.turn_away(guest.offer.epoch)
@@ -57,13 +56,13 @@ class Sessions:
         stage.session.took(line, guest.frames)
         stage.session.pump()
 
-    def _find(self, offer: Offer, deadline: float) -> SessionStage | None:
+    def _find(self, offer: Offer) -> SessionStage | None:
         """The session that a peer speaks of, or a new one; None: that one is over.
 
         :raises CommError: there are too many.
         """
         echo, tag = offer.handshake.echo, offer.handshake.tag
-        superseded = None
+        former = None
         with self._lock:
             self._stages = [stage for stage in self._stages if not self._is_over(stage)]
             for stage in self._stages:
@@ -71,18 +70,22 @@ class Sessions:
                 if session.me.epoch == echo or (session.peer is not None and session.peer.epoch == offer.epoch):
                     return stage
                 if tag and stage.session.name == tag:
-                    superseded = stage
+                    former = stage
             if echo or offer.epoch in self._former:
                 return None
             most = self._endpoint.options["max_connections"]
             if len(self._stages) >= most:
                 raise CommError(f"there are {most} sessions already (max_connections): raise it, or close some")
             stage = SessionStage(self._entity, SessionConnection(self._terms, asks=False, former=tuple(self._former)))
+            stage.former = former
             self._stages.append(stage)
-        if superseded is not None:
-            superseded.session.supersede(f"{tag} began anew; it was restarted")
-            superseded.done.wait(max(0.0, deadline - time.monotonic()))  # on_disconnect comes before on_connect
-        return stage
+            return stage
+
+    def _knows(self, epoch: int) -> bool:
+        """Whether there is a session with the peer of this epoch."""
+        with self._lock:
+            peers = [stage.session.session.peer for stage in self._stages if not stage.session.over]
+        return any(peer is not None and peer.epoch == epoch for peer in peers)
 
     def _is_over(self, stage: SessionStage) -> bool:
         session = stage.session

@@ -18,11 +18,16 @@ from leadscomm.entities.readers import ReaderPool, Task
 from leadscomm.entities.service import Service
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError
 from leadscomm.protocol.framing import Framing
+from leadscomm.protocol.records import STREAM
 
 _log = logging.getLogger("leadscomm")
 _NOTHING: Final[list[bytes]] = []
 DRAIN_TIMEOUT_S: Final = 5.0
 """How long a closed connection goes on sending what was sent before."""
+
+
+class NotNow(Exception):
+    """A record cannot be dealt with at the moment; it comes again in a while."""
 
 
 class RecordHandler(ABC):
@@ -37,6 +42,7 @@ class RecordHandler(ABC):
         """A record came; it is acknowledged when this returns.
 
         :raises RemoteProtocolError: it cannot be; the session ends.
+        :raises NotNow: it cannot be now. It is handled again in a while, and all other records wait behind it.
         """
 
     @abstractmethod
@@ -155,11 +161,20 @@ class Stage(Task):
         """Set up the outbox."""
         self.entity._equip(self.outbox, self._flusher)
 
+    @property
+    def streams(self) -> Any:
+        return self.entity._handlers[STREAM]
+
     def _take_over(self, connection: ConnectionBase) -> None:
         connection.keeper = self
         self._framing = connection.framing
         self._receive = connection.read_batch
         self.outbox = connection.outbox
+
+    @property
+    def shut(self) -> bool:
+        """Whether this side has closed it, so that nothing more is delivered."""
+        return self._shut
 
     @property
     def in_blocks(self) -> bool:

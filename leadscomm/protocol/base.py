@@ -104,6 +104,13 @@ class Framing(ABC):
         self.faults, self._faults_not_kept = [], 0
         return count
 
+    def adopt_faults(self, other: Framing) -> None:
+        """Take over the bad frames that a framing has seen which this one is made of."""
+        for fault in other.faults:
+            self.add_fault(str(fault))
+        self._faults_not_kept += other._faults_not_kept
+        other.count_faults()
+
     def finish(self) -> RemoteProtocolError | None:
         """The stream has ended: forget the remainder, and return an error if it was a message cut short."""
         rest = self.remainder

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from leadscomm.protocol.handshake import OTHER_VERSION, VERSION, Refusal
+
+BEGUN_ANEW: Final = "the peer began anew; it was restarted or reset"
+KNOWS_NOTHING: Final = "the peer knows nothing of the session; it was restarted or reset"
 
 
 class Beginning:
@@ -28,24 +33,20 @@ class Beginning:
         """Whether the handshake has ended well, and neither side has left."""
         return self._began and self.ended is None and not self.left
 
-    def _end(self, why: str, *, again: bool = False) -> None:
-        if self.ended is None:
-            self.ended = why
-            self.again = again
+    def end(self, why: str, *, again: bool = False) -> None:
+        """The session is over.
 
-    def _begun_anew(self) -> None:
-        self._end("the peer began anew; it was restarted or reset", again=True)
-
-    def _knows_nothing(self) -> None:
-        """The peer said so of an open session."""
-        self._end("the peer knows nothing of the session; it was restarted or reset", again=True)
+        :param again: the peer is there: a new one may follow.
+        """
+        self.ended = why
+        self.again = again
 
     def _turned_away(self, trouble: str) -> None:
         """The peer does not want a session of this kind."""
         if not self._began:
             self.trouble = trouble
             if self._asks:
-                self._end(trouble)
+                self.end(trouble)
 
     def _other_version(self, version: int) -> bytes:
         """The peer speaks another version; return what is to be said to that."""

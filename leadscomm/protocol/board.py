@@ -42,8 +42,7 @@ class BoardFraming(Framing):
             elif (frame.kind, frame.number) == (frames.CONTROL, frames.REFUSE):
                 refusal = Refusal.decode(frame.payload)
                 self.add_fault(f"the board refuses: {refusal or 'something, by a frame that is cut off'}")
-        for fault in self._frames.take_faults():
-            self.add_fault(str(fault))
+        self.adopt_faults(self._frames)
         return messages
 
     @property

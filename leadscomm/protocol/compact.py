@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from leadscomm.protocol.base import Pieces
 from leadscomm.protocol.frames import NUMBERS, data
 from leadscomm.protocol.handshake import Handshake
 
@@ -65,7 +66,7 @@ class CompactSender:
     def __init__(self, peer: Handshake, wire: Wire) -> None:
         self._segment = max(1, peer.segment)
         self._window = min(max(1, peer.window), MAX_WINDOW)
-        self._first_wait = min(peer.resend / 1000, MAX_RESEND_S)
+        self._first_wait = min(max(peer.resend / 1000, MARGIN_S), MAX_RESEND_S)
         self._wire = wire
         self.credit = peer.credit
         self.resent = 0
@@ -209,7 +210,7 @@ class CompactReceiver:
         self.duplicates = 0
         self._expected = 0
         self._dealt_with: deque[bool] = deque()  # of the frames from ack to _expected
-        self._pieces: list[bytes] = []
+        self._pieces = Pieces()
         self._size = 0
 
     def take(self, number: int, payload: bytes, more: bool) -> bytes | None:
@@ -220,12 +221,12 @@ class CompactReceiver:
         self._expected = (number + 1) % NUMBERS
         self._size += len(payload)
         if self._size <= self._longest:
-            self._pieces.append(payload)
+            self._pieces.add(payload)
         else:
             self._pieces.clear()
         message = None
         if not more:
-            message = b"".join(self._pieces) if self._size <= self._longest else None
+            message = self._pieces.peek() if self._size <= self._longest else None
             self._pieces.clear()
             self._size = 0
         self._dealt_with.append(message is None)

@@ -63,7 +63,7 @@ class SessionStats:
 
     :ivar links: those that it has at present.
     :ivar queued_messages: messages that wait at this side, and were not begun.
-    :ivar queued_bytes: their bytes, each counted with its prefix of four.
+    :ivar queued_bytes: their bytes.
     :ivar unacknowledged: messages that were begun, and that the peer has not dealt with.
     :ivar sent: messages that this side was given to send.
     :ivar delivered: of these, those that the peer has dealt with.

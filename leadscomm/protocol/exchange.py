@@ -8,9 +8,9 @@ from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol.datagrams import Datagrams
 from leadscomm.protocol.handshake import MANY
 from leadscomm.protocol.joining import Joining
-from leadscomm.protocol.lanes import DEFAULT_LANE, PREFIX_BYTES, Outgoing
-from leadscomm.protocol.length import MAX_LENGTH
+from leadscomm.protocol.lanes import DEFAULT_LANE, Outgoing
 from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.prefixed import LONGEST, PREFIX_BYTES
 from leadscomm.protocol.reassembly import Incoming
 from leadscomm.protocol.segments import MESSAGES, lane_number
 
@@ -27,7 +27,7 @@ class Exchange(Joining):
         if me.room < longest + PREFIX_BYTES:
             raise LocalProtocolError(f"room={me.room} cannot hold the longest message ({longest} bytes)")
         super().__init__(me, now, asks=asks, former=former)
-        self.longest = MAX_LENGTH
+        self.longest = LONGEST
         self.incoming = Incoming(me.room, longest)
         self.outgoing = Outgoing(0, 0)
         self.datagrams = Datagrams()
@@ -35,7 +35,7 @@ class Exchange(Joining):
     def _begun(self, peer: Offer) -> None:
         self.outgoing.room, self.outgoing.messages = peer.room, peer.messages
         longest = peer.handshake.longest
-        self.longest = min(peer.room - PREFIX_BYTES, MAX_LENGTH if longest == MANY else longest)
+        self.longest = min(peer.room - PREFIX_BYTES, LONGEST if longest == MANY else longest)
 
     # Sending ---------------------------------------------------------------------------------------------------------
 

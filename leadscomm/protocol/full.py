@@ -17,7 +17,7 @@ from leadscomm.protocol import frames as wire
 from leadscomm.protocol import segments as full
 from leadscomm.protocol.counters import LinkCounters, SessionStats
 from leadscomm.protocol.exchange import Exchange
-from leadscomm.protocol.lanes import Carrier, Sent
+from leadscomm.protocol.lanes import Carrier, Lane, Sent
 from leadscomm.protocol.link import Link
 from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.segments import Ack
@@ -30,10 +30,14 @@ PINGS: Final = 5
 """How many signs of life may be missed."""
 FAREWELL_S: Final = 0.5
 """How long the answer to a farewell is waited for."""
+DOUBT_S: Final = 0.5
+"""How long a peer with a key has to show that it was not restarted; four round trips, if that is more."""
 REMIND_EVERY_S: Final = 1.0
 """A peer that has dealt with nothing is asked so often at least."""
 _ACK_SPACE: Final = 1024
 """Bytes of an acknowledgement, at most."""
+MIXED_S: Final = 5.0
+"""For so long after an urgent message there may be another one."""
 
 
 class FullSession(Exchange):
@@ -67,6 +71,8 @@ class FullSession(Exchange):
         self._patience = patience
         self._carrier: Link | None = None  # the link that segments travel over
         self._data_link: Link | None = None  # where the peer's came from last
+        self._lane: Lane | None = None  # what a segment was sent of last
+        self._mixed_until = now  # there are urgent messages beside others
         self._dealt_bytes = 0  # that the peer was not told of
         self._reminders = 0  # how often in a row it was asked what it has dealt with
         self._progress_at = now
@@ -79,7 +85,7 @@ class FullSession(Exchange):
         if self.left or self.ended is not None:
             return
         if not any(link.joined for link in self.links):
-            self._end("this side left")
+            self.end("this side left")
         self.left = True
         self._left_at = now
         for link in self.links:
@@ -216,6 +222,8 @@ class FullSession(Exchange):
 
     def _heard(self, now: float, link: Link) -> None:
         self.heard_at = now
+        self.doubted_at = None
+        self.trusted = True
         link.heard(now)
 
     def _data(self, frame: bytes, now: float, link: Link) -> None:
@@ -231,7 +239,7 @@ class FullSession(Exchange):
         incoming = self.incoming
         before = incoming.duplicates
         if not incoming.take_segment(found.number, found.offset, found.payload):
-            self._end("the peer sent more than it may: a message that is too long, or more than there is room for")
+            self.end("the peer sent more than it may: a message that is too long, or more than there is room for")
         link.owe(now, urgent=incoming.duplicates > before or incoming.gaps)
 
     def _control(self, frame: bytes, now: float, link: Link) -> None:
@@ -254,7 +262,7 @@ class FullSession(Exchange):
             link.answered(full.read_pong(found.body), now)
         elif found.which == wire.BYE:
             link.answers.append(link.seal.seal(full.control(wire.BYE, self.me.epoch)))
-            self._end("both sides left" if self.left else "the peer left")
+            self.end("both sides left" if self.left else "the peer left")
 
     def _acknowledged(self, ack: Ack | None, now: float) -> None:
         if ack is None:
@@ -266,7 +274,7 @@ class FullSession(Exchange):
         for lane in ack.lanes:
             segments = out.acknowledge(lane)
             if segments is None:
-                self._end("the peer acknowledged what was not sent to it")
+                self.end("the peer acknowledged what was not sent to it")
                 return
             for sent in segments:
                 assert sent.via is not None
@@ -290,10 +298,12 @@ class FullSession(Exchange):
             for link in self.links:
                 due += self._link_deadlines(link)
             if self.peer is not None:
-                due += (self.outgoing.deadline(), self._patience_ends(), self._reminder_at())
+                due += [self.outgoing.deadline(), self._patience_ends(), self._doubt_ends(), self._reminder_at()]
                 carrier = self._choose_carrier()
-                if carrier is not None and (self.datagrams or self.outgoing.has_more):
-                    due.append(carrier.next_at())
+                if carrier is not None:
+                    first = self.outgoing.first
+                    if first is not None or self.datagrams:
+                        due.append(carrier.next_at(urgent=self._overtakes(first)))
         return min([at for at in due if at is not None], default=None)
 
     def _link_deadlines(self, link: Link) -> list[float | None]:
@@ -306,6 +316,13 @@ class FullSession(Exchange):
 
     def _patience_ends(self) -> float | None:
         return None if self.busy else self.heard_at + self._patience
+
+    def _doubt_ends(self) -> float | None:
+        """When a peer that did not show that it was not restarted is believed to have been."""
+        if self.doubted_at is None or self.busy:
+            return None
+        trips = [link.recovery.round_trip for link in self.links if link.recovery.round_trip is not None]
+        return self.doubted_at + max(DOUBT_S, *[4 * trip for trip in trips], 0.0)
 
     def _ping_at(self, link: Link) -> float:
         often = link.dead or not link.well  # so that its return is noticed soon
@@ -322,12 +339,14 @@ class FullSession(Exchange):
         """Do what is due and needs no link; :meth:`frames` does so, too."""
         if self.ended is not None or self.peer is None:
             return
-        patience_ends = self._patience_ends()
+        patience_ends, doubt_ends = self._patience_ends(), self._doubt_ends()
         if self.left:
             if now >= self._left_at + FAREWELL_S:
-                self._end("this side left")
+                self.end("this side left")
+        elif doubt_ends is not None and now >= doubt_ends:
+            self.end(self._doubt, again=True)
         elif patience_ends is not None and now >= patience_ends:
-            self._end(f"nothing came from the peer for {self._patience:g} s", again=True)
+            self.end(f"nothing came from the peer for {self._patience:g} s", again=True)
         else:
             self.outgoing.expire(now)
 
@@ -362,17 +381,18 @@ class FullSession(Exchange):
         for sent in link.lost(now):
             sent.lane.lose(sent)
         due = self._answers(now, link)
+        if now >= self._ping_at(link):
+            link.pinged(now, expected=not self.busy)
+            due.append(self._ping(now, link))
         if link is self._choose_carrier():
             due += map(link.seal.seal, self.datagrams.due())
+            link.spend(due, now)
             due += self._segments(now, link)
             remind_at = self._reminder_at()
             if remind_at is not None and now >= remind_at:
                 self._reminders = min(self._reminders + 1, 16)
                 self._progress_at = now
                 due.append(self._ping(now, link))
-        if now >= self._ping_at(link):
-            link.pinged(now, expected=not self.busy)
-            due.append(self._ping(now, link))
         return due
 
     def _ping(self, now: float, link: Link) -> bytes:
@@ -388,18 +408,25 @@ class FullSession(Exchange):
         if ack_at is not None and now >= ack_at:
             link.acknowledged()
             self._dealt_bytes = 0
-            space = min(link.size + full.DATA_OVERHEAD, _ACK_SPACE) - full.ACK_BYTES
+            space = min(link.longest_ack, _ACK_SPACE) - full.ACK_BYTES
             ack = Ack(self.me.room, self.me.messages, tuple(self.incoming.acks(space)))
             due.append(link.seal.seal(full.control(wire.ACK, epoch, ack.body())))
         return due
 
+    def _overtakes(self, lane: Lane | None) -> bool:
+        """Whether a lane is more urgent than the one of which something was sent last."""
+        return lane is not None and self._lane is not None and lane.urgency < self._lane.urgency
+
     def _segments(self, now: float, link: Link) -> list[bytes]:
         due = []
         epoch, seal, data = self.me.epoch, link.seal.seal, full.data
-        budget = link.budget(now)
-        for sent in self.outgoing.segments(link.size, budget):
+        budget = link.budget(now, urgent=self._overtakes(self.outgoing.first))
+        size, around = link.cut(mixed=now < self._mixed_until)
+        for sent in self.outgoing.segments(size, budget, around):
+            if sent.lane is not self._lane:
+                self._lane, self._mixed_until = sent.lane, now + MIXED_S
             link.sent(sent, now)
-            budget -= sent.size
+            budget -= sent.weight
             due.append(seal(data(sent.lane.number, epoch, sent.start, sent.payload())))
         if due:
             self._reminders, self._progress_at = 0, now

@@ -21,6 +21,7 @@ OTHER_VERSION: Final = 2
 OTHER_PROFILE: Final = 3
 FRAME_TOO_LONG: Final = 4
 MESSAGE_TOO_LONG: Final = 5
+NAME_TAKEN: Final = 6
 
 _FIXED: Final = struct.Struct("<BBIIHHHBBB")
 _REFUSAL: Final = struct.Struct("<BH")
@@ -114,6 +115,7 @@ class Refusal:
             "time, or give it more memory (Payload of its connection)",
             MESSAGE_TOO_LONG: f"it takes messages of {self.value} bytes at most, and was sent a longer one: send less "
             "at a time",
+            NAME_TAKEN: "another peer of this name is there: give each a name of its own",
         }
         return texts.get(self.reason, f"it refuses something, for a reason that is not known here ({self.reason})")
 

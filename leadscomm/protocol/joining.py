@@ -7,11 +7,13 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from leadscomm.protocol import frames as wire
-from leadscomm.protocol.beginning import Beginning
+from leadscomm.protocol.beginning import BEGUN_ANEW, KNOWS_NOTHING, Beginning
 from leadscomm.protocol.handshake import (
+    ASKING,
     COMPACT,
     FRAME_TOO_LONG,
     FULL,
+    MESSAGE_TOO_LONG,
     NO_SESSION,
     VERSION,
     Handshake,
@@ -28,6 +30,9 @@ class Joining(Beginning):
     :ivar me: what this side says of itself.
     :ivar peer: what the other side says of itself; None before the handshake has ended.
     :ivar compact_peer: what a peer says of itself that speaks the compact profile alone, and was offered it.
+    :ivar doubted_at: since when there are signs that the peer was restarted, which anybody may have made who saw a few
+        frames; None as long as there are none.
+    :ivar trusted: the peer has shown that it holds the key, if there is one: a HELLO alone may be a copy.
     :ivar links: the links of the session, also those that the peer has not agreed to yet.
     :ivar heard_at: when the peer was heard last, over whichever link.
     """
@@ -39,6 +44,10 @@ class Joining(Beginning):
         self.compact_peer: Handshake | None = None
         self.links: list[Link] = []
         self.heard_at = now
+        self.doubted_at: float | None = None
+        self.trusted = me.key is None
+        self._doubt = ""
+        self._suspicion = ""  # the trouble that the last frame told of
         self._former = former
         self._proof: Proof | None = None
 
@@ -64,7 +73,7 @@ class Joining(Beginning):
         """Take a HELLO, WELCOME or REFUSE."""
         which = frame[0] >> 3 & 7
         if which == wire.REFUSE:
-            self._refused(frame, link)
+            self._refused(frame, now, link)
             return
         said = Handshake.decode(frame[1:])
         if said is not None and said.version != VERSION:
@@ -80,26 +89,47 @@ class Joining(Beginning):
                 self._welcomed(offer, now, link)
 
     def _not_full(self, frame: bytes, said: Handshake | None, link: Link) -> None:
-        """Name what does not fit; a damaged frame may do so too, until a good one comes."""
+        """Name what does not fit."""
         reply = answer(frame, self.me.handshake, self.me.key)
         if reply is not None:
             link.answers.append(reply)
-        elif self.peer is not None or said is None:
+        elif self.peer is not None or said is None or said.profiles == ASKING:
             return
         elif said.profiles == COMPACT:
-            self.trouble = "the peer does not speak the full profile of the session protocol"
             if said.echo == self.me.epoch and self._offers_compact:
                 self.compact_peer = said
+            self._suspect("the peer does not speak the full profile of the session protocol")
         elif keyed(frame) != (self.me.key is not None):
-            self.trouble = "one side has a key and the other has none: give both the same key_file"
+            self._suspect("one side has a key and the other has none: give both the same key_file")
         elif self.me.key is not None:
-            self.trouble = "the peer holds another key: give both sides the same key_file"
+            self._suspect("the peer holds another key: give both sides the same key_file")
+
+    def _suspect(self, trouble: str) -> bool:
+        """Believe a frame that nothing protects, and that tells of trouble, once another one tells of the same."""
+        if trouble == self._suspicion:
+            self.trouble = trouble
+        self._suspicion = trouble
+        return self.trouble == trouble
+
+    def _turned_away(self, trouble: str) -> None:
+        """The peer does not want a session of this kind, it seems. Where there is a key, anybody may have said so."""
+        if not self._began and self._suspect(trouble) and self._asks and self.me.key is None:
+            self.end(trouble)
+
+    def _restarted(self, why: str, now: float) -> None:
+        """The peer has begun anew, it seems. With a key it has time to show that it has not: a frame may be copied."""
+        if self.me.key is None:
+            self.end(why, again=True)
+        elif self.doubted_at is None:
+            self.doubted_at, self._doubt = now, why
+            for link in self.links:
+                link.ping_now()
 
     def _asked(self, offer: Offer, now: float, link: Link) -> None:
         if offer.handshake.echo not in (0, self.me.epoch):  # it speaks of a session that this side does not know
             link.answers.append(no_session(offer.epoch, self.me.key))
         elif self.peer is not None and offer.epoch != self.peer.epoch:
-            self._begun_anew()
+            self._restarted(BEGUN_ANEW, now)
         else:
             self._join(offer, now, link)
             link.answers.append(self.me.welcome(offer))
@@ -109,11 +139,13 @@ class Joining(Beginning):
         if offer.handshake.echo != self.me.epoch or offer.handshake.profiles != FULL:
             return
         if self.peer is not None and offer.epoch != self.peer.epoch:
-            self._begun_anew()
+            self._restarted(BEGUN_ANEW, now)
             return
         if link.asked == 1 and not link.joined:
             link.recovery.measure(now - link.said_at)
         self._join(offer, now, link)
+        self.trusted = True  # it has answered what was said a moment ago
+        link.owe(now, frames=0, urgent=True)  # and now it learns the same of this side
 
     def _join(self, offer: Offer, now: float, link: Link) -> None:
         if self.peer is None:
@@ -129,13 +161,13 @@ class Joining(Beginning):
     def _begun(self, peer: Offer) -> None:
         """The handshake has ended."""
 
-    def _refused(self, frame: bytes, link: Link) -> None:
+    def _refused(self, frame: bytes, now: float, link: Link) -> None:
         if read_no_session(frame, self.me.key) == self.me.epoch:
             if self.open:
-                self._knows_nothing()
+                self._restarted(KNOWS_NOTHING, now)
             return
         refusal = Refusal.decode(frame[1:])
-        if refusal is None or refusal.reason == NO_SESSION or not self._asks:
+        if refusal is None or refusal.reason in (NO_SESSION, MESSAGE_TOO_LONG) or not self._asks:
             return
         if refusal.reason == FRAME_TOO_LONG and self._offers_compact:
             link.shortly = True

@@ -1,9 +1,9 @@
 """The sending half of a session's lanes: messages go in, segments come out, and what was lost is cut anew.
 
-Each lane of a channel is a stream of bytes in which messages have length framing. A message is *begun* when it gets its
-place in the stream; until then it may be replaced by a newer one, or run out of time. What was begun stays until the
-peer has dealt with it. Many small messages are framed by one call, so that none of them costs Python more than its way
-in.
+Each lane of a channel is a stream of bytes in which each message stands behind its length. A message is *begun* when it
+gets its place in the stream; until then it may be replaced by a newer one, or run out of time. What was begun stays
+until the peer has dealt with it. Many small messages are joined by one call, so that none of them costs Python more
+than its way in.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Hashable, Iterator
-from itertools import accumulate, islice, repeat
-from operator import add
+from itertools import accumulate, islice
 from typing import Final, Protocol, cast
 
 from leadscomm.errors import LocalProtocolError
-from leadscomm.protocol.length import MAX_LENGTH, LengthFraming
+from leadscomm.protocol.prefixed import PREFIX_BYTES, Separator, joined, sizes
 from leadscomm.protocol.segments import CHANNELS, LANES, MESSAGES, RECORDS, LaneAck, is_lane
 
-PREFIX_BYTES: Final = 4
 DEFAULT_LANE: Final = 4
 _AT_ONCE: Final = 1024
-"""So many messages are framed by one call, at most."""
+"""So many messages are begun by one call, at most."""
+_AT_LEAST: Final = 8
+"""So many are looked at for it, however long they are on average."""
 
 FLYING: Final = 0
 LOST: Final = 1
@@ -40,6 +40,8 @@ class Carrier(Protocol):
 class Sent:
     """A segment, as it was sent over a link.
 
+    :ivar size: bytes of the lane.
+    :ivar weight: bytes on the wire, with all that is around them there.
     :ivar state: :data:`FLYING`, :data:`LOST`, or :data:`DONE`: it came, or was sent again.
     :ivar resent: its bytes had been sent before.
     :ivar order: of all that were sent over the link, the how manieth it was.
@@ -47,13 +49,13 @@ class Sent:
     """
 
     __slots__ = ("delivered", "delivered_at", "end", "first_at", "lane", "limited", "low", "order", "resent", "sent_at",
-                 "size", "start", "state", "via")  # fmt: skip
+                 "size", "start", "state", "via", "weight")  # fmt: skip
 
     def __init__(self, lane: Lane, start: int, end: int, resent: bool) -> None:
         self.lane = lane
         self.start = start
         self.end = end
-        self.size = end - start
+        self.size = self.weight = end - start
         self.resent = resent
         self.state = FLYING
         self.via: Carrier | None = None
@@ -94,7 +96,7 @@ class Lane:
     :ivar stream: the bytes from there on.
     :ivar next: offset of the first byte that was never sent.
     :ivar waiting: messages that were not begun, and
-    :ivar waiting_bytes: their bytes, each counted with its prefix.
+    :ivar waiting_bytes: their bytes.
     :ivar settled: how many messages the peer has dealt with.
     :ivar dropped: how many were neither sent nor are to be: a newer one replaced them, or their time ran out.
     """
@@ -111,7 +113,6 @@ class Lane:
         self.waiting_bytes = 0
         self.lost: deque[Sent] = deque()
         self.ends: list[int] = []  # of the messages that were begun
-        self._framing = LengthFraming(MAX_LENGTH)
         self._special = 0  # how many of those that wait are no plain bytes
         self._keys: dict[Hashable, _Waiting] = {}
         self._first_deadline: float | None = None
@@ -146,7 +147,7 @@ class Lane:
         if key is not None:
             self._keys[key] = entry
         self._special += 1
-        self.waiting_bytes += len(message) + PREFIX_BYTES
+        self.waiting_bytes += len(message)
         self.waiting.append(entry)
 
     def _expect(self, deadline: float | None) -> None:
@@ -172,7 +173,7 @@ class Lane:
                 self._expect(entry.deadline)
             kept.append(entry)
         self.waiting = deque(kept)
-        self.waiting_bytes -= sum(map(len, late)) + PREFIX_BYTES * len(late)
+        self.waiting_bytes -= sum(map(len, late))
         self.dropped += len(late)
         return late
 
@@ -189,10 +190,11 @@ class Lane:
         :param messages: not more messages than this.
         :return: how many were begun, and how many bytes they have in the stream.
         """
-        entries = list(islice(self.waiting, min(messages, _AT_ONCE, wanted // PREFIX_BYTES + 1)))
+        average = self.waiting_bytes // len(self.waiting) + 2
+        entries = list(islice(self.waiting, min(messages, _AT_ONCE, 2 * wanted // average + _AT_LEAST)))
         candidates = list(map(_message, entries)) if self._special else cast(list[bytes], entries)
         end = self.end
-        ends = list(accumulate(map(add, map(len, candidates), repeat(PREFIX_BYTES)), initial=end))
+        ends = list(accumulate(sizes(candidates), initial=end))
         count = min(bisect_left(ends, end + wanted), bisect_right(ends, end + room) - 1, len(candidates))
         begun = candidates[:count]
         take = self.waiting.popleft
@@ -202,10 +204,10 @@ class Lane:
             for entry in entries[:count]:
                 if isinstance(entry, _Waiting):
                     self._forget(entry)
-        self.stream += self._framing.encode_all(begun)
+        self.stream += joined(begun)
         self.ends += ends[1 : count + 1]
         size = ends[count] - end
-        self.waiting_bytes -= size
+        self.waiting_bytes -= sum(map(len, begun))
         return count, size
 
     # What is on its way
@@ -279,7 +281,7 @@ class Lane:
 
         :param end: those before this offset; None: all.
         """
-        return LengthFraming(MAX_LENGTH).feed(bytes(self.stream[: None if end is None else end - self.dealt]))
+        return Separator(len(self.stream)).feed(bytes(self.stream[: None if end is None else end - self.dealt]))
 
     def unacknowledged(self) -> list[bytes]:
         """The messages that the peer has not dealt with, oldest first."""
@@ -310,7 +312,7 @@ class Outgoing:
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes of messages that were not begun, each counted with its prefix."""
+        """Bytes of messages that were not begun."""
         return sum([lane.waiting_bytes for lane in self.lanes])
 
     @property
@@ -339,7 +341,7 @@ class Outgoing:
         lane = self._lanes.get(number) or self.lane(number)
         if deadline is None and key is None:
             lane.waiting.append(message)
-            lane.waiting_bytes += len(message) + PREFIX_BYTES
+            lane.waiting_bytes += len(message)
         else:
             lane.put(message, deadline, key)
 
@@ -347,7 +349,7 @@ class Outgoing:
         """Let many wait, with neither deadline nor key."""
         lane = self.lane(number)
         lane.waiting.extend(messages)
-        lane.waiting_bytes += sum(map(len, messages)) + PREFIX_BYTES * len(messages)
+        lane.waiting_bytes += sum(map(len, messages))
 
     @property
     def idle(self) -> bool:
@@ -355,9 +357,12 @@ class Outgoing:
         return not (self.begun_messages or any(lane.waiting for lane in self.lanes))
 
     @property
-    def has_more(self) -> bool:
-        """Whether something could be sent, as far as the peer's room goes."""
-        return any(lane.busy and (lane.lost or lane.next < lane.end or self._has_room(lane)) for lane in self.lanes)
+    def first(self) -> Lane | None:
+        """The most urgent lane of which something could be sent, as far as the peer's room goes."""
+        for lane in self.lanes:
+            if lane.busy and (lane.lost or lane.next < lane.end or self._has_room(lane)):
+                return lane
+        return None
 
     def _has_room(self, lane: Lane) -> bool:
         """Whether the first message of a lane that waits may be begun."""
@@ -373,8 +378,10 @@ class Outgoing:
             room = max(room, min(self.room, len(_message(lane.waiting[0])) + PREFIX_BYTES))
         return room, messages
 
-    def segments(self, size: int, budget: int) -> Iterator[Sent]:
+    def segments(self, size: int, budget: int, around: int = 0) -> Iterator[Sent]:
         """Segments of at most ``size`` bytes, the most urgent first, until they have ``budget`` bytes or more.
+
+        :param around: bytes that each has besides.
 
         It goes on behind a segment only once that was sent; the caller may stop at any.
         """
@@ -385,7 +392,7 @@ class Outgoing:
                         self._begin(lane, max(size, budget) - (lane.end - lane.next))
                     sent = lane.segment(size)
                     if sent is not None:
-                        budget -= sent.end - sent.start
+                        budget -= sent.size + around
                         yield sent
                         break
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import Final
 
 from leadscomm.protocol.clocks import PeerClock
@@ -24,7 +25,8 @@ TROUBLE: Final = 2
 MAX_ANSWERS: Final = 32
 MEASURE_EVERY_S: Final = 10.0
 """How often round trip and clocks are measured at least, however much is said."""
-_SMALLEST: Final = 32
+_ACK_BYTES: Final = 96
+_SMALLEST: Final = 40
 """Bytes of a lane in a segment, at least: an acknowledgement of one lane with a range has to fit, too."""
 
 
@@ -35,10 +37,10 @@ class Link:
     :param checked: the framing below has no CRC of 32 bits, so that each frame gets one.
     :param in_order: it keeps the order, as streams and serial lines do.
     :param rate: bytes a second, where the line is known to carry no more; 0 if not.
+    :param overhead: bytes that the framing, and what is below it, add to a frame.
     :param preference: the link with the lowest one of those that are well carries the segments.
     :ivar joined: the peer has agreed to it.
     :ivar dead: nothing came over it for so long that it is to be closed.
-    :ivar size: bytes of a lane in a segment.
     :ivar clock: the peer's.
     :ivar unanswered: how many PINGs in a row nothing came after.
     """
@@ -50,20 +52,23 @@ class Link:
         checked: bool = False,
         in_order: bool = False,
         rate: float = 0.0,
+        overhead: int = 8,
         preference: int = 0,
     ) -> None:
         self.segment = segment
         self.preference = preference
         self.joined = False
         self.dead = False
-        self.size = 0
+        self._longest = 0  # bytes of a lane in a segment, and
+        self._around = overhead  # bytes that it has besides on the wire
+        self._overhead = overhead
         self.clock = PeerClock()
         self.unanswered = 0
         self.pings_missed = 0
         self.sent_bytes = self.received_bytes = 0
         self.seal: Seal = Checked() if checked else NoSeal()
         self.recovery = Recovery(in_order=in_order)
-        self.congestion = Congestion(segment, rate)
+        self.congestion = Congestion(rate)
         self.answers: deque[bytes] = deque(maxlen=MAX_ANSWERS)  # frames on their way, sealed
         self.pings: deque[tuple[int, float]] = deque(maxlen=4)  # clocks of PINGs, and when they came
         self.heard_at = 0.0
@@ -87,8 +92,8 @@ class Link:
             self.joined = True
             self.seal = proof or self.seal
             longest = min(self.segment, peer.segment)
-            self.size = max(_SMALLEST, longest + 1 - DATA_OVERHEAD - self.seal.overhead)
-            self.congestion.segment = self.size
+            self._longest = max(_SMALLEST, longest + 1 - DATA_OVERHEAD - self.seal.overhead)
+            self._around += DATA_OVERHEAD + self.seal.overhead
             self.heard_at = self.said_at = now
             self.pinged_at = now - MEASURE_EVERY_S  # the first measurement is due
 
@@ -104,7 +109,20 @@ class Link:
 
     @property
     def longest_datagram(self) -> int:
-        return self.size + DATA_OVERHEAD - 1
+        return self._longest + DATA_OVERHEAD - 1
+
+    @property
+    def longest_ack(self) -> int:
+        """Bytes of an acknowledgement, at most, without its seal. It may be in an urgent message's way, too."""
+        return DATA_OVERHEAD + min(self._longest, max(_ACK_BYTES, self.congestion.segment))
+
+    def cut(self, *, mixed: bool) -> tuple[int, int]:
+        """How many bytes of a lane a segment should have at present, and how many it has besides.
+
+        :param mixed: there are urgent messages beside others.
+        """
+        around = self._around
+        return self.congestion.cut(_SMALLEST + around, self._longest + around, mixed=mixed) - around, around
 
     def heard(self, now: float) -> None:
         """Something intact came."""
@@ -121,6 +139,10 @@ class Link:
             self.unanswered += 1
             self.pings_missed += 1
         self.pinged_at = now
+
+    def ping_now(self) -> None:
+        """A PING is due."""
+        self.pinged_at = -inf
 
     def stats(self, now: float, *, carries: bool) -> LinkStats:
         """How it is.
@@ -149,7 +171,8 @@ class Link:
 
         :param quiet: seconds for which one of both sides may say nothing, not even a PING.
         """
-        return min(max(self.pinged_at, min(self.said_at, self.heard_at)) + quiet, self.pinged_at + MEASURE_EVERY_S)
+        measure = self.congestion.shortest if self.congestion.measuring else MEASURE_EVERY_S
+        return min(max(self.pinged_at, min(self.said_at, self.heard_at)) + quiet, self.pinged_at + measure)
 
     def asked_now(self, now: float) -> None:
         """A HELLO goes out."""
@@ -164,6 +187,7 @@ class Link:
         trip = self.clock.answered(asked, came, left, now)
         if trip is not None:
             self.recovery.answered(trip)
+            self.congestion.measure_trip(trip, now)
 
     def owe(self, now: float, *, frames: int = 1, urgent: bool = False) -> None:
         """The peer is to be told of something."""
@@ -186,9 +210,15 @@ class Link:
     def sent(self, sent: Sent, now: float) -> None:
         """A segment goes out."""
         sent.via = self
+        sent.weight = sent.size + self._around
         self.congestion.sent(sent, now, self.recovery.in_flight)
         self.recovery.sent(sent, now)
         self.probing = False
+
+    def spend(self, frames: list[bytes], now: float) -> None:
+        """Frames that are no segments go out."""
+        if frames:
+            self.congestion.spend(sum(map(len, frames)) + self._overhead * len(frames), now)
 
     def came(self, segments: list[Sent], now: float) -> None:
         """Segments of this link came."""
@@ -203,14 +233,17 @@ class Link:
         self.congestion.lost(lost)
         return lost
 
-    def budget(self, now: float) -> int:
-        """Bytes that may be sent now."""
-        budget = self.congestion.budget(now, self.recovery.in_flight)
+    def budget(self, now: float, *, urgent: bool) -> int:
+        """Bytes that may be sent now.
+
+        :param urgent: what is to be sent is more urgent than what was sent before.
+        """
+        budget = self.congestion.budget(now, self.recovery.in_flight, urgent=urgent)
         return max(budget, 1) if self.probing else budget
 
-    def next_at(self) -> float | None:
+    def next_at(self, *, urgent: bool) -> float | None:
         """When :meth:`budget` will be more than nothing; None: not before something came."""
-        return self.said_at if self.probing else self.congestion.next_at(self.recovery.in_flight)
+        return self.said_at if self.probing else self.congestion.next_at(self.recovery.in_flight, urgent=urgent)
 
     def give_up(self) -> list[Sent]:
         """Nothing more is sent over it; return what is under way."""

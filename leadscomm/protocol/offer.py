@@ -126,6 +126,8 @@ def answer(frame: bytes, me: Handshake, key: bytes | None) -> bytes | None:
     which = frame[0] >> 3 & 7
     if frame[0] >> 6 != wire.CONTROL or not wire.HELLO <= which <= wire.REFUSE:
         epoch = epoch_in(frame)
+        if epoch == me.epoch:
+            return None  # a frame of one's own that somebody sends back
         return Refusal(NO_SESSION).frame() if epoch is None else no_session(epoch, key)
     said = Handshake.decode(frame[1:]) if which == wire.HELLO else None
     if said is not None and said.version != VERSION:

@@ -10,12 +10,13 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from typing import Final
 
-from leadscomm.protocol.lanes import PREFIX_BYTES
-from leadscomm.protocol.length import LengthFraming
+from leadscomm.protocol.prefixed import Separator, sizes
 from leadscomm.protocol.segments import LANE_ACK_BYTES, MESSAGES, RANGE_BYTES, RECORDS, LaneAck, lane_number
 
 MAX_GAPS: Final = 1024
 """A lane with so many gaps takes nothing beyond its last range."""
+PIECE_BYTES: Final = 128
+"""Memory that a piece costs besides its bytes: the smallest ones could fill many times the room otherwise."""
 _TOLD_AGAIN: Final = 32
 """How many ranges an acknowledgement tells: the newest ones, each of them several times in a row, as some are lost."""
 
@@ -26,7 +27,7 @@ class LaneIn:
     :param longest: bytes of a message at most.
     :ivar received: all bytes before this offset came.
     :ivar dealt: the messages before this offset were dealt with.
-    :ivar held: bytes that came beyond ``received``.
+    :ivar held: bytes of memory for what came beyond ``received``.
     :ivar came: messages to be taken.
     """
 
@@ -37,29 +38,29 @@ class LaneIn:
         self.dealt = 0
         self.held = 0
         self.came: list[bytes] = []
-        self.framing = LengthFraming(longest)
+        self.separator = Separator(longest)
         self._pieces: dict[int, bytes] = {}  # what came beyond received, by offset; they do not overlap
         self._firsts: list[int] = []  # ranges that the pieces form, by offset, and
         self._lasts: list[int] = []  # where they end
         self._newest: deque[int] = deque(maxlen=_TOLD_AGAIN)  # offsets that came lately
-        self._handed: deque[list[int]] = deque()  # sizes of what was handed out and not dealt with
+        self._handed: deque[int] = deque()  # bytes in the lane of what was handed out and not dealt with
 
     def take(self, offset: int, payload: bytes, room: int) -> bool:
         """Take a segment.
 
-        :param room: bytes beyond ``received`` that there is memory for.
+        :param room: bytes of memory that there is for what is beyond ``received``.
         :return: whether any of it was new.
         """
         end = offset + len(payload)
         if offset == self.received and not self._pieces:
             self.received = end
-            self.came += self.framing.feed(payload)
+            self.came += self.separator.feed(payload)
             return end > offset
         if end <= self.received or not payload:
             return False
         if offset < self.received:
             offset, payload = self.received, payload[self.received - offset :]
-        if offset > self.received and len(payload) > room:
+        if offset > self.received and len(payload) + PIECE_BYTES > room:
             return False
         new = self._insert(offset, end, payload)
         if self._firsts and self._firsts[0] == self.received:
@@ -96,7 +97,7 @@ class LaneIn:
 
     def _keep(self, offset: int, piece: bytes) -> None:
         self._pieces[offset] = piece
-        self.held += len(piece)
+        self.held += len(piece) + PIECE_BYTES
 
     def _advance(self) -> None:
         """The gap before the first range is filled."""
@@ -107,9 +108,9 @@ class LaneIn:
             piece = self._pieces.pop(at)
             run.append(piece)
             at += len(piece)
-        self.held -= last - self.received
+        self.held -= last - self.received + PIECE_BYTES * len(run)
         self.received = last
-        self.came += self.framing.feed(b"".join(run))
+        self.came += self.separator.feed(b"".join(run))
 
     def hand_out(self, limit: int | None) -> list[bytes]:
         """Take the messages that came, ``limit`` of them at most."""
@@ -119,7 +120,7 @@ class LaneIn:
         else:
             came = came[:limit]
             del self.came[:limit]
-        self._handed.append(list(map(len, came)))
+        self._handed += sizes(came)
         return came
 
     def deal(self, count: int) -> int:
@@ -127,16 +128,12 @@ class LaneIn:
 
         :raises IndexError: so many were not handed out.
         """
-        total = 0
-        while count:
-            sizes = self._handed[0]
-            now = sizes[:count]
-            total += sum(now) + PREFIX_BYTES * len(now)
-            count -= len(now)
-            if len(now) == len(sizes):
-                self._handed.popleft()
-            else:
-                del sizes[: len(now)]
+        handed = self._handed
+        if count == len(handed):  # as a rule, and quicker
+            total = sum(handed)
+            handed.clear()
+        else:
+            total = sum([handed.popleft() for _ in range(count)])
         self.dealt += total
         return total
 
@@ -191,7 +188,7 @@ class Incoming:
             return False
         if not lane.take(offset, payload, self._room - sum([each.held for each in self._used])):
             self.duplicates += 1
-        return not lane.framing.broken
+        return not lane.separator.broken
 
     @property
     def has_messages(self) -> bool:

@@ -27,7 +27,7 @@ class Recovery:
     """:param in_order: the link never reorders: a serial line, say, or a stream.
 
     :ivar round_trip: seconds from a segment to its acknowledgement, smoothed; None before the first.
-    :ivar in_flight: bytes under way.
+    :ivar in_flight: bytes on the wire that are under way.
     :ivar tries: how many probes had no answer.
     :ivar spread: by how many seconds round trips differ from that, smoothed.
     :ivar count: segments that were sent.
@@ -55,7 +55,7 @@ class Recovery:
         sent.sent_at = now
         self.count += 1
         sent.order = self.count
-        self.in_flight += sent.size
+        self.in_flight += sent.weight
         self._flight.append(sent)
 
     def measure(self, seconds: float) -> None:
@@ -77,7 +77,7 @@ class Recovery:
         newest = None
         for sent in segments:
             if sent.state == FLYING:
-                self.in_flight -= sent.size
+                self.in_flight -= sent.weight
             spurious = sent.state != FLYING or (sent.resent and now - sent.sent_at < self._shortest)
             sent.state = DONE
             if spurious:  # what came was the one before, which had not been lost: this link reorders more than thought
@@ -125,7 +125,7 @@ class Recovery:
 
     def _drop(self, lost: list[Sent]) -> None:
         for sent in lost:
-            self.in_flight -= sent.size
+            self.in_flight -= sent.weight
         self.resent += len(lost)
 
     def wait(self) -> float:

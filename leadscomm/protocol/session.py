@@ -17,7 +17,7 @@ from typing import Final
 from leadscomm.errors import LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol.base import MAX_FAULTS_KEPT
-from leadscomm.protocol.beginning import Beginning
+from leadscomm.protocol.beginning import BEGUN_ANEW, KNOWS_NOTHING, Beginning
 from leadscomm.protocol.compact import CompactReceiver, CompactSender, Wire
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.frames import Frame, counts_missed, next_count, parse
@@ -265,7 +265,7 @@ class Session(Beginning):
             self._refused(Refusal.decode(frame.payload))
         elif which == wire.BYE:
             if self.open:
-                self._end("the peer left")
+                self.end("the peer left")
         elif which not in (wire.ACK, wire.PING):
             return
         elif not self.open:
@@ -283,7 +283,7 @@ class Session(Beginning):
             self.trouble = "the peer does not speak the compact profile of the session protocol"
             self._answers.append(Refusal(OTHER_PROFILE, COMPACT).frame())
         elif self.peer is not None and said.epoch != self.peer.epoch:
-            self._begun_anew()
+            self.end(BEGUN_ANEW, again=True)
         else:
             if self.peer is None:
                 self._begin(said, now)
@@ -293,11 +293,11 @@ class Session(Beginning):
         if said.echo != self.me.epoch or said.profiles == ASKING:
             return
         if said.profiles != COMPACT:
-            self._end(f"the peer chose a profile that this side did not offer ({said.profiles})")
+            self.end(f"the peer chose a profile that this side did not offer ({said.profiles})")
         elif self.peer is None:
             self._begin(said, now)
         elif said.epoch != self.peer.epoch:
-            self._begun_anew()
+            self.end(BEGUN_ANEW, again=True)
 
     def _begin(self, peer: Handshake, now: float) -> None:
         self.peer = peer
@@ -310,7 +310,7 @@ class Session(Beginning):
             return
         if refusal.reason == NO_SESSION:
             if self.open:
-                self._knows_nothing()
+                self.end(KNOWS_NOTHING, again=True)
         elif refusal.reason == MESSAGE_TOO_LONG:  # a frame that is too long is two of ours whose end was lost
             self._fault(str(refusal))
         elif self._asks:
@@ -357,7 +357,7 @@ class Session(Beginning):
     def _due(self, now: float) -> list[bytes]:
         assert self.sender is not None
         if now >= self._heard_at + self._silence and not self._handed:
-            self._end(f"nothing came from the peer for {self._silence:g} s", again=True)
+            self.end(f"nothing came from the peer for {self._silence:g} s", again=True)
             return []
         ack = self.receiver.ack
         due = list(self._datagrams)

@@ -16,9 +16,11 @@ import pytest
 from leadscomm.cli.commands import COMMANDS, execute, make_parser
 from leadscomm.cli.demonstration import display, pty_cable
 from leadscomm.cli.demonstration.board_link import companion
+from leadscomm.cli.demonstration.device_link import NodeDevice
 from leadscomm.cli.demonstration.histogram import Histogram
 from leadscomm.cli.demonstration.link import Link
 from leadscomm.cli.demonstration.report import Report
+from leadscomm.cli.demonstration.tcp_cable import TcpCable
 from leadscomm.errors import CommError, MissingTool
 from tests.cli.program import PATIENCE_S, Program, run, without_controls
 
@@ -34,6 +36,7 @@ def board_is_there() -> bool:
 LINKS = ["tcp", "udp", "serial"] if hasattr(os, "openpty") else ["tcp", "udp"]
 BOARD = board_is_there()
 NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux lists processes in /proc")
+DEVICE = "leadscomm.cli.demonstration.device"
 CLIENT = "leadscomm.cli.demonstration.client"
 
 
@@ -73,12 +76,17 @@ def test_it_works_when_piped():
         assert (answered, lost) == (sent, "0")
         assert re.search(rf"^ +[\d.]+ s  {link} +\S+ connected$", out, re.MULTILINE)
         assert re.search(rf"^ +[\d.]+ s  {link} +#(\d+) speed=[\d.]+  →  ok #\1 speed=[\d.]+$", out, re.MULTILINE)
-    summary = " ".join(out.split("\n\n")[-1].split())
+    text = " ".join(out.split())
     count = len(LINKS) + BOARD
-    assert re.fullmatch(
+    assert re.search(
         rf"[\d,]+ messages over {count} links between {count + 1} processes: every one arrived and was answered, "
         r"none was lost\.",
-        summary,
+        text,
+    )
+    assert re.search(
+        rf"[\d,]+ messages between 3 hosts and {2 + BOARD} devices, [\d,]+ cuts: every one was delivered, "
+        r"none was lost, none came twice\.$",
+        text,
     )
 
 
@@ -92,9 +100,9 @@ def test_it_fits_a_terminal_of_80_columns(arguments):
     assert all(len(line) <= 80 for line in without_controls(text).splitlines())
     assert "none was lost" in " ".join(text.split())
     if not arguments:
-        assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor comes back
+        assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 2  # the cursor comes back, after both parts
         heights = set(re.findall(r"\x1b\[(\d+)A", text))
-        assert heights == {"18"}  # of 24 lines
+        assert heights == {"18", "17"}  # of 24 lines
 
 
 @NEEDS_PROC
@@ -190,6 +198,69 @@ def test_a_client_that_cannot_start(monkeypatch):
     code, out = shown("--seconds", "5")
     assert code == 1
     assert "No module named leadscomm.no_such_module" in " ".join(out.split())
+
+
+# The pulled cables ---------------------------------------------------------------------------------------------------
+
+
+@NEEDS_PROC
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_however_the_second_part_ends_its_devices_end_too(number):
+    with Program("demo", "--seconds", 3) as demo:
+        demo.out.see("is PULLED")
+        devices = children(demo.process.pid, DEVICE) + children(demo.process.pid, "leadscomm/virtual-board-")
+        assert len(devices) == 2 + BOARD
+        demo.process.send_signal(number)
+        code = demo.wait()
+    assert code == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
+    assert str(demo.err) == ""
+    wait_until_gone(devices)
+
+
+@NEEDS_PROC
+def test_a_device_that_dies_is_a_failure():
+    with Program("demo", "--seconds", 1) as demo:
+        demo.out.see("is PULLED")
+        for device in children(demo.process.pid, DEVICE):
+            os.kill(device, signal.SIGKILL)
+        assert demo.wait() == 1
+        assert re.search(r"arm: [\d,]+ sent, [\d,]+ delivered, 0 duplicated", str(demo.out))
+
+
+def test_messages_are_counted():
+    device = NodeDevice("arm")
+    assert device.fault() == "nothing was delivered"
+    for host in ("base", "desk"):
+        for number in range(3):
+            device.sent += 1
+            device.answered(host, b"ok " + device.message(number))
+    assert (device.fault(), device.delivered) == ("", 6)
+    device.answered("base", b"ok #1")
+    device.sent += 1
+    assert device.fault() == "7 sent, 6 delivered, 1 duplicated"
+    assert device.lost() == 1
+
+
+def test_a_pulled_cable_carries_nothing_and_tells_nobody():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        TcpCable(server.getsockname()[1]) as cable,
+        socket.create_connection(("127.0.0.1", cable.port)) as client,
+    ):
+        client.settimeout(PATIENCE_S)
+        other, _ = server.accept()
+        with other:
+            client.sendall(b"before")
+            assert other.recv(100) == b"before"
+            cable.set_pulled(True)
+            client.sendall(b"meanwhile")
+            other.settimeout(0.05)
+            with pytest.raises(TimeoutError):
+                other.recv(100)
+            cable.set_pulled(False)
+            other.settimeout(PATIENCE_S)
+            assert other.recv(100) == b"meanwhile"
+        assert client.recv(100) == b""  # the end is passed on
 
 
 def link_with(report: Report, arrived: int) -> Link:

@@ -16,11 +16,18 @@ from leadscomm import (
     create_client,
     create_server,
 )
-from tests.connections.transports import FAULTY_TRANSPORTS, TRANSPORTS, Later, Transport, conversation
+from tests.connections.transports import (
+    FAULTY_TRANSPORTS,
+    SESSION_TRANSPORTS,
+    TRANSPORTS,
+    Later,
+    Transport,
+    conversation,
+)
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 
 WAIT_S = PATIENCE_S
-ALL = (*TRANSPORTS, *FAULTY_TRANSPORTS)
+ALL = (*TRANSPORTS, *FAULTY_TRANSPORTS, *SESSION_TRANSPORTS)
 every_transport = pytest.mark.parametrize("transport", ALL, ids=[transport.name for transport in ALL])
 RELIABLE = [transport for transport in ALL if transport.reliable]
 reliable_transports = pytest.mark.parametrize("transport", RELIABLE, ids=[str(transport) for transport in RELIABLE])
@@ -252,7 +259,7 @@ def test_a_closed_connection_does_not_touch_what_has_its_number_now(transport: T
 @pytest.fixture(params=["threads", "pool"])
 def readers(request, monkeypatch):
     """A server reads its first connections by a thread each and the others by a pool; here all by one or the other."""
-    monkeypatch.setattr("leadscomm.entities.server.OWN_THREADS", 0 if request.param == "pool" else 1000)
+    monkeypatch.setattr("leadscomm.entities.acceptor.OWN_THREADS", 0 if request.param == "pool" else 1000)
 
 
 class Both:

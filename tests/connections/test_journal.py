@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ import pytest
 from leadscomm import JournalError, JournalFull, RemoteProtocolError
 from leadscomm.connections import journal_file, journal_inbox
 from leadscomm.connections.journal import Journal
-from leadscomm.connections.journal_outbox import Then
 from leadscomm.connections.journal_records import Duplicates, Record, Stored
 from tests.entities.recorder import PATIENCE_S
 
@@ -122,6 +121,15 @@ def test_a_file_that_was_large_becomes_small_when_it_is_empty(path: str) -> None
         assert journal.store("arm", 4, [b"next"]) == [19]
 
 
+def test_the_same_message_for_several_peers(path: str) -> None:
+    told: list[tuple[str, list[Stored]]] = []
+    with Journal(path) as journal:
+        journal.store_for_all(["arm", "base"], 2, b"to all", lambda *stored: told.append(stored))
+        assert told == [("arm", [Stored(1, 2, b"to all")]), ("base", [Stored(2, 2, b"to all")])]
+        assert journal.waiting("arm", 2) == [Stored(1, 2, b"to all")]
+        assert journal.peers() == {"arm": (1, 6), "base": (1, 6)}
+
+
 # The inbox -----------------------------------------------------------------------------------------------------------
 
 
@@ -204,12 +212,16 @@ def test_the_table_of_duplicates_alone() -> None:
 # Threads -------------------------------------------------------------------------------------------------------------
 
 
-def gather(journal: Journal, calls: list[threading.Thread], then: Then = list) -> list[str]:
+def tell(told: list[Stored], _: str, stored: list[Stored]) -> None:
+    told += stored
+
+
+def gather(journal: Journal, calls: list[threading.Thread], then: Callable[[], None] = list) -> list[str]:
     """Let all calls gather while another commit is under way. Returns the statements that followed."""
     statements: list[str] = []
     enough = threading.Event()
 
-    def hold(_: list[Stored]) -> None:
+    def hold(_: str, __: list[Stored]) -> None:
         for call in calls:
             call.start()
         for _ in range(int(PATIENCE_S / 0.001)):
@@ -217,7 +229,7 @@ def gather(journal: Journal, calls: list[threading.Thread], then: Then = list) -
                 break
             enough.wait(0.001)
         journal._file.db.set_trace_callback(statements.append)
-        then([])
+        then()
 
     journal.store("nobody", 7, [b"first"], hold)
     for call in calls:
@@ -232,7 +244,7 @@ def test_threads_that_store_at_the_same_time_share_one_commit(path: str) -> None
     with Journal(path) as journal:
 
         def store(number: int) -> None:
-            returned[number] = journal.store("arm", 4, [b"%d" % number] * 2, told.extend)
+            returned[number] = journal.store("arm", 4, [b"%d" % number] * 2, partial(tell, told))
 
         def take(number: int) -> None:
             returned[number] = [record.seq for record in journal.take_in("arm", came(1, 2))]
@@ -265,7 +277,7 @@ def test_one_that_cannot_be_written_fails_alone(path: str) -> None:
 
 
 def test_an_error_of_then_reaches_its_caller_and_nobody_else(path: str) -> None:
-    def fail(_: list[Stored]) -> None:
+    def fail(_: str, __: list[Stored]) -> None:
         raise ZeroDivisionError
 
     with Journal(path) as journal:
@@ -304,12 +316,12 @@ def test_an_interrupt_in_one_thread_loses_and_doubles_nothing_of_the_others(path
 
         def store(payload: bytes) -> None:
             try:
-                journal.store("arm", 4, [payload], told.extend)
+                journal.store("arm", 4, [payload], partial(tell, told))
                 stored.append(payload)
             except KeyboardInterrupt:
                 interrupted.append(payload)
 
-        def put_in_the_way(_: list[Stored]) -> None:
+        def put_in_the_way() -> None:
             db = journal._file.db
             journal._file.db = Interrupted(db, after)  # type: ignore[assignment]
 
@@ -329,7 +341,7 @@ def test_forgetting_waits_for_nobody(path: str) -> None:
         seqs = journal.store("arm", 4, [b"a", b"b"])
         record = journal.take_in("arm", came(1))
 
-        def while_under_way(_: list[Stored]) -> None:
+        def while_under_way(_: str, __: list[Stored]) -> None:
             journal.forget(seqs)
             journal.dealt(record)
 
@@ -346,7 +358,7 @@ def test_many_threads_at_once(path: str) -> None:
         def work(number: int) -> None:
             origin = b"thread%02d" % number
             for turn in range(1, 21):
-                seqs = journal.store(f"peer{number}", 4, [b"x" * turn] * turn, told.extend)
+                seqs = journal.store(f"peer{number}", 4, [b"x" * turn] * turn, partial(tell, told))
                 journal.forget(seqs[1:])
                 records = came(turn, turn + 1, origin=origin)
                 journal.dealt(journal.take_in(f"peer{number}", records))

@@ -561,14 +561,14 @@ def test_the_challenge_waits_for_the_other_side(cable: Cable):
     key = b"0123456789abcdef"
     heard, told = Recorder(), Recorder()
     with create_server(f"serial://{cable.a}", heard, key=key, handshake_timeout=0.05) as server:
-        wait_until(lambda: server._listener._taken)
+        wait_until(lambda: server._acceptor.listener._taken)
         with pytest.raises(AssertionError):
             heard_something(heard)
         with create_client(f"serial://{cable.b}", told, key=key) as client:
             client.send(b"hello")
             assert heard.wait("receive") == [b"hello"]
     with create_server(f"serial://{cable.a}", heard, key=key) as server:
-        wait_until(lambda: server._listener._taken)  # closed while nobody has come
+        wait_until(lambda: server._acceptor.listener._taken)  # closed while nobody has come
     assert heard.kinds().count("connect") == 1
 
 

@@ -279,7 +279,7 @@ def test_a_flood_of_addresses_is_bounded_and_told_once():
         assert "of new addresses were turned away by max_connections=3; raise it, or close some" in str(error)
         flood[0].send(b"those who are here are served")
         heard.wait("receive", 4)
-        assert server.num_connections() == len(server._listener._peers) == 3
+        assert server.num_connections() == len(server._acceptor.listener._peers) == 3
         assert len(heard.of("fail")) == 1
         for peer in flood:
             peer.close()
@@ -302,7 +302,7 @@ def test_there_is_a_limit_for_each_address(monkeypatch):
         for connection in heard.of("connect"):
             connection.close()
         heard.wait("disconnect", 3)
-        assert not server._listener._origins
+        assert not server._acceptor.listener._origins
         for peer in peers:
             peer.close()
 

@@ -60,15 +60,15 @@ def fixed(server: str, client: str) -> Callable[[], AbstractContextManager[Place
 
 
 @contextmanager
-def unix_place() -> Iterator[Place]:
+def unix_place(options: str = "") -> Iterator[Place]:
     with tempfile.TemporaryDirectory() as folder:
-        yield Place(f"unix://{folder}/socket", f"unix://{folder}/socket")
+        yield Place(f"unix://{folder}/socket{options}", f"unix://{folder}/socket{options}")
 
 
 @contextmanager
-def cable_place(prefix: str = "") -> Iterator[Place]:
+def cable_place(prefix: str = "", options: str = "") -> Iterator[Place]:
     with Cable() as cable:
-        server, client = (f"{prefix}serial://{end}?baud=115200" for end in (cable.a, cable.b))
+        server, client = (f"{prefix}serial://{end}?baud=115200{options}" for end in (cable.a, cable.b))
         yield Place(server, client, cable.pull)
 
 
@@ -125,6 +125,22 @@ FAULTY_TRANSPORTS = (
     ),
     Transport("fault-serial", partial(cable_place, CLEAN), large=200_000),
     Transport("fault-loop", fixed("loop://contract?drop=0", "loop://contract?delay=0.001")),
+)
+
+
+# With a session, whatever the line.
+SESSION = "reliable=1&patience=1&dead_after=1"
+SESSION_TRANSPORTS = (
+    Transport("session-tcp", fixed(f"tcp://127.0.0.1:0?{SESSION}", f"tcp://127.0.0.1:{{port}}?{SESSION}")),
+    Transport("session-tls", fixed(f"{TLS_SERVER}&{SESSION}", f"{TLS_CLIENT}&{SESSION}")),
+    Transport("session-unix", partial(unix_place, f"?{SESSION}")),
+    Transport("session-udp", fixed(f"udp://127.0.0.1:0?{SESSION}", f"udp://127.0.0.1:{{port}}?{SESSION}")),
+    Transport("session-serial", partial(cable_place, options=f"&{SESSION}"), large=200_000),
+    Transport("session-loop", fixed(f"loop://contract?{SESSION}", f"loop://contract?{SESSION}")),
+    Transport(
+        "session-length",
+        fixed(f"tcp://127.0.0.1:0?{SESSION}&framing=length", f"tcp://127.0.0.1:{{port}}?{SESSION}&framing=length"),
+    ),
 )
 
 

@@ -80,6 +80,18 @@ def test_many_hosts_and_many_devices() -> None:
             assert ended(host, task) == (State.DONE, number + 1)
 
 
+def test_over_a_bad_radio() -> None:
+    host, ledger = TaskHost(), Ledger(":memory:")
+    device = TaskDevice({"add": add}, ledger)
+    faults = "drop=0.2,dup=0.1,reorder=0.1,corrupt=0.02,seed=7"
+    with Server("udp://127.0.0.1:0", host, reliable=1, name="base") as server, host:
+        radio = f"fault://{faults}/udp://127.0.0.1:{server.port()}"
+        with Client(radio, device, reliable=1, name="arm"), device:
+            tasks = [host.order("arm", "add", a=number, b=1) for number in range(30)]
+            assert [ended(host, task) for task in tasks] == [(State.DONE, number + 1) for number in range(30)]
+    ledger.close()
+
+
 def test_progress_result_and_error() -> None:
     goes_on = threading.Event()
 

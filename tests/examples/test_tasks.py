@@ -114,7 +114,7 @@ def test_what_a_dead_device_was_at_is_not_begun_again(bench: Workbench, ledger: 
 
 def test_what_is_refused(bench: Workbench) -> None:
     (answer,) = bench.received("base", order(name="fly"), 0)
-    assert unpack(answer)["text"] == "unknown here: 'fly'; there is count"
+    assert unpack(answer)["text"] == "there is no task 'fly', but count"
     for number in range(4):
         assert told(bench.received("base", order(str(number)), 0)[0]) == ("accepted", "")
     assert told(bench.received("base", order("5"), 0)[0]) == ("ended", "refused")
@@ -154,6 +154,18 @@ def test_deadlines_at_the_device(bench: Workbench) -> None:
     assert bench.wait(3) is None
 
 
+def test_a_device_that_is_about_to_end(bench: Workbench) -> None:
+    for number in range(3):
+        bench.received("base", order(str(number)), 0)
+    first, second = bench.to_begin()
+    bench.interrupt()
+    assert first.stopped is second.stopped is State.INTERRUPTED
+    assert bench.received("base", order("3"), 0) == []
+    assert told(bench.ended(first, State.INTERRUPTED)) == ("ended", "interrupted")
+    assert bench.to_begin() == []
+    assert bench.received("base", order("2"), 0) == []  # it has not begun, and is asked for again
+
+
 def test_a_result_that_cannot_be_sent(bench: Workbench) -> None:
     bench.received("base", order(), 0)
     (job,) = bench.to_begin()
@@ -162,9 +174,9 @@ def test_a_result_that_cannot_be_sent(bench: Workbench) -> None:
     assert "cannot be sent" in said["text"]
 
 
-def test_who_says_what() -> None:
+def test_who_says_what(bench: Workbench) -> None:
     with pytest.raises(BadMessage, match="devices send"):
-        Workbench([], Ledger(":memory:")).received("base", pack("accepted", "1"), 0)
+        bench.received("base", pack("accepted", "1"), 0)
     with pytest.raises(BadMessage, match="hosts send"):
         Desk().received("arm", order())
 

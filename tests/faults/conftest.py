@@ -13,6 +13,9 @@ import pytest
 from tests.faults import namespaces
 from tests.faults.rigs import NetworkRig, Rig
 
+TRANSPORTS = ["tcp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("udp", "serial"))]
+"""What most tests are done with; the quick suite takes TCP for all."""
+
 
 @cache
 def trouble() -> str | None:

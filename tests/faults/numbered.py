@@ -21,10 +21,10 @@ Lane = tuple[int, int]
 
 
 def numbered(sender: int, count: int, *, size: int = 32, lane: int = 4, first: int = 0) -> Iterator[bytes]:
-    """Messages of ``size`` bytes, numbered from ``first`` on."""
-    filling = bytes(size - SMALLEST)
+    """Messages of ``size`` bytes, numbered from ``first`` on; with 0 of many sizes, some of which need many frames."""
     for number in range(first, first + count):
-        body = _HEAD.pack(sender, lane, number) + filling
+        length = size or (5000 if number % 500 == 0 else SMALLEST + number * 7919 % 53)
+        body = _HEAD.pack(sender, lane, number) + bytes(length - SMALLEST)
         yield body + _CRC.pack(crc32(body))
 
 

@@ -5,15 +5,17 @@ is the other end of these pipes. Times are those of the system's monotonic clock
 
 | it is told | and |
 | --- | --- |
-| ``{"do": "send", "count": 100, "lane": 4, "size": 32}`` | sends numbered messages to its peers, tells ``sent`` or ``refused`` |
-| ``{"do": "expect", "count": 100}`` | tells ``complete`` when so many have come, from ``"sender"`` alone if that is given |
+| ``{"do": "send", "count": 100, "lane": 4, "size": 32}`` | sends numbered messages, tells ``sent`` |
+| ``{"do": "expect", "count": 100}`` | tells ``complete`` when so many have come; with ``"sender"``, from it |
 | ``{"do": "expect", "reached": 100}`` | tells ``complete`` when that number, or a higher one, has come |
-| ``{"do": "ping", "count": 100}`` | sends one message at a time, each when the last was answered; tells ``answered`` |
+| ``{"do": "ping", "count": 100}`` | sends the next message when the last was answered; tells ``answered`` |
 | ``{"do": "progress", "every": 100}`` | tells ``progress`` whenever so many more have come |
 | ``{"do": "answer"}`` | sends back each message from now on; with ``"back": false`` not any more |
 | ``{"do": "stick"}`` | stays in its next ``on_receive``, of one connection, until ``{"do": "go on"}`` |
-| ``{"do": "report"}`` | tells ``report``: what came, what it needs of the system |
+| ``{"do": "report"}`` | tells ``report``: what came, and how its connections are |
 | ``{"do": "close"}`` | closes, and ends |
+
+A thread that ends by an exception is told as ``crash``.
 """
 
 from __future__ import annotations
@@ -23,11 +25,11 @@ import contextlib
 import dataclasses
 import json
 import os
-import resource
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from queue import SimpleQueue
 from typing import Any, Final
 
 from leadscomm import Callback, Client, CommError, Server
@@ -100,10 +102,10 @@ class Books(Callback):
         self.tell("complete")
 
     def peer(self) -> Any:
-        """The newest connection, once there is one."""
+        """The oldest connection, once there is one."""
         with self.connected:
             self.connected.wait_for(lambda: self.connections)
-            return self.connections[-1]
+            return self.connections[0]
 
 
 class Program:
@@ -115,6 +117,7 @@ class Program:
         self.service = service(endpoint, books)
         self.sent = 0
         self._numbers: dict[int, int] = {}  # of the next message of each lane
+        self._queues: dict[int, SimpleQueue[dict[str, Any]]] = {}
 
     def start(self) -> None:
         self.service.start(parallel=True)
@@ -124,8 +127,7 @@ class Program:
         """Do as told; whether to go on."""
         what = order["do"]
         if what in ("send", "ping"):
-            work = self._send if what == "send" else self._ping
-            threading.Thread(target=work, args=(order,), daemon=True).start()
+            self._queue_of(order.get("lane", LANE)).put(order)
         elif what == "expect":
             self._expect(order)
         elif what == "progress":
@@ -149,6 +151,21 @@ class Program:
             self.books.expect(lambda: ledger.total >= order["count"])
         else:
             self.books.expect(lambda: ledger.of(sender) >= order["count"])
+
+    def _queue_of(self, lane: int) -> SimpleQueue[dict[str, Any]]:
+        """Where the orders of a lane wait: one is done after the other."""
+        if lane not in self._queues:
+            self._queues[lane] = SimpleQueue()
+            threading.Thread(target=self._work, args=(self._queues[lane],), daemon=True).start()
+        return self._queues[lane]
+
+    def _work(self, orders: SimpleQueue[dict[str, Any]]) -> None:
+        while True:
+            order = orders.get()
+            if order["do"] == "send":
+                self._send(order)
+            else:
+                self._ping(order)
 
     def _messages(self, order: dict[str, Any]) -> Iterator[bytes]:
         count, lane = order["count"], order.get("lane", LANE)
@@ -188,19 +205,8 @@ class Program:
             "missing": ledger.missing(),
             "reached": ledger.reached,
             "damaged": ledger.damaged,
-            "fds": len(os.listdir("/proc/self/fd")),
-            "threads": threading.active_count(),
-            "rss": resident(),
-            "rss_most": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-            "cpu": time.process_time(),
             "stats": [stats_of(connection) for connection in tuple(self.books.connections)],
         }
-
-
-def resident() -> int:
-    """Bytes of memory that this process has now."""
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * resource.getpagesize()
 
 
 def stats_of(connection: Any) -> dict[str, Any]:
@@ -227,6 +233,7 @@ def main() -> None:
         with lock, contextlib.suppress(BrokenPipeError):
             print(json.dumps({"event": event, "at": time.monotonic(), **facts}), flush=True)
 
+    threading.excepthook = lambda raised: tell("crash", text=repr(raised.exc_value), thread=str(raised.thread))
     service = Server if options.role == "server" else Client
     program = Program(service, options.endpoint, Books(tell))
     program.start()
@@ -245,11 +252,11 @@ def let_the_clock_jump() -> None:
 
 
 def let_threads_run_out(limit: int) -> None:
-    """Refuse to start threads beyond so many, as the system does."""
+    """Refuse to start threads of the toolkit's beyond so many, as the system does."""
     start = threading.Thread.start
 
     def start_one(thread: threading.Thread) -> None:
-        if threading.active_count() >= limit:
+        if threading.active_count() >= limit and thread.name.startswith("leadscomm"):
             raise RuntimeError("can't start new thread")
         start(thread)
 

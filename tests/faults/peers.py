@@ -25,6 +25,30 @@ PATIENCE_S: Final = 60.0
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What a process has of the system: descriptors, threads, bytes of memory, now and at most; processor time (s)."""
+
+    fds: int
+    threads: int
+    bytes: int
+    most_bytes: int
+    cpu: float
+
+    @classmethod
+    def of(cls, pid: int) -> Needs:
+        proc = Path(f"/proc/{pid}")
+        status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines() if ":\t" in line)
+        times = (proc / "stat").read_text().rpartition(")")[2].split()
+        return cls(
+            len(os.listdir(proc / "fd")),
+            int(status["Threads"]),
+            int(status["VmRSS"].split()[0]) * 1024,
+            int(status["VmHWM"].split()[0]) * 1024,
+            (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK"),
+        )
+
+
+@dataclass(frozen=True)
 class Report:
     """What a peer has to say of itself; ``received`` is by the sender's process number and lane."""
 
@@ -35,11 +59,7 @@ class Report:
     missing: int
     reached: int
     damaged: int
-    fds: int
-    threads: int
-    rss: int
-    rss_most: int
-    cpu: float
+    needs: Needs
     stats: list[dict[str, Any]]
 
     @property
@@ -110,7 +130,9 @@ class Peer:
         self.tell("report")
         told = self.wait("report", patience=patience)
         received = {(sender, lane): count for sender, lane, count in told.pop("delivered")}
-        return Report(received=received, **{key: told[key] for key in told if key not in ("event", "at")})
+        facts = {key: told[key] for key in told if key not in ("event", "at")}
+        assert not self.told("crash"), self.told("crash")
+        return Report(received=received, needs=Needs.of(self.pid), **facts)
 
     def receive(self, count: int, sender: Peer | None = None, patience: float = PATIENCE_S) -> Report:
         """Wait until so many messages have come, in all or from one sender; what it reports then."""

@@ -12,6 +12,7 @@ import pytest
 from leadscomm import Client, Server
 from tests.connections.cable import Cable
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
+from tests.faults.conftest import TRANSPORTS
 
 COUNT = 100
 OPTIONS = "reliable=1"
@@ -31,7 +32,7 @@ def pair(transport: str, server_told: Recorder, client_told: Recorder) -> Iterat
         yield server, stack.enter_context(Client(dialled, client_told))
 
 
-@pytest.fixture(params=["tcp", "udp", "serial"])
+@pytest.fixture(params=TRANSPORTS)
 def transport(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -127,3 +128,4 @@ def test_closed_by_another_thread_while_it_is_stuck(transport: str) -> None:
         server.close(timeout=0.2)
         free.set()
         wait_until(lambda: not server.running())
+        client.close(timeout=0.2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.conftest import Lay
+from tests.faults.conftest import TRANSPORTS, Lay
 from tests.faults.rigs import RIGS, UDP_PORT, KernelTcpRig, Rig, TcpRig
 
 CUTS = 3
@@ -18,7 +18,7 @@ def goes_on(rig: Rig) -> None:
         assert not [told for told in peer.told("fail") if told["given_up"]]
 
 
-@pytest.mark.parametrize("transport", RIGS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_cut_while_sending(lay: Lay, transport: str) -> None:
     rig = lay(RIGS[transport])
     rig.exchange()
@@ -30,7 +30,7 @@ def test_cut_while_sending(lay: Lay, transport: str) -> None:
     goes_on(rig)
 
 
-@pytest.mark.parametrize("transport", RIGS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_away_for_a_while(lay: Lay, transport: str) -> None:
     """What is sent while there is no line arrives when there is one again."""
     rig = lay(RIGS[transport], "reliable=1&dead_after=0.5")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.faults.conftest import Lay
+from tests.faults.conftest import TRANSPORTS, Lay
 from tests.faults.rigs import CLEAN, RIGS
 
-BOTH = pytest.mark.parametrize("transport", RIGS)
+BOTH = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 def gives_up_the_last(failed: dict[str, Any], count: int) -> None:
@@ -69,4 +69,4 @@ def test_killed_at_any_moment(lay: Lay, transport: str, count: int) -> None:
     sent = rig.client.wait("sent")["count"]
     assert failed["last"] + 1 == sent
     assert failed["given_up"] == sent - failed["first"]
-    assert failed["first"] <= max(count, *(told["count"] for told in rig.server.told("progress")))
+    assert failed["first"] <= max([count, *(told["count"] for told in rig.server.told("progress"))])

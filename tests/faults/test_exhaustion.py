@@ -13,14 +13,14 @@ from tests.faults.peers import Peer
 from tests.faults.rigs import Pair
 from tests.faults.test_strangers import strangers
 
-pytestmark = pytest.mark.needs("prlimit", "apt-get install util-linux")
-CROWD = 40
-FEW = ("prlimit", "--nofile=30")
+pytestmark = [pytest.mark.slow, pytest.mark.needs("prlimit", "apt-get install util-linux")]
+CROWD = 16
+FEW = ("prlimit", "--nofile=20")
 SCHEMES = pytest.mark.parametrize("scheme", ["tcp", "udp"])
 
 
 def endpoint_of(server: Peer, scheme: str) -> str:
-    return f"{scheme}://127.0.0.1:{server.port}?reliable=1"
+    return f"{scheme}://127.0.0.1:{server.port}?reliable=1&connect_timeout=0.2"
 
 
 def test_strangers_use_up_the_descriptors() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.conftest import Lay
+from tests.faults.peers import Needs
 from tests.faults.rigs import KernelTcpRig, LateUdpRig, NoisySerialRig, Rig, SerialRig, TcpRig, UdpRig
 
 MEMORY_BYTES = 64 << 20
@@ -13,10 +14,10 @@ MEMORY_BYTES = 64 << 20
 
 def bounded(rig: Rig) -> None:
     for peer in (rig.server, rig.client):
-        assert peer.report().rss_most < MEMORY_BYTES
+        assert Needs.of(peer.pid).most_bytes < MEMORY_BYTES
 
 
-@pytest.mark.parametrize("kind", [TcpRig, SerialRig])
+@pytest.mark.parametrize("kind", [TcpRig, pytest.param(SerialRig, marks=pytest.mark.slow)])
 def test_loss(lay: Lay, kind: type[Rig]) -> None:
     """On the session's segments, since TCP and a cable lose nothing themselves."""
     rig = lay(kind, faults="fault://drop=0.2,seed=7/")
@@ -31,6 +32,7 @@ def test_loss_udp(lay: Lay) -> None:
     bounded(rig)
 
 
+@pytest.mark.slow
 def test_loss_kernel_tcp(lay: Lay) -> None:
     """What the kernel makes good for by itself; at 20 % it takes minutes, which is ``./dev soak``'s."""
     rig = lay(KernelTcpRig)
@@ -45,6 +47,7 @@ def test_doubled_and_overtaken_udp(lay: Lay) -> None:
     rig.exchange(2000)
 
 
+@pytest.mark.slow
 def test_doubled_and_overtaken_serial(lay: Lay) -> None:
     lay(SerialRig, faults="fault://dup=0.1,reorder=0.1,seed=7/").exchange(2000)
 
@@ -56,6 +59,7 @@ def test_damage(lay: Lay, kind: type[Rig]) -> None:
     rig.exchange(1000)
 
 
+@pytest.mark.slow
 def test_damage_serial(lay: Lay) -> None:
     rig = lay(NoisySerialRig)
     rig.exchange(1000)
@@ -75,7 +79,7 @@ def test_a_good_message_follows_a_damaged_one(lay: Lay) -> None:
     assert 0 < report.missing <= 2 * rig.cable.damaged
 
 
-@pytest.mark.parametrize("kind", [TcpRig, LateUdpRig, SerialRig])
+@pytest.mark.parametrize("kind", [TcpRig, LateUdpRig, pytest.param(SerialRig, marks=pytest.mark.slow)])
 def test_everything_at_once(lay: Lay, kind: type[Rig]) -> None:
     """The full mix, and cuts besides."""
     rig = lay(kind, faults="" if kind is LateUdpRig else "fault://drop=0.2,dup=0.1,reorder=0.1,corrupt=0.02,seed=7/")

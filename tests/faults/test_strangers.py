@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Lay
-from tests.faults.peers import PATIENCE_S, Peer
+from tests.faults.peers import PATIENCE_S, Needs, Peer
 from tests.faults.plug import Plug
 from tests.faults.rigs import Pair, SerialRig, TcpRig
 from tests.faults.test_cuts import goes_on
@@ -98,12 +98,13 @@ def test_a_byte_now_and_then(lay: Lay) -> None:
     rig.exchange()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [b"\x01", b"\0", b"\x03ab\0"])
 def test_memory_of_many(lay: Lay, what: bytes) -> None:
     """All of them say as much as is taken."""
     rig = lay(TcpRig, f"reliable=1&handshake_timeout={PATIENCE_S}&max_connections={STRANGERS + 10}")
     rig.exchange()
-    before = rig.server.report().rss
+    before = Needs.of(rig.server.pid).bytes
     with strangers(rig.server.port, STRANGERS) as crowd:
         for stranger in crowd:
             stranger.setblocking(False)
@@ -113,22 +114,24 @@ def test_memory_of_many(lay: Lay, what: bytes) -> None:
             except OSError:  # it takes no more, or has hung up
                 pass
         rig.exchange()
-        assert rig.server.report().rss - before < STRANGERS * HELD_BYTES + SLACK_BYTES
+        assert Needs.of(rig.server.pid).bytes - before < STRANGERS * HELD_BYTES + SLACK_BYTES
 
 
+@pytest.mark.slow
 def test_strangers_udp() -> None:
     """Datagrams of many senders that are no peers."""
     with Peer("server", f"udp://127.0.0.1:0?{OPTIONS}") as server:
         endpoint = f"udp://127.0.0.1:{server.port}?{OPTIONS}"
         with ExitStack() as stack, Peer("client", endpoint) as client:
             pair = Pair(server, client)
-            before = pair.exchange()[0]
+            pair.exchange()
+            before = Needs.of(server.pid).bytes
             for number in range(STRANGERS):
                 stranger = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
                 for length in range(0, 1400, 7):
                     stranger.sendto(garbage(length)[: number * length], ("127.0.0.1", server.port))
-            after = pair.exchange()[0]
-            assert after.rss - before.rss < STRANGERS * HELD_BYTES + SLACK_BYTES
+            pair.exchange()
+            assert Needs.of(server.pid).bytes - before < STRANGERS * HELD_BYTES + SLACK_BYTES
             assert len(server.told("connect")) == 1
 
 
@@ -141,6 +144,7 @@ def test_noise_on_the_cable(lay: Lay) -> None:
     goes_on(rig)
 
 
+@pytest.mark.slow
 def test_noise_on_the_cable_before(tmp_path: Path) -> None:
     """Somebody speaks otherwise before the session begins."""
     with Plug(tmp_path) as cable, Peer("server", f"serial://{cable.a}?{OPTIONS}") as server:

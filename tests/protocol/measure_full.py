@@ -14,6 +14,13 @@ from tests.protocol.paths import Way, World, offer
 MIX = {"drop": 0.2, "double": 0.1, "reorder": 0.2, "corrupt": 0.02}
 RADIO = 1_250_000.0
 UART = 11_520.0
+THIN = Way(rate=32_000.0, delay=0.02, overhead=28)
+SERIAL = Way(rate=UART, delay=0.001, overhead=4)
+STREAM_SEGMENT = 64_000
+STREAMS = {
+    f"{rate:,.0f} bytes/s, {1000 * delay:g} ms": Way(rate=rate, delay=delay, overhead=8)
+    for rate, delay in ((32e3, 0.02), (125e3, 0.01), (1.25e6, 0.02), (12.5e6, 0.005))
+}
 
 
 @dataclass(frozen=True)
@@ -29,10 +36,13 @@ class Figures:
     resent: int
 
 
-def measure(way: Way, seconds: float, *, segment: int = 1200, bulk: bool = True, known: bool = False) -> Figures:
-    """Run for a time, with bulk messages of 1,000 bytes or without, and an urgent one of 32 bytes now and then."""
+def measure(
+    way: Way, seconds: float, *, segment: int = 1200, bulk: bool = True, urgent: bool = True, known: bool = False
+) -> Figures:
+    """Run for a time, with bulk messages of 1,000 bytes or without, and an urgent one of 32 bytes now and then; or only
+    one at the end."""
     world = World(3)
-    path = world.join(way, segment=segment, rate=way.rate if known else 0.0)
+    path = world.join(way, segment=segment, rate=way.rate if known else 0.0, overhead=way.overhead)
     world.run(0.5)
     sent_at: list[float] = []
     taken: list[float] = []
@@ -50,7 +60,7 @@ def measure(way: Way, seconds: float, *, segment: int = 1200, bulk: bool = True,
     def each() -> None:
         if bulk and world.a.outgoing.waiting_bytes < 50_000:
             world.a.send_all([bytes(1000)] * 50)
-        if not sent_at or world.now >= sent_at[-1] + 0.0471:
+        if not sent_at or (urgent and world.now >= sent_at[-1] + 0.0471):
             sent_at.append(world.now)
             world.a.send(bytes(32), 0)
 
@@ -61,10 +71,20 @@ def measure(way: Way, seconds: float, *, segment: int = 1200, bulk: bool = True,
     way.queued.clear()
     taken_before, got[0] = len(taken), 0
     world.run(seconds)
-    urgent = sorted(taken[taken_before:])
-    percentiles = (urgent[len(urgent) // 2], urgent[len(urgent) * 99 // 100])
+    goodput = got[0] / seconds / way.rate
     queue = sum(way.queued) / len(way.queued)
-    return Figures(got[0] / seconds / way.rate, queue, percentiles, path.links[0].recovery.resent)
+    if not urgent:
+        sent_at.append(world.now)
+        world.a.send(bytes(32), 0)
+        world.run(1.0)
+    trips = sorted(taken[taken_before:])
+    percentiles = (trips[len(trips) // 2], trips[len(trips) * 99 // 100])
+    return Figures(goodput, queue, percentiles, path.links[0].recovery.resent)
+
+
+def fresh(way: Way) -> Way:
+    """The same way, with nothing on it."""
+    return replace(way, queued=[], free_at=0.0)
 
 
 def cost(segment: int, count: int, *, size: int = 32, one_by_one: bool = False) -> float:
@@ -113,13 +133,13 @@ def main() -> None:
         (f"10 Mbit/s, 20 ms, {loss:.0%} lost", Way(rate=RADIO, delay=0.02, drop=loss)) for loss in (0, 0.01, 0.05, 0.2)
     ]
     ways.append(("the same, 5 %, queue of 10 frames", Way(rate=RADIO, delay=0.02, drop=0.05, queue=12_000)))
-    ways.append(("256 kbit/s, 20 ms", Way(rate=32_000.0, delay=0.02, overhead=28)))
+    ways.append(("256 kbit/s, 20 ms", THIN))
     for name, way in ways:
-        show(name, measure(way, 20.0), measure(replace(way, queued=[], free_at=0.0), 20.0, bulk=False))
-    for segment in (58, 250):
-        way, idle = (Way(rate=UART, delay=0.001, overhead=4) for _ in range(2))
-        name = f"UART 115200, segments of {segment} bytes"
-        show(name, measure(way, 20.0, segment=segment), measure(idle, 20.0, segment=segment, bulk=False))
+        show(name, way, 1200)
+    for name, way in STREAMS.items():
+        show(f"a stream of {name}", way, STREAM_SEGMENT)
+    show("UART 115200", SERIAL, 240, known=True)
+    show("UART 115200, rate not known", SERIAL, 240)
     for segment, one_by_one in ((1200, False), (1200, True), (65536, False), (65536, True)):
         how = "one by one" if one_by_one else "many at once"
         print(f"segments of {segment}, sent {how}: {cost(segment, 500_000, one_by_one=one_by_one):,.0f} messages/s")
@@ -128,11 +148,16 @@ def main() -> None:
     print(f"segments of 1200, in the mix: {cost_of_mix(1200, 200_000):,.0f} messages/s")
 
 
-def show(name: str, busy: Figures, idle: Figures) -> None:
+def show(name: str, way: Way, segment: int, known: bool = False) -> None:
+    busy, idle, calm = (
+        measure(fresh(way), 20.0, segment=segment, known=known, bulk=bulk, urgent=urgent)
+        for bulk, urgent in ((True, True), (False, True), (True, False))
+    )
     urgent = "/".join(f"{1000 * seconds:.1f}" for seconds in busy.urgent)
     alone = "/".join(f"{1000 * seconds:.1f}" for seconds in idle.urgent)
     print(
-        f"{name}: {busy.goodput:.1%} goodput, queue {1000 * busy.queue:.1f} ms, "
+        f"{name}: {busy.goodput:.1%} goodput ({calm.goodput:.1%} without urgent messages), "
+        f"queue {1000 * busy.queue:.1f} ms ({1000 * calm.queue:.1f} ms), "
         f"urgent p50/p99 {urgent} ms (idle {alone} ms), {busy.resent} resent",
         flush=True,
     )

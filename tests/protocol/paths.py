@@ -114,7 +114,7 @@ class World:
     def b(self) -> FullSession:
         return self.sides[1].session
 
-    def join(self, way: Way, back: Way | None = None, **options: int | bool) -> Path:
+    def join(self, way: Way, back: Way | None = None, **options: float | bool) -> Path:
         """Lay a path, and give both sides their link."""
         links = (Link(**options), Link(**options))  # type: ignore[arg-type]
         path = Path((way, back or replace(way, queued=[])), links)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
-from leadscomm.protocol.congestion import Congestion
+from leadscomm.protocol.congestion import FIRST_SEGMENT, Congestion, segment_weight
 from leadscomm.protocol.lanes import Lane, Sent
 from leadscomm.protocol.recovery import MAX_WAIT_S, Recovery
-from tests.protocol.measure_full import RADIO, UART, cost, cost_of_mix, measure
+from tests.protocol.measure_full import RADIO, SERIAL, STREAM_SEGMENT, STREAMS, THIN, cost, cost_of_mix, fresh, measure
 from tests.protocol.paths import Way, World
 
 
@@ -26,21 +28,50 @@ def test_a_short_queue_is_not_overrun() -> None:
 
 @pytest.mark.parametrize("known", [False, True])
 def test_no_queue_stands_on_a_uart(known: bool) -> None:
-    figures = measure(Way(rate=UART, delay=0.001, overhead=4), 30.0, segment=58, known=known)
-    assert figures.goodput > 0.68  # of at most 45 bytes in 62
-    assert figures.queue < 0.008  # less than two segments
+    figures = measure(fresh(SERIAL), 30.0, segment=240, known=known, urgent=False)
+    assert figures.goodput > 0.85
+    assert figures.queue < 0.045  # two segments
 
 
 def test_no_queue_stands_on_a_thin_link() -> None:
-    figures = measure(Way(rate=32_000.0, delay=0.02, overhead=28), 30.0)
+    figures = measure(fresh(THIN), 30.0, urgent=False)
     assert figures.goodput > 0.88
     assert figures.queue < 0.038  # a segment
 
 
-def test_an_urgent_message_does_not_wait_for_a_bulk_transfer() -> None:
-    busy = measure(Way(rate=RADIO, delay=0.02), 5.0)
-    idle = measure(Way(rate=RADIO, delay=0.02), 5.0, bulk=False)
+@pytest.mark.parametrize("way", STREAMS.values(), ids=STREAMS)
+def test_long_segments_fill_a_stream_and_no_queue(way: Way) -> None:
+    figures = measure(fresh(way), 10.0, segment=STREAM_SEGMENT, urgent=False)
+    assert figures.goodput > 0.9
+    assert figures.queue < 0.04
+
+
+@pytest.mark.parametrize(
+    ("way", "segment", "known", "goodput"),
+    [
+        (SERIAL, 240, True, 0.65),
+        (THIN, 1200, False, 0.75),
+        (Way(rate=RADIO, delay=0.02), 1200, False, 0.9),
+        *[(way, STREAM_SEGMENT, False, 0.85) for way in STREAMS.values()],
+    ],
+)
+def test_an_urgent_message_does_not_wait_for_a_bulk_transfer(
+    way: Way, segment: int, known: bool, goodput: float
+) -> None:
+    busy = measure(fresh(way), 20.0, segment=segment, known=known)
+    idle = measure(fresh(way), 20.0, segment=segment, known=known, bulk=False)
+    assert busy.goodput > goodput
     assert busy.urgent[1] < 2 * idle.urgent[1]
+
+
+def test_segments_are_as_long_as_is_good_for_urgent_messages() -> None:
+    assert segment_weight(0.0, inf, mixed=True) == FIRST_SEGMENT
+    for rate, trip in ((11_520.0, 0.006), (32e3, 0.04), (1.25e6, 0.04), (500e6, 0.0002)):
+        alone, mixed = (segment_weight(rate, trip, mixed=mixed) for mixed in (False, True))
+        assert mixed / rate <= max(0.0005, 0.1 * trip * 2)
+        assert mixed <= alone
+        assert alone / rate == pytest.approx(0.02, rel=0.01)
+    assert segment_weight(32e3, 5.0, mixed=False) == segment_weight(32e3, 5.0, mixed=True) == 1280
 
 
 def test_what_is_late_is_not_lost() -> None:
@@ -116,7 +147,7 @@ def test_what_was_sent_later_than_all_that_came_is_not_missed() -> None:
 
 
 def test_who_has_nothing_to_send_says_nothing_of_the_path() -> None:
-    congestion, lane = Congestion(100), Lane(0)
+    congestion, lane = Congestion(), Lane(0)
     before = congestion.budget(0.0, 0)
     now = 0.0
     for number in range(100):
@@ -131,7 +162,7 @@ def test_who_has_nothing_to_send_says_nothing_of_the_path() -> None:
 
 
 def test_answers_that_take_no_time_measure_nothing() -> None:
-    congestion, segment = Congestion(100), sent(Lane(0), 0)
+    congestion, segment = Congestion(), sent(Lane(0), 0)
     congestion.sent(segment, 1.0, 0)
     segment.sent_at = 1.0
     congestion.came([segment], segment, 1.0, 0)

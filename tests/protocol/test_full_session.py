@@ -14,8 +14,8 @@ from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import offer as offers
 from leadscomm.protocol import segments as full
-from leadscomm.protocol.full import FAREWELL_S, FullSession
-from leadscomm.protocol.handshake import COMPACT, FULL, OTHER_PROFILE, Handshake, Refusal
+from leadscomm.protocol.full import DOUBT_S, FAREWELL_S, FullSession
+from leadscomm.protocol.handshake import COMPACT, FULL, MESSAGE_TOO_LONG, NAME_TAKEN, OTHER_PROFILE, Handshake, Refusal
 from leadscomm.protocol.link import Link
 from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.segments import MESSAGES, RECORDS, Ack, LaneAck, lane_number
@@ -255,9 +255,9 @@ def test_the_peers_room_bounds_what_is_begun() -> None:
     world.sides[1].keeps = False
     world.settle()
     assert len(world.sides[1].got) == 21
-    with pytest.raises(LocalProtocolError, match="9996 at most"):
-        a.check(bytes(9997))
-    a.check(bytes(9996))
+    with pytest.raises(LocalProtocolError, match="9995 at most"):
+        a.check(bytes(9996))
+    a.check(bytes(9995))
 
 
 def test_pieces_of_large_messages_leave_room_for_each_other() -> None:
@@ -449,7 +449,7 @@ def test_how_a_session_is() -> None:
     stats = world.a.stats(world.now)
     assert (stats.sent, stats.delivered, stats.dropped) == (505, 0, 3)
     assert stats.queued_messages + stats.unacknowledged == 502
-    assert stats.queued_bytes == 1004 * (stats.queued_messages - 1) + 10
+    assert stats.queued_bytes == 1000 * (stats.queued_messages - 1) + 6
     world.sides[1].keeps = False
     world.run(1.0)
     world.b.take_records()
@@ -537,7 +537,7 @@ def test_damaged_and_senseless_frames_do_nothing() -> None:
 def test_peers_that_break_the_rules() -> None:
     lies = (
         full.control(wire.ACK, 1, Ack(100, 100, (LaneAck(lane_number(4), 0, 10),)).body()),
-        full.data(lane_number(4), 1, 0, b"\xff\xff\xff\xff"),
+        full.data(lane_number(4), 1, 0, b"\xff\xff\xff\xff\7"),
         full.data(lane_number(4), 1, 1 << 40, b"x"),
     )
     for lie in lies:
@@ -570,12 +570,18 @@ def test_handshakes_that_come_to_nothing() -> None:
         return session, link
 
     session, link = asking()
-    session.receive(Refusal(OTHER_PROFILE, COMPACT).frame(), 0.0, link)
-    assert "profiles" in (session.ended or "")
-    session, link = asking()
-    session.receive(Handshake(5, version=2).hello(), 0.0, link)
-    assert "version 2" in (session.ended or "")
+    for frame, text in (
+        (Refusal(OTHER_PROFILE, COMPACT).frame(), "profiles"),
+        (Handshake(5, version=2).hello(), "version 2"),
+        (Refusal(NAME_TAKEN).frame(), "another peer of this name"),
+    ):
+        session, link = asking()
+        session.receive(frame, 0.0, link)
+        assert (session.ended, session.trouble) == (None, None)  # a damaged one, perhaps
+        session.receive(frame, 0.05, link)
+        assert text in (session.ended or "")
     for again in (
+        Refusal(MESSAGE_TOO_LONG, 5).frame(),
         offers.no_session(1, None),
         offer(5).welcome(offer(6)),
         full.data(lane_number(0), 5, 0, b""),
@@ -627,7 +633,8 @@ def test_it_goes_on_within_a_second_after_an_outage(outage: float) -> None:
 def test_a_peer_that_speaks_another_profile_is_named() -> None:
     session, link = FullSession(offer(1), 0.0, asks=True), Link()
     session.add(link, 0.0)
-    session.receive(Handshake(5).welcome(Handshake(1), COMPACT), 0.0, link)
+    for _ in range(2):
+        session.receive(Handshake(5).welcome(Handshake(1), COMPACT), 0.0, link)
     assert "full profile" in (session.trouble or "")
     session.receive(offer(5).welcome(offer(1)), 0.0, link)
     assert session.open
@@ -647,6 +654,75 @@ def test_a_peer_that_speaks_another_profile_is_named() -> None:
     waiting.add(link, 0.0)
     waiting.receive(Refusal(OTHER_PROFILE, COMPACT).frame(), 0.0, link)
     assert (waiting.ended, waiting.trouble) == (None, None)
+
+
+def keyed_world() -> World:
+    world = World(
+        5, FullSession(offer(1, key=KEY), 100.0, asks=True), FullSession(offer(2, key=KEY), 100.0, asks=False)
+    )
+    world.join(Way())
+    world.run(1.0)
+    return world
+
+
+def test_who_has_no_key_ends_no_session() -> None:
+    session, link = FullSession(offer(1, key=KEY), 0.0, asks=True), Link()
+    session.add(link, 0.0)
+    for frame in (
+        Handshake(5, version=2).hello(),
+        Refusal(OTHER_PROFILE, COMPACT).frame(),
+        Refusal(NAME_TAKEN).frame(),
+        offers.no_session(1, None),
+        offer(9).welcome(offer(1)),
+    ):
+        for _ in range(3):
+            session.receive(frame, 0.0, link)
+    assert session.ended is None
+    session.receive(offer(5, key=KEY).welcome(offer(1)), 0.0, link)
+    assert session.open
+
+
+@pytest.mark.parametrize(
+    "sign", [offer(9, key=KEY).hello(), offer(9, key=KEY).welcome(offer(1)), offers.no_session(1, KEY)]
+)
+def test_with_a_key_a_copied_frame_ends_no_session_that_lives(sign: bytes) -> None:
+    world = keyed_world()
+    world.a.receive(sign, world.now, world.paths[0].links[0])
+    assert world.a.doubted_at is not None
+    world.run(0.1)
+    assert world.a.doubted_at is None
+    world.run(5.0)
+    assert world.a.open
+    for way in world.paths[0].ways:
+        way.cut = True
+    world.a.receive(sign, world.now, world.paths[0].links[0])
+    world.a.receive(sign, world.now + 0.1, world.paths[0].links[0])
+    world.run(DOUBT_S)
+    assert "restarted" in (world.a.ended or "")
+    assert world.a.again
+
+
+def test_a_frame_of_ones_own_that_comes_back_is_not_answered() -> None:
+    session, link = FullSession(offer(1), 0.0, asks=False), Link()
+    session.add(link, 0.0)
+    session.receive(full.data(lane_number(4), 1, 0, b"x"), 0.0, link)
+    assert not link.answers
+
+
+def test_pieces_cost_what_they_take_of_memory() -> None:
+    world = World(b=FullSession(offer(2, room=100_000), 100.0, asks=False, longest=5000))
+    world.join(Way())
+    world.run(1.0)
+    link = world.paths[0].links[1]
+    for offset in range(1, 20_000):
+        world.b.receive(full.data(lane_number(4), 1, offset, b"x"), world.now, link)
+    lane = world.b.incoming.acks(100)[0]
+    assert lane.ranges[0][1] < 1000
+    fine = joined()
+    fine.b.incoming.take_segment(lane_number(4), 3, b"\1z")
+    fine.b.incoming.take_segment(lane_number(4), 2, b"y")
+    fine.b.incoming.take_segment(lane_number(4), 0, b"\2x")
+    assert fine.b.take() == [b"xy", b"z"]
 
 
 @given(st.lists(st.binary(max_size=60), max_size=20), st.sampled_from((None, KEY)), st.booleans())

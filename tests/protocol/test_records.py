@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadscomm.protocol.length import LengthFraming
+from leadscomm.protocol.prefixed import Separator
 from leadscomm.protocol.records import DURABLE, DURABLE_OVERHEAD, Durable, kind_of, read_durable
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "full.json").read_text(encoding="ascii"))
@@ -30,5 +30,5 @@ def test_an_empty_record_has_no_kind() -> None:
 
 def test_the_golden_one() -> None:
     (case,) = (case for case in VECTORS["frames"] if case["name"] == "a record")
-    (record,) = LengthFraming().feed(bytes.fromhex(case["payload"]))
+    (record,) = Separator(100).feed(bytes.fromhex(case["payload"]))
     assert read_durable(record) == (bytes(range(8)), 1, b"hi")

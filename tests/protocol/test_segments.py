@@ -191,11 +191,11 @@ def test_the_examples_of_the_wire_are_true() -> None:
     section = DOC.partition("### Full profile")[2].partition("## Key challenge")[0]
     rows = dict(re.findall(r"^\| (.+?) \| `([0-9a-f ]+)` \|$", section, re.MULTILINE))
     durable = Durable(bytes(range(8)), 1, b"hi")
-    framed = full.data(full.lane_number(4), 0x12345678, 6, b"\0\0\0\2hi")
+    framed = full.data(full.lane_number(4), 0x12345678, 6, b"\2hi")
     assert [bytes.fromhex(text) for text in rows.values()] == [
         framed,
         framed + zlib.crc32(framed).to_bytes(4, "big"),
-        full.data(full.lane_number(4, full.RECORDS), 0x12345678, 0, b"\0\0\0\x13" + durable.record()),
+        full.data(full.lane_number(4, full.RECORDS), 0x12345678, 0, b"\x13" + durable.record()),
         full.control(4, 0x12345678),
         offers.no_session(0x12345678, None),
     ]

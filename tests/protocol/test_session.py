@@ -12,7 +12,7 @@ from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol import frames
 from leadscomm.protocol.compact import MAX_RESEND_S, CompactSender, Wire
 from leadscomm.protocol.frames import ACK, CONTROL, DATA, MORE, PING, REFUSE, parse
-from leadscomm.protocol.handshake import Handshake, Refusal
+from leadscomm.protocol.handshake import COMPACT, Handshake, Refusal
 from leadscomm.protocol.session import Session
 from tests.protocol.wire import DELAY_S, End, Pair, host, small
 
@@ -508,3 +508,26 @@ def test_any_bytes_do_no_harm():
             session.take_faults()
             if session.ended is not None:
                 session = begin()
+
+
+def test_pieces_without_a_byte_take_no_memory() -> None:
+    board = Session(host(2), 0.0, asks=False, longest=100)
+    board.receive(host(1).hello(), 0.0)
+    for number in range(10_000):
+        board.receive(frames.data(b"", number % 8, 0, more=True), 0.0)
+    assert len(board.receiver._pieces.parts) < 100
+    board.receive(frames.data(b"hi", 10_000 % 8, 0), 0.0)
+    assert board.take() == [b"hi"]
+
+
+def test_a_peer_that_wants_all_at_once_again_does_not_get_a_storm() -> None:
+    session = Session(host(1), 0.0, asks=True)
+    session.receive(replace(host(2), resend=0).welcome(host(1), COMPACT), 0.0)
+    session.send(b"x")
+    now, sent = 0.0, 0
+    while now < 0.5:
+        sent += len(session.frames(now))
+        due = session.deadline()
+        assert due is not None
+        now = max(now, due)
+    assert sent < 20

@@ -187,3 +187,12 @@ def test_a_message_to_a_board_has_a_longest_size() -> None:
     assert framing.remainder == b"\x05ab"
     framing.clear()
     assert framing.finish() is None
+
+
+def test_every_bad_frame_counts_once_whatever_the_cut() -> None:
+    for size in (3, 3000):
+        framing = make_framing("board")
+        stream = b"\1\2\0" * 1000
+        for at in range(0, len(stream), size):
+            framing.feed(stream[at : at + size])
+        assert framing.count_faults() == 1000

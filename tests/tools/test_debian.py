@@ -59,6 +59,12 @@ def test_what_is_missing_is_installed(machine: Machine, capfd: pytest.CaptureFix
     assert capfd.readouterr().err == "dev: installing Debian's packages: gcc g++\n"
 
 
+def test_for_networks_too(machine: Machine) -> None:
+    debian.install_network_tools()
+    packages = " ".join(debian.NETWORK_TOOLS)
+    assert machine.called() == [f"{SETTINGS} update", f"{SETTINGS} install --no-install-recommends {packages}"]
+
+
 def test_with_sudo(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     machine.program("true", "")

@@ -402,6 +402,15 @@ def full_ack(name: str, counter: int, room: int, messages: int, lanes: list[list
     return full_control(name, counter, "ACK", body, room=room, messages=messages, lanes=lanes)
 
 
+def prefixed(message: bytes) -> bytes:
+    """A message as it stands in a lane."""
+    digits, left = b"", len(message)
+    while left >= 128:
+        digits += bytes([128 + left % 128])
+        left //= 128
+    return digits + bytes([left]) + message
+
+
 # A durable message: the first one of its journal, "hi".
 DURABLE = bytes([1]) + bytes(range(8)) + little(1, 8) + b"hi"
 
@@ -411,10 +420,10 @@ def full_frames() -> list[dict[str, Any]]:
     swapped = {"mine": PEERS, "peers": MINE}
     big = (1 << 40) + 5
     return [
-        full_data("data", 1, 4, 6, length_frame(b"hi")),
-        full_data("data of the other side", 1, 4, 6, length_frame(b"hi"), **swapped),
+        full_data("data", 1, 4, 6, prefixed(b"hi")),
+        full_data("data of the other side", 1, 4, 6, prefixed(b"hi"), **swapped),
         full_data("the most urgent lane", 2, 0, 0, b"\0"),
-        full_data("a record", 9, 4, 0, length_frame(DURABLE), channel=1),
+        full_data("a record", 9, 4, 0, prefixed(DURABLE), channel=1),
         full_data("high numbers", (1 << 64) - 1, 7, (1 << 64) - 1, bytes(range(256))),
         full_ack("ACK of nothing", 3, 4 << 20, 1 << 16, []),
         full_ack("ACK of a lane", 4, 4 << 20, 1 << 16, [[4, 0, 6, 12, []]]),

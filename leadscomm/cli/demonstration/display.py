@@ -8,11 +8,10 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Final, TextIO
 
-from leadscomm.cli.demonstration.link import Link
-from leadscomm.cli.wording import WIDTH, duration
+from leadscomm.cli.wording import WIDTH
 
 TRAFFIC_LINES: Final = 8
 _HEIGHT: Final = 20
@@ -32,19 +31,21 @@ def is_capable(out: TextIO) -> bool:
 class Display:
     """What both ways of showing have in common.
 
-    :param seconds: how long the demo is to last.
+    :param table: makes the figures: a heading, and a line for each row.
+    :param caption: of the traffic.
+    :param seconds: how long it is to last.
     :cvar period: seconds between two updates.
     """
 
     period: float = 1.0
 
-    def __init__(self, out: TextIO, links: Sequence[Link], seconds: float) -> None:
+    def __init__(self, out: TextIO, table: Callable[[], list[str]], seconds: float, caption: str) -> None:
         self.out = out
-        self.links = links
+        self.table = table
         self.seconds = seconds
-        self.micro = "µs" if _can_write(out, "µ") else "us"
-        self.arrow = "→" if _can_write(out, "→") else "->"
-        self.rule = ("─" if _can_write(out, "─") else "-") * WIDTH
+        self.caption = caption
+        self.arrow = "→" if can_write(out, "→") else "->"
+        self.rule = ("─" if can_write(out, "─") else "-") * WIDTH
         self._begin: float | None = None
 
     def begin(self) -> None:
@@ -70,30 +71,14 @@ class Display:
         """One line of traffic."""
         return f"{self.elapsed():6.2f} s  {link:<8}{text.replace('->', self.arrow)}"[:WIDTH]
 
-    def table(self) -> list[str]:
-        """The figures: a heading, and a line for each link."""
-        head = f"{'link':<8}{'messages':>12}{'answered':>12}{'lost':>7}{'per second':>12}"
-        lines = [f"{head}{'round trip p50':>17}{'p99':>12}"]
-        return lines + [self._row(link) for link in self.links]
-
-    def _row(self, link: Link) -> str:
-        if link.missing or (link.trouble and not link.report.sent):
-            return f"{link.name:<8}{link.missing or link.trouble}"[:WIDTH]
-        report = link.report
-        if not report.sent:
-            return f"{link.name:<8}is starting"
-        p50, p99 = (duration(value, self.micro) if value else "" for value in (report.p50, report.p99))
-        counts = f"{report.sent:>12,}{report.answered:>12,}{link.lost():>7,}{link.rate:>12,.0f}"
-        return f"{link.name:<8}{counts}{p50:>17}{p99:>12}"
-
 
 class PlainDisplay(Display):
     """Appends lines; for pipes, files and small terminals."""
 
     period = 1.0
 
-    def __init__(self, out: TextIO, links: Sequence[Link], seconds: float) -> None:
-        super().__init__(out, links, seconds)
+    def __init__(self, out: TextIO, table: Callable[[], list[str]], seconds: float, caption: str) -> None:
+        super().__init__(out, table, seconds, caption)
         self._lock = threading.Lock()
 
     def happened(self, link: str, text: str) -> None:
@@ -113,8 +98,8 @@ class LiveDisplay(Display):
 
     period = 0.2
 
-    def __init__(self, out: TextIO, links: Sequence[Link], seconds: float) -> None:
-        super().__init__(out, links, seconds)
+    def __init__(self, out: TextIO, table: Callable[[], list[str]], seconds: float, caption: str) -> None:
+        super().__init__(out, table, seconds, caption)
         self._traffic: deque[str] = deque(maxlen=TRAFFIC_LINES)
         self._drawn = 0
         self._colours = "NO_COLOR" not in os.environ
@@ -144,7 +129,7 @@ class LiveDisplay(Display):
             self._style(_DIM, head),
             *rows,
             "",
-            self._style(_DIM, f"what is said {self.arrow} what is answered"),
+            self._style(_DIM, self.caption.replace("->", self.arrow)),
             *traffic,
             self.rule,
         ]
@@ -153,7 +138,8 @@ class LiveDisplay(Display):
         return f"{style}{text}{_PLAIN}" if self._colours else text
 
 
-def _can_write(out: TextIO, letter: str) -> bool:
+def can_write(out: TextIO, letter: str) -> bool:
+    """Whether the output has this letter."""
     try:
         letter.encode(out.encoding or "ascii")
     except (UnicodeError, LookupError):

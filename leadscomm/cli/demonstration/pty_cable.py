@@ -6,10 +6,8 @@ import os
 import select
 import sys
 import threading
-from types import TracebackType
 
-from typing_extensions import Self
-
+from leadscomm.cli.demonstration.pulling import Cable
 from leadscomm.errors import ServiceError
 
 _READ_BYTES = 4096
@@ -20,8 +18,8 @@ def can_make() -> bool:
     return hasattr(os, "openpty")
 
 
-class PtyCable:
-    """Two ends that programs can open as serial ports. To be closed, or used by ``with``.
+class PtyCable(Cable):
+    """Two ends that programs can open as serial ports. While it is pulled, what is written is lost.
 
     :ivar ends: the paths of the two.
     :raises ServiceError: this system has no pseudo terminals.
@@ -74,10 +72,14 @@ class PtyCable:
             try:
                 if not data:
                     data = os.read(source, _READ_BYTES)
+                    data = b"" if self.pulled else data
                 elif writable:
                     data = data[os.write(target, data) :]
             except BlockingIOError:
                 continue
+
+    def set_pulled(self, pulled: bool) -> None:
+        self.pulled = pulled
 
     def close(self) -> None:
         """Unplug it. What is on its way is lost."""
@@ -89,11 +91,3 @@ class PtyCable:
     def _release(self) -> None:
         for fd in self._fds:
             os.close(fd)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()

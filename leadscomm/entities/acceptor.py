@@ -1,0 +1,195 @@
+"""Accepts connections at one endpoint on behalf of an entity, and runs each of them."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
+from leadscomm.connections.endpoint import Endpoint, listen_for_lines
+from leadscomm.connections.reliable import ReliableConnection
+from leadscomm.entities.entity import Entity
+from leadscomm.entities.foreign import staged
+from leadscomm.entities.line import LineStage
+from leadscomm.entities.readers import ReaderPool, can_pool
+from leadscomm.entities.stage import Stage
+from leadscomm.errors import CommError
+
+_log = logging.getLogger("leadscomm")
+OWN_THREADS: Final = 8
+"""So many connections are read by a thread each; a round trip is then a tenth shorter than by the pool."""
+_PAUSE_S: Final = 0.25
+"""How long accepting pauses when the process has no descriptor or thread left."""
+
+
+class Acceptor:
+    """Where an entity listens. :meth:`bind`, :meth:`run`, :meth:`release`; then the same again, if need be.
+
+    :param entity: runs what comes.
+    :param endpoint: where to listen.
+    :param join: of an endpoint with sessions; as for :class:`LineStage`.
+    :param tell: told why a line carries no session.
+    :param pooled: whether many connections share a few reading threads.
+    :ivar listener: what is listened with, while it is.
+    """
+
+    def __init__(
+        self,
+        entity: Entity,
+        endpoint: Endpoint,
+        *,
+        join: Callable[[LineStage, float], None] | None = None,
+        tell: Callable[[Exception], None] | None = None,
+        pooled: bool = True,
+    ) -> None:
+        self._entity = entity
+        self._endpoint = endpoint
+        self._join = join
+        self._tell = tell or entity._fail
+        self._key = endpoint.key()
+        self._pool: ReaderPool | None = None
+        self._pooled = pooled and can_pool()
+        self._origins: dict[Stage, str] = {}  # of those that max_per_address counts
+        self._lock = threading.Lock()
+        self.listener: ListenerBase | None = None
+
+    # Listening -------------------------------------------------------------------------------------------------------
+
+    def bind(self) -> Endpoint:
+        """Listen.
+
+        :return: where, with the real port.
+        :raises ConnectFailed: it cannot be listened on; the text says why and what to do.
+        """
+        listener = self.listener = listen_for_lines(self._endpoint)
+        endpoint = self._endpoint.at(port=listener.port() or self._endpoint.port)
+        if endpoint.exposed():
+            _log.warning(
+                "anybody on other machines can reach %s: use tls://, or give both sides a key (key_file=)", endpoint
+            )
+        _log.info("%s listens", endpoint)
+        return endpoint
+
+    def run(self) -> None:
+        """Accept until the entity ends, or :meth:`interrupt`."""
+        listener = self.listener
+        while listener is not None and not self._entity._stopping.is_set():
+            try:
+                connection = listener.accept()
+            except OSError as error:
+                self._could_not_accept(error)
+                continue
+            if connection is None:
+                return
+            self._welcome(connection)
+
+    def interrupt(self) -> None:
+        """Accept nobody any more. Any thread."""
+        listener = self.listener
+        if listener is not None:
+            listener.close()
+
+    def release(self) -> None:
+        """Let go of the place. After :meth:`run`."""
+        listener, self.listener = self.listener, None
+        if listener is not None:
+            listener.close()
+            listener.release()
+
+    def stop(self, deadline: float) -> None:
+        """End its threads, until ``deadline`` as ``time.monotonic()`` counts. All that was accepted has ended."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.stop(max(deadline, time.monotonic() + 0.5))
+
+    def _could_not_accept(self, error: OSError) -> None:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+            failure = CommError(
+                f"no connection can be accepted at the moment ({error.strerror}); raise `ulimit -n`, or close some"
+            )
+            failure.__cause__ = error
+            self._entity._fail(failure)
+            self._entity._stopping.wait(_PAUSE_S)
+        else:
+            self._entity._fail(error)
+
+    # What was accepted -----------------------------------------------------------------------------------------------
+
+    def _welcome(self, connection: ConnectionBase) -> None:
+        origin = None
+        if not leads_shaped(connection):
+            connection.key = None if self._join is not None else self._key
+            connection.accepted = True
+            origin = connection._origin
+        if not self._turned_away(connection, origin):
+            self.launch(connection, origin)
+
+    def launch(self, connection: ConnectionBase, origin: str | None = None) -> None:
+        """Open and run a connection, in a thread of its own or in the pool. Any thread.
+
+        :param origin: the address that ``max_per_address`` counts it under; None: it is not counted.
+        """
+        entity, stage = self._entity, self._staged(connection)
+        with entity._lock:
+            entity._opening.add(stage)
+        if origin is not None:
+            with self._lock:
+                self._origins[stage] = origin
+        try:
+            stage.run_in(self._pool_for(stage))
+        except (OSError, RuntimeError) as error:  # no descriptor or no thread left
+            self._drop(connection)
+            entity._left(stage)
+            entity._fail(CommError(f"{connection} was turned away: {error}; it may come again"))
+            entity._stopping.wait(_PAUSE_S)
+
+    def _staged(self, connection: ConnectionBase) -> Stage:
+        if self._join is None or isinstance(connection, ReliableConnection):
+            return staged(self._entity, connection)
+        return LineStage(self._entity, connection, self._join, self._tell)
+
+    def _pool_for(self, stage: Stage) -> ReaderPool | None:
+        """Where a connection is read: the first few by a thread each, which answers soonest; the others by the pool."""
+        if not self._pooled or self._entity._held() <= OWN_THREADS:
+            return None
+        if self._pool is None:
+            self._pool = ReaderPool(self._entity._name, self._endpoint.options["max_connections"] + 2)
+        return self._pool
+
+    def left(self, stage: Stage) -> None:
+        """A connection has ended. Any thread."""
+        with self._lock:
+            self._origins.pop(stage, None)
+
+    def _turned_away(self, connection: ConnectionBase, origin: str | None) -> bool:
+        entity, limits = self._entity, self._endpoint.options
+        # Of an endpoint with sessions lines are counted: a session that waits for one must be given it.
+        present = len(entity._stages if self._join is None else entity._carrying) + len(entity._opening)
+        if present >= limits["max_connections"]:
+            why = f"there are {limits['max_connections']} connections already (max_connections)"
+        elif origin is not None and self._count(origin) >= limits["max_per_address"]:
+            why = f"there are {limits['max_per_address']} connections from {origin} already (max_per_address)"
+        elif self._key is not None and leads_shaped(connection):
+            why = "it cannot be asked for the key"
+        else:
+            return False
+        self._drop(connection)
+        entity._fail(CommError(f"{connection} was turned away: {why}; raise it, or close some"))
+        return True
+
+    def _count(self, origin: str) -> int:
+        with self._lock:
+            return list(self._origins.values()).count(origin)
+
+    def _drop(self, connection: ConnectionBase) -> None:
+        """Close a connection that nobody runs."""
+        if leads_shaped(connection):
+            self._entity._call(connection.close)
+            return
+        connection.disconnect()  # a LEADS client that is not told goodbye never notices
+        connection.shut_sending()
+        connection.finish()

@@ -1,0 +1,334 @@
+"""A node: many to many by name, over whichever line lives."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+from typing_extensions import Self
+
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.endpoint import Endpoint
+from leadscomm.entities.acceptor import Acceptor
+from leadscomm.entities.callback import Callback
+from leadscomm.entities.dialler import Dialler
+from leadscomm.entities.entity import Entity
+from leadscomm.entities.foreign import staged
+from leadscomm.entities.node_file import from_file
+from leadscomm.entities.node_groups import Groups
+from leadscomm.entities.node_peers import Peers, Way
+from leadscomm.entities.session import SessionStage
+from leadscomm.entities.stage import Stage
+from leadscomm.entities.stream_files import Readable
+from leadscomm.entities.transfer import Transfer
+from leadscomm.errors import CommError, ConnectionLost, DeliveryError, EndpointError, LocalProtocolError
+from leadscomm.protocol.records import GROUPS
+
+_log = logging.getLogger("leadscomm")
+_START_S: Final = 10.0
+
+
+class Node(Entity):
+    """Talks to other nodes by their names. It listens at several places and dials several; all lines that lead to the
+    same peer carry one session.
+
+    Peers are told to the callbacks as connections are elsewhere: ``on_connect`` when a peer's session begins,
+    ``on_disconnect`` when it is over, ``on_link`` when a line of it comes or goes. ``connection.name`` is the peer's
+    name, in ``on_receive`` as ``service.sender.name``.
+
+    :param name: what this node is called; each node has a name of its own.
+    :param listen: endpoints to listen on. ``reliable=1`` and ``name=`` are set here.
+    :param connect: endpoints to dial, again and again as long as the node runs.
+    :param callback: what is told.
+    :param groups: the groups that this node is in; peers are told.
+    :param options: further options of all these endpoints, by the names that they have in URLs; what concerns sending
+        is that of the first endpoint.
+    :raises EndpointError: the name, an endpoint or an option is wrong.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        listen: Iterable[int | str | Endpoint] = (),
+        connect: Iterable[int | str | Endpoint] = (),
+        callback: Callback | None = None,
+        groups: Iterable[str] = (),
+        **options: Any,
+    ) -> None:
+        if not name:
+            raise EndpointError("a node needs a name, by which the others know it")
+        self.name = name
+        self._listen = [self._endpoint(place, options) for place in _several("listen", listen)]
+        self._connect = [self._endpoint(place, options) for place in _several("connect", connect)]
+        places = [*self._listen, *self._connect]
+        if not places:
+            raise EndpointError(
+                f"node {name!r} has no endpoint: give it some in listen=[...], in connect=[...], or both"
+            )
+        super().__init__(None, callback)
+        settings = places[0].options
+        self._deliver_by(settings)
+        self._durable.keep(settings["durable"])
+        self._handshake_timeout = settings["handshake_timeout"]
+        self._groups = self._handlers[GROUPS] = Groups(groups)
+        self._acceptors: list[Acceptor] = []
+        self._diallers: list[Dialler] = []
+        self._workers: list[threading.Thread] = []
+        self._places: tuple[Endpoint, ...] = tuple(self._listen)
+        self._peers: dict[str, Stage] = {}  # replaced, never changed, so that it can be walked without a lock
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], callback: Callback | None = None) -> Self:
+        """A node as a TOML file has it::
+
+            [node]
+            name = "arm"
+            groups = ["arms"]
+            listen = ["tcp://0.0.0.0:16900", "udp://0.0.0.0:16900"]
+            connect = ["tcp://base.local:16900"]
+            key_file = "arm.key"
+
+        Whatever else stands there is an option of all its endpoints. Files are looked for from where this one is.
+
+        :raises EndpointError: something in it cannot be right; the text names the place and the mend.
+        :raises MissingExtra: this Python reads no TOML; the text says what to install.
+        :raises OSError: the file cannot be read.
+        """
+        return from_file(path, lambda said: cls(callback=callback, **said))
+
+    def _endpoint(self, place: int | str | Endpoint, options: dict[str, Any]) -> Endpoint:
+        endpoint = Endpoint.parse(place, **{**options, "reliable": True, "name": self.name})
+        if not endpoint.has_session:
+            raise EndpointError(f"{endpoint.scheme}:// carries no sessions, and so no node")
+        return endpoint
+
+    @property
+    def _name(self) -> str:
+        return f"leadscomm-node-{self.name}"
+
+    # Looking ---------------------------------------------------------------------------------------------------------
+
+    def port(self) -> int | None:
+        """The first port that it listens on, if it does on one; with port 0 the real one once it was started."""
+        return next((place.port for place in self._places if place.port), None)
+
+    @property
+    def listens(self) -> tuple[Endpoint, ...]:
+        """Where it listens; with the real ports, once it does."""
+        return self._places
+
+    def peers(self) -> tuple[str, ...]:
+        """The names of those that it is in a session with, whether a line leads there at the moment or not."""
+        return tuple(self._peers)
+
+    def peer(self, name: str) -> ConnectionBase:
+        """The session with a peer; its ``stats()`` tell how its lines are.
+
+        :raises ConnectionLost: there is none.
+        """
+        return self._stage_of(name).connection
+
+    def groups_of(self, name: str) -> frozenset[str]:
+        """The groups that a peer is in, as far as it has told.
+
+        :raises ConnectionLost: there is no session with it.
+        """
+        return self._groups.of(self._stage_of(name))
+
+    def _stage_of(self, name: str) -> Stage:
+        stage = self._peers.get(name)
+        if stage is None:
+            there = ", ".join(sorted(self._peers)) or "nobody"
+            raise ConnectionLost(f"{name!r} is not there; there is {there}")
+        return stage
+
+    # Sending ---------------------------------------------------------------------------------------------------------
+
+    def send(self, msg: bytes, to: str, **how: Any) -> None:
+        """Send a message to a peer. While no line leads there, and the session lives, it waits in the outbox.
+
+        With ``durable`` it is stored before this returns, whether the peer is there or not, and ``lane`` is all that
+        there is.
+
+        :param to: the peer's name.
+        :param how: ``lane``, ``lifetime``, ``latest`` and ``timeout``, as in :meth:`SessionConnection.send`.
+        :raises ConnectionLost: there is no session with a peer of this name; the text tells who is there.
+        :raises LocalProtocolError: the peer does not take so long a one, or is a board, which knows nothing of lanes
+            and durable messages; nothing was sent.
+        :raises OutboxFull: there was no room in time.
+        :raises JournalFull: with ``durable``: there is no room for it.
+        """
+        stage = self._peers.get(to)
+        if not self._durable.kept:
+            _send(self._stage_of(to), msg, how)
+        elif stage is None or isinstance(stage, SessionStage):
+            self._durable.send(to, msg, **how)
+        else:
+            raise LocalProtocolError(f"{to} is a board, and knows no durable messages: node.peer({to!r}).send(...)")
+
+    def send_file(self, path: str | os.PathLike[str], to: str, **how: Any) -> Transfer:
+        """Send a file to a peer as a stream (``docs/streams.md``); waits until the peer has all of it, also in its next
+        session.
+
+        :param how: ``name``, ``progress``, ``wait`` and ``timeout``, as in :meth:`Streams.send_file`.
+        :raises ConnectionLost: there is no session with a peer of this name.
+        :raises TransferError: it did not arrive whole; the next attempt goes on from there.
+        :raises OSError: it cannot be read.
+        :raises ServiceError: inside a callback only ``wait=False`` can be; or the peer is a board.
+        """
+        return self._streams.send_file(path, self.peer(to), **how)
+
+    def send_stream(self, file: Readable, to: str, **how: Any) -> Transfer:
+        """Send what a binary file holds, from where it is, as :meth:`send_file` does. It is not closed.
+
+        :param how: besides ``size``, where it is known.
+        """
+        return self._streams.send_stream(file, self.peer(to), **how)
+
+    def broadcast(self, msg: bytes, **how: Any) -> None:
+        """Send a message to every peer that is there. Waits for nobody: what one does not take is told to ``on_fail``.
+
+        :param how: as for :meth:`send`.
+        :raises JournalFull: with ``durable``: there is no room for it; nobody was sent anything.
+        :raises LocalProtocolError: with ``durable``: a peer does not take so long a one; likewise.
+        """
+        self._send_each(self._peers, msg, how)
+
+    def send_group(self, msg: bytes, group: str, **how: Any) -> None:
+        """Send a message to every peer that is in a group, as :meth:`broadcast` does.
+
+        A peer tells its groups as the first thing in a session; until that has come it is in none.
+        """
+        self._send_each(
+            {name: stage for name, stage in self._peers.items() if group in self._groups.of(stage)}, msg, how
+        )
+
+    def _send_each(self, stages: dict[str, Stage], msg: bytes, how: dict[str, Any]) -> None:
+        if self._durable.kept:
+            named = [name for name, stage in stages.items() if isinstance(stage, SessionStage)]
+            self._durable.send_all(named, msg, **how)
+            stages = {name: stage for name, stage in stages.items() if name not in named}
+        for name, stage in stages.items():
+            try:
+                _send(stage, msg, {"timeout": 0, **how} if isinstance(stage, SessionStage) else how)
+            except CommError as error:
+                failure = DeliveryError(f"a message to all was not sent to {name}: {error}", [msg])
+                failure.__cause__ = error
+                self._report(failure)
+
+    # Running ---------------------------------------------------------------------------------------------------------
+
+    def _patience(self) -> float:
+        return _START_S
+
+    def run(self) -> None:
+        """Listen and dial until :meth:`close`.
+
+        :raises ConnectFailed: it cannot listen somewhere; the text says why and what to do.
+        """
+        peers = Peers(self, self.name)
+        self._diallers = [self._dialler(Way(peers, endpoint, asks=True), endpoint) for endpoint in self._connect]
+        self._acceptors = []
+        try:
+            self._bind_all(peers)
+            self._ready.set()
+            self._initialize()
+            self._work([acceptor.run for acceptor in self._acceptors] + [dialler.run for dialler in self._diallers])
+            self._stopping.wait()
+        finally:
+            for acceptor in self._acceptors:
+                acceptor.interrupt()
+
+    def _dialler(self, way: Way, endpoint: Endpoint) -> Dialler:
+        return NodeDialler(
+            self,
+            endpoint,
+            way.join,
+            waited_for=lambda: way.waited_for,
+            over=lambda: self._stopping.is_set() and not way.waited_for,
+        )
+
+    def _bind_all(self, peers: Peers) -> None:
+        places = []
+        for endpoint in self._listen:
+            way = Way(peers, endpoint, asks=endpoint.mutual)
+            acceptor = Acceptor(self, endpoint, join=way.join, pooled=False)
+            places.append(acceptor.bind())
+            self._acceptors.append(acceptor)
+        self._places = tuple(places)
+
+    def _work(self, works: list[Any]) -> None:
+        self._workers = [threading.Thread(target=work, name=self._name, daemon=True) for work in works]
+        for worker in self._workers:
+            worker.start()
+
+    def _interrupt(self) -> None:
+        for acceptor in self._acceptors:
+            acceptor.interrupt()
+        for dialler in self._diallers:
+            dialler.interrupt()
+
+    def _take_on(self, connection: ConnectionBase) -> None:
+        """A peer speaks the compact profile: run it in the thread that has read its line until now."""
+        staged(self, connection).run_here()
+
+    def _joined(self, stage: Stage) -> None:
+        name = name_of(stage.connection)
+        with self._lock:
+            self._peers = {**self._peers, name: stage}
+        super()._joined(stage)
+
+    def _left(self, stage: Stage) -> None:
+        for acceptor in self._acceptors:
+            acceptor.left(stage)
+        with self._lock:
+            self._peers = {name: other for name, other in self._peers.items() if other is not stage}
+        super()._left(stage)
+
+    def _announce(self, stage: Stage) -> None:
+        self._joined(stage)  # first, so that on_connect may send by name
+        self._call(self.callback.on_connect, self, stage.connection, stage=stage)
+
+    def _wind_up(self) -> None:
+        super()._wind_up()
+        deadline = max(self._close_by, time.monotonic() + 0.5)
+        self._interrupt()
+        for worker in self._workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+        for acceptor in self._acceptors:
+            acceptor.release()
+
+
+class NodeDialler(Dialler):
+    """A peer may be absent for long: what is wrong is told once, until it is something else."""
+
+    def _failed(self, error: Exception) -> None:
+        if str(error) == self._told:
+            self._failures += 1
+        else:
+            super()._failed(error)
+
+
+def _several(option: str, places: Iterable[int | str | Endpoint]) -> list[int | str | Endpoint]:
+    if isinstance(places, (str, int, Endpoint)):
+        raise EndpointError(f"{option}={places!r}: write a list, {option}=[{places!r}]")
+    return list(places)
+
+
+def _send(stage: Stage, msg: bytes, how: dict[str, Any]) -> None:
+    """:raises LocalProtocolError: a board has no lanes."""
+    if how and not isinstance(stage, SessionStage):
+        raise LocalProtocolError(
+            f"{name_of(stage.connection)} speaks the compact profile, as boards do, and has no {', '.join(how)}: leave "
+            f"{'it' if len(how) == 1 else 'them'} out"
+        )
+    stage.send(msg, **how)
+
+
+def name_of(connection: ConnectionBase) -> str:
+    """What the peer of a session calls itself."""
+    return str(getattr(connection, "name", "")) or getattr(getattr(connection, "peer", None), "tag", "")

@@ -1,0 +1,79 @@
+"""Which groups the peers of a node are in: each says so by a record, as the first thing in a session."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Final
+
+from leadscomm.connections.session import SessionConnection
+from leadscomm.entities.stage import RecordHandler, Stage
+from leadscomm.errors import EndpointError, RemoteProtocolError
+from leadscomm.protocol.records import GROUPS
+
+LANE: Final = 0
+_LONGEST: Final = 255
+_MOST: Final = 255
+
+
+class Groups(RecordHandler):
+    """Tells peers of this node's groups, and remembers theirs.
+
+    :param mine: the groups of this node.
+    :raises EndpointError: a name is empty or too long, or there are too many.
+    """
+
+    def __init__(self, mine: Iterable[str]) -> None:
+        if isinstance(mine, str):
+            raise EndpointError(f"groups={mine!r}: write a list, groups=[{mine!r}]")
+        self._mine = encode(mine)
+        self._lock = threading.Lock()
+        self._of: dict[Stage, frozenset[str]] = {}
+
+    def of(self, stage: Stage) -> frozenset[str]:
+        """The groups of a peer. Any thread."""
+        with self._lock:
+            return self._of.get(stage, frozenset())
+
+    def session_began(self, stage: Stage) -> None:
+        if len(self._mine) > 1:
+            assert isinstance(stage.connection, SessionConnection)
+            stage.connection.offer_record(self._mine, LANE)
+
+    def handle(self, stage: Stage, lane: int, record: bytes) -> None:
+        groups = decode(record)
+        with self._lock:
+            self._of[stage] = groups
+
+    def settled(self, stage: Stage, lane: int, record: bytes) -> None:
+        """Nothing waits for it."""
+
+    def session_ended(self, stage: Stage) -> None:
+        with self._lock:
+            self._of.pop(stage, None)
+
+
+def encode(groups: Iterable[str]) -> bytes:
+    """The record that tells of these groups.
+
+    :raises EndpointError: it cannot.
+    """
+    names = sorted({group.encode() for group in groups})
+    if len(names) > _MOST or any(not 0 < len(name) <= _LONGEST for name in names):
+        raise EndpointError(f"a node is in at most {_MOST} groups, with names of 1 to {_LONGEST} bytes")
+    return bytes((GROUPS,)) + b"".join(bytes((len(name),)) + name for name in names)
+
+
+def decode(record: bytes) -> frozenset[str]:
+    """The groups that a record tells of.
+
+    :raises RemoteProtocolError: it is cut off.
+    """
+    groups, at = set(), 1
+    while at < len(record):
+        end = at + 1 + record[at]
+        if end > len(record):
+            raise RemoteProtocolError("a record of groups is cut off")
+        groups.add(record[at + 1 : end].decode("utf-8", "replace"))
+        at = end
+    return frozenset(groups)

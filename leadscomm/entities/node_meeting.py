@@ -1,0 +1,111 @@
+"""Who is at the other end of a line: a node has to know, before it can tell which session the line is to carry."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Protocol
+
+from leadscomm.connections.address import Address
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.meeting import Guest, Meeting
+from leadscomm.connections.opening import new_epoch
+from leadscomm.connections.session_line import plan_of
+from leadscomm.connections.terms import Terms
+from leadscomm.protocol.frames import CONTROL, HELLO, parse
+from leadscomm.protocol.handshake import ASKING, Handshake, welcome_of
+from leadscomm.protocol.offer import Hello
+from leadscomm.protocol.session import ask_steadily
+
+
+class Acquaintances(Protocol):
+    """Whom this side knows."""
+
+    def epoch_for(self, name: str) -> int:
+        """The epoch of this side's session with a peer; 0 if there is none."""
+
+    def knows(self, epoch: int) -> bool:
+        """Whether there is a session with the peer of this epoch."""
+
+
+class Introduction(Meeting):
+    """The first words over a line of a node. In the thread that is to read it.
+
+    To a peer that only asks who is there, this side answers with the epoch of the session that it has with a peer of
+    that name; so the peer sees whether it is the one that it knows.
+
+    :param connection: open.
+    :param address: where it leads.
+    :param terms: what this side wants.
+    :param asks: whether to ask who is there; otherwise the peer is to speak first.
+    :param known: whom this side knows.
+    """
+
+    def __init__(
+        self,
+        connection: ConnectionBase,
+        address: Address,
+        terms: Terms,
+        *,
+        asks: bool,
+        known: Acquaintances,
+    ) -> None:
+        super().__init__(connection, terms, known.knows)
+        self._question = replace(self._me, profiles=ASKING) if asks else None
+        self._stranger = self._me
+        self._known = known
+        self._plan = plan_of(address)
+        self._asked = 0
+        self._began = time.monotonic()
+
+    @property
+    def unread(self) -> list[bytes]:
+        """The frames that came behind what :meth:`who` has returned."""
+        return self._unread[self._next :]
+
+    def who(self, deadline: float) -> Guest | Handshake:
+        """Wait until the peer asks for a session, or has answered who it is. May be called again.
+
+        :raises CommError: as :meth:`Meeting.guest`.
+        """
+        while True:
+            frame = self._next_frame(deadline)
+            said = self._answer_in(frame)
+            if said is not None:
+                return said
+            hello = self._heed(frame)
+            if hello is not None:
+                return self._guest(hello)
+
+    def ask_again(self) -> None:
+        """Ask who is there once more: an answer to what was asked before does not count."""
+        if self._question is not None:
+            self._question = replace(self._question, epoch=new_epoch())
+            self._asked, self._began = 0, time.monotonic()
+
+    def _answer_in(self, frame: bytes) -> Handshake | None:
+        said = welcome_of(parse(frame)) if self._question is not None else None
+        return said if said is not None and self._question is not None and said.echo == self._question.epoch else None
+
+    def _heed(self, frame: bytes) -> Hello | None:
+        parsed = parse(frame)
+        if parsed is not None and parsed.kind == CONTROL and parsed.number == HELLO:
+            said = Handshake.decode(parsed.payload)
+            epoch = self._known.epoch_for(said.tag) if said is not None else 0
+            self._me = replace(self._stranger, epoch=epoch) if epoch else self._stranger
+        return super()._heed(frame)
+
+    def _hear(self, until: float) -> None:
+        super()._hear(min(until, self._ask()))
+
+    def _ask(self) -> float:
+        """Put the question, if it is time; return when it is time again."""
+        if self._question is None:
+            return float("inf")
+        plan, now = self._plan, time.monotonic()
+        asking_time = ask_steadily if plan is None else plan.asking_time
+        if now >= self._began + asking_time(self._asked):
+            before = b"" if plan is None else plan.before_asking(self._asked)
+            self._asked += 1
+            self._say(self._question.hello(), before)
+        return self._began + asking_time(self._asked)

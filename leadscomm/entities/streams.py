@@ -1,0 +1,247 @@
+"""The streams of an entity: which there are, in which session, and which thread runs each.
+
+::
+
+    send_file → SendingTransfer → session (lane 7) → Stream → file
+                               ← (lane 6) ←
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.session import SessionConnection
+from leadscomm.connections.writer import here
+from leadscomm.entities.session import SessionStage
+from leadscomm.entities.stage import Owner, RecordHandler, Stage
+from leadscomm.entities.stream_files import FileSource, Readable, Source
+from leadscomm.entities.stream_receiving import Stream
+from leadscomm.entities.stream_sending import SendingTransfer
+from leadscomm.entities.transfer import Progress, Side, Transfer
+from leadscomm.errors import ConnectionLost, RemoteProtocolError, ServiceError
+from leadscomm.protocol.stream_records import AT_ONCE, Data, Drop, End, Offer, read
+
+TIMEOUT_S: Final = 60.0
+"""How long a stream waits while nothing moves."""
+_OPEN: Final = 2 * AT_ONCE
+"""So many streams of a peer are open here at most: those of which it has not heard yet that they have ended, too."""
+
+
+class Streams(RecordHandler):
+    """The streams of one run of an entity.
+
+    :param entity: whose callbacks are called.
+    :ivar sides: its sessions.
+    :ivar closed: no stream begins any more.
+    """
+
+    def __init__(self, entity: Owner) -> None:
+        self._entity = entity
+        self._lock = threading.Lock()
+        self.sides: dict[ConnectionBase, Side] = {}
+        self._transfers: set[Transfer] = set()  # all that are under way
+        self._threads: set[threading.Thread] = set()
+        self.closed = False
+
+    # The session -----------------------------------------------------------------------------------------------------
+
+    def session_began(self, stage: Stage) -> None:
+        """A session begins; what waits for its peer goes on."""
+        assert isinstance(stage, SessionStage)
+        with self._lock:
+            self.sides[stage.connection] = Side(stage)
+            self._wake()
+
+    def session_ended(self, stage: Stage) -> None:
+        """It is over. Does not wait."""
+        with self._lock:
+            side = self.sides.pop(stage.connection, None)
+            if side is not None:
+                side.over = True
+            self._wake()
+
+    def handle(self, stage: Stage, lane: int, record: bytes) -> None:
+        """Take a record of a stream. Does not wait.
+
+        :raises RemoteProtocolError: the peer has broken the rules in a way that cannot be answered.
+        """
+        side = self.sides.get(stage.connection)
+        said = read(record)
+        if side is None or said is None:
+            return
+        if isinstance(said, Offer):
+            self._offered(stage, side, said)
+            return
+        streams = side.receiving if isinstance(said, (Data, End, Drop)) else side.sending
+        stream = streams.get(said.number)
+        if stream is not None:  # what comes late, of one that has ended, means nothing
+            stream.said(said)
+
+    def settled(self, stage: Stage, lane: int, record: bytes) -> None:
+        """A record has come to the peer: that means nothing yet; it says itself what it has written."""
+
+    def _offered(self, stage: Stage, side: Side, offer: Offer) -> None:
+        if offer.number in side.receiving or len(side.receiving) >= _OPEN:
+            raise RemoteProtocolError(f"{side.connection} offers more streams at once than it may")
+        stream = Stream(side, offer, self._lock, self._transfers)
+        with self._lock:
+            side.receiving[offer.number] = stream
+            self._transfers.add(stream)
+        entity = self._entity
+        entity._call(entity.callback.on_stream, entity, stage.connection, stream, stage=stage)
+        stream.settle()
+        self._run_apart(stream, stream.run)
+
+    def _wake(self) -> None:
+        for transfer in self._transfers:
+            transfer.wake()
+
+    # Sending ---------------------------------------------------------------------------------------------------------
+
+    def send_file(
+        self,
+        path: str | os.PathLike[str],
+        to: ConnectionBase | None,
+        *,
+        name: str | None = None,
+        progress: Progress | None = None,
+        wait: bool = True,
+        timeout: float = TIMEOUT_S,
+    ) -> Transfer:
+        """Send a file; see ``docs/streams.md``.
+
+        :param to: a connection, or None: to whoever is connected.
+        :param name: what the receiver is told that it is called; the file's own name unless given.
+        :param progress: is told how far it is, by the thread that sends.
+        :param wait: False: return at once; a thread of its own sends it, and :meth:`Transfer.wait` waits for it.
+        :param timeout: seconds in which nothing moves, after which it is given up.
+        :raises TransferError: it did not arrive whole.
+        :raises OSError: it cannot be read.
+        :raises ServiceError: inside a callback only ``wait=False`` can be.
+        """
+        peer = self._peer(to, wait)
+        return self._send(FileSource(path), peer, Path(path).name if name is None else name, progress, wait, timeout)
+
+    def send_stream(
+        self,
+        file: Readable,
+        to: ConnectionBase | None,
+        *,
+        name: str = "",
+        size: int | None = None,
+        progress: Progress | None = None,
+        wait: bool = True,
+        timeout: float = TIMEOUT_S,
+    ) -> Transfer:
+        """Send what a binary file holds, from where it is, as :meth:`send_file` does. It is not closed.
+
+        :param size: how many bytes that are, where it is known: for the receiver's progress.
+        """
+        peer = self._peer(to, wait)
+        return self._send(Source(file, size), peer, name, progress, wait, timeout)
+
+    def _peer(self, to: ConnectionBase | None, wait: bool) -> _Anybody:
+        """To whom it goes, if that can be."""
+        if wait and here.inside is not None:
+            raise ServiceError("a stream waits for the peer, which callbacks must not: give wait=False inside them")
+        if not self._entity.running():
+            raise ServiceError("the service must be running to send a stream; start it first")
+        if to is None:
+            return _Anybody(self)
+        if not isinstance(to, SessionConnection):
+            raise ServiceError(f"{to} has no session, which streams need: give both sides reliable=1")
+        return _Somebody(self, to)
+
+    def _send(
+        self, source: Source, peer: _Anybody, name: str, progress: Progress | None, wait: bool, timeout: float
+    ) -> Transfer:
+        transfer = SendingTransfer(name, source, peer, self._lock, progress, timeout)
+        with self._lock:
+            self._transfers.add(transfer)
+        if wait:
+            self._run(transfer, transfer.run)
+        else:
+            self._run_apart(transfer, transfer.run)
+        return transfer
+
+    # Threads ---------------------------------------------------------------------------------------------------------
+
+    def _run(self, transfer: Transfer, run: Callable[[], None]) -> None:
+        try:
+            run()
+        finally:
+            with self._lock:
+                self._transfers.discard(transfer)
+                self._threads.discard(threading.current_thread())
+                self._wake()  # there is room for another
+
+    def _run_apart(self, transfer: Transfer, run: Callable[[], None]) -> None:
+        def quietly() -> None:
+            try:
+                self._run(transfer, run)
+            except Exception as error:
+                self._entity._report(transfer.error or error)
+
+        thread = threading.Thread(target=quietly, name=f"{self._entity._name}-stream", daemon=True)
+        with self._lock:
+            self._threads.add(thread)
+        thread.start()
+
+    def close(self, timeout: float) -> None:
+        """Give up what is under way, and wait for its end, at most ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            self.closed = True
+            for side in self.sides.values():
+                side.over = True
+            threads = self._threads - {threading.current_thread()}
+            self._wake()
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+class _Anybody:
+    """Whoever is connected: the one peer of a client."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+
+    def side(self) -> Side | None:
+        if self._streams.closed:
+            raise ConnectionLost("the service was closed")
+        return self._find()
+
+    def _find(self) -> Side | None:
+        return next((side for side in tuple(self._streams.sides.values()) if not side.over), None)
+
+    def __str__(self) -> str:
+        side = self._find()
+        return "the peer" if side is None else str(side.connection)
+
+
+class _Somebody(_Anybody):
+    """The peer of a connection; by its name it is known again in a later session."""
+
+    def __init__(self, streams: Streams, connection: SessionConnection) -> None:
+        super().__init__(streams)
+        self._connection = connection
+
+    def _find(self) -> Side | None:
+        sides, name = self._streams.sides, self._connection.name
+        side = sides.get(self._connection)
+        if side is not None and not side.over:
+            return side
+        if not name:
+            raise ConnectionLost("the session has ended, and its peer has no name (name=...) to be known by again")
+        return next(
+            (other for other in tuple(sides.values()) if other.connection.name == name and not other.over), None
+        )
+
+    def __str__(self) -> str:
+        return str(self._connection)

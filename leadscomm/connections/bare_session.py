@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
+from collections.abc import Callable
+
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase, ListenerBase
 from leadscomm.connections.meeting import Meeting
@@ -10,12 +14,67 @@ from leadscomm.connections.session_line import Line
 from leadscomm.connections.terms import SpeaksCompact, Terms, compact_session
 
 
+class BareSession(SessionConnection):
+    """A session that lives only as long as ``receive`` or ``send`` are called; a message is acknowledged once it was
+    read.
+
+    :param open_line: finds the line, before the deadline that it is told; for :meth:`open`.
+    """
+
+    __slots__ = ("_open_line",)
+
+    def __init__(
+        self, terms: Terms, *, asks: bool, open_line: Callable[[BareSession, float], Line] | None = None
+    ) -> None:
+        self._open_line = open_line
+        super().__init__(terms, asks=asks)
+
+    def open(self, deadline: float) -> None:
+        """Open the line and agree with the peer; returns at once if that is done."""
+        if self._open_line is not None and not self.lines:
+            self.agree(self._open_line(self, deadline), deadline)
+
+    def more(self) -> bool:
+        return self.over or any(line.connection.more() for line in self.lines) or self._ended
+
+    def read_batch(self) -> list[bytes] | None:
+        with self._reading:
+            frames = None if self.over or not self.lines else self._read_line(self.lines[0])
+            if frames is None:
+                self._ended = True
+                return None
+            line = self.lines[0]
+            self.took(line, frames)
+            messages = self.next_messages()
+            self._inbox = self._inbox or deque()
+            self._inbox += self.next_datagrams()
+            self._inbox += messages  # here, so that a sender who reads ahead keeps their order
+            self.dealt(len(messages))
+            with self._turn:
+                line.link.owe(time.monotonic(), frames=0, urgent=bool(messages))  # nobody turns a timer for it
+        self.pump()
+        return []
+
+    def _read_line(self, line: Line) -> list[bytes] | None:
+        """Read; None at the end, which is the session's too."""
+        try:
+            frames = line.connection.read_batch()
+        except BlockingIOError:
+            line.connection._more = False
+            raise
+        except OSError:
+            frames = None
+        if frames is None:
+            self.supersede(f"{line} ended")
+        return frames
+
+
 def connect_session(address: Address, line: ConnectionBase, deadline: float) -> ConnectionBase:
     """A session over a line that was dialled: of the compact profile, if the peer speaks no other.
 
     :raises CommError: none; the line is closed then.
     """
-    session = SessionConnection(Terms.of(address, address.key()), asks=True)
+    session = BareSession(Terms.of(address, address.key()), asks=True)
     session.outbox.timeout = address.options["send_timeout"]
     try:
         line.open(deadline)
@@ -63,11 +122,8 @@ class SessionListener(ListenerBase):
             return None
         line.accepted = True
         address = self._address
-        session = SessionConnection(Terms.of(address, address.key()), asks=False)
-        session.accepted = True
-        session.outbox.timeout = address.options["send_timeout"]
 
-        def begin(deadline: float) -> Line:
+        def begin(session: BareSession, deadline: float) -> Line:
             guest = Meeting(_open(line, deadline), session.terms).guest(deadline)
             if guest.offer is None:
                 raise SpeaksCompact(f"{line} speaks the compact profile alone; a Server can talk to it")
@@ -75,7 +131,9 @@ class SessionListener(ListenerBase):
             session.took(added, guest.frames)
             return added
 
-        session.opens_by(begin)
+        session = BareSession(Terms.of(address, address.key()), asks=False, open_line=begin)
+        session.accepted = True
+        session.outbox.timeout = address.options["send_timeout"]
         return session
 
     def close(self) -> None:

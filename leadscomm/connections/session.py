@@ -37,8 +37,7 @@ from leadscomm.protocol.segments import RECORDS
 class SessionConnection(TimedConnection, Carrier):
     """A session with one peer.
 
-    A message that came is acknowledged once its ``on_receive`` has returned or, for a session that no entity runs,
-    once it was read. Such a session lives only as long as ``receive`` or ``send`` are called.
+    A message that came is acknowledged once its ``on_receive`` has returned.
 
     :param terms: what this side wants.
     :param asks: this side begins; otherwise it waits for the peer to.
@@ -52,7 +51,6 @@ class SessionConnection(TimedConnection, Carrier):
     """
 
     __slots__ = (
-        "_open_line",
         "_place",
         "_told",
         "keeps",
@@ -82,7 +80,6 @@ class SessionConnection(TimedConnection, Carrier):
         self.keeps: Callable[..., None] | None = None
         self.owes: Callable[[], bool] = bool
         self.on_end: Callable[[], None] = _nothing
-        self._open_line: Callable[[float], Line] | None = None
         self._place = ""  # where the peer was found last
         self._told = False  # on_end was called
         framing = SessionFraming(self.session)
@@ -257,18 +254,6 @@ class SessionConnection(TimedConnection, Carrier):
 
     # Beginning and ending --------------------------------------------------------------------------------------------
 
-    def open(self, deadline: float) -> None:
-        """Open the line of a session that no entity runs, and agree with the peer."""
-        if self._open_line is None or self.lines:
-            return
-        line = self._open_line(deadline)
-        line.connection.open(deadline)
-        self.agree(line, deadline)
-
-    def opens_by(self, open_line: Callable[[float], Line]) -> None:
-        """What :meth:`open` does first, if no entity runs the session."""
-        self._open_line = open_line
-
     def disconnect(self) -> None:
         if not self.outbox.closed:
             self.outbox.send_last(b"")  # the session has its own farewell
@@ -421,42 +406,6 @@ class SessionConnection(TimedConnection, Carrier):
             self._tell_end()
         else:
             self.tell_waiting()
-
-    # Receiving, where no entity runs the session ---------------------------------------------------------------------
-
-    def more(self) -> bool:
-        return self.over or any(line.connection.more() for line in self.lines) or self._ended
-
-    def read_batch(self) -> list[bytes] | None:
-        with self._reading:
-            frames = None if self.over or not self.lines else self._read_line(self.lines[0])
-            if frames is None:
-                self._ended = True
-                return None
-            line = self.lines[0]
-            self.took(line, frames)
-            messages = self.next_messages()
-            self._inbox = self._inbox or deque()
-            self._inbox += self.next_datagrams()
-            self._inbox += messages  # here, so that a sender who reads ahead keeps their order
-            self.dealt(len(messages))
-            with self._turn:
-                line.link.owe(time.monotonic(), frames=0, urgent=bool(messages))  # nobody turns a timer for it
-        self.pump()
-        return []
-
-    def _read_line(self, line: Line) -> list[bytes] | None:
-        """Read; None at the end, which is the session's too."""
-        try:
-            frames = line.connection.read_batch()
-        except BlockingIOError:
-            line.connection._more = False
-            raise
-        except OSError:
-            frames = None
-        if frames is None:
-            self.supersede(f"{line} ended")
-        return frames
 
 
 def _nothing() -> None: ...

@@ -90,7 +90,7 @@ class LineStage(Stage):
         if self._line is not None and self._session_stage is not None:
             session = self._session_stage.session
             session.took(self._line, messages)
-            if not (session.eventful and self._session_stage.deliver()):
+            if not self._session_stage.deliver():
                 session.pump()
 
     def _tell_faults(self) -> None:

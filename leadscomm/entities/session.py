@@ -109,10 +109,11 @@ class SessionStage(Stage):
 
         :return: what the session has to say afterwards was said.
         """
-        if self._worker is not None:
+        if self._worker is None:
+            return self._work()
+        if self._due:
             self._wakes.set()
-            return False
-        return self._work()
+        return False
 
     def wake(self) -> None:
         """Something is to be told. Any thread; does not block."""

@@ -175,14 +175,15 @@ class SessionConnection(TimedConnection, Carrier):
         while True:
             line.emit()
             now = time.monotonic()
-            if line.link.joined:
+            joined = line.link.joined
+            if joined and self.session.trusted:
                 return
             if self.session.compact_peer is not None:
                 raise SpeaksCompact(f"{connection} speaks the compact profile alone")
             if self.over or self.session.left or self._hopeless or now >= deadline:
                 self.pump()  # it may be over since a moment ago
                 raise line.why_not(self.session, heard)
-            connection._wait_readable(max(0.0, min(deadline, line.link.ask_at) - now))
+            connection._wait_readable(max(0.0, (deadline if joined else min(deadline, line.link.ask_at)) - now))
             try:
                 data = connection._read()
             except BlockingIOError:

@@ -272,6 +272,9 @@ class UdpListener(ListenerBase):
             self._turn.notify_all()
         self._alarm.ring()
 
+    def linger(self, timeout: float) -> None:
+        self.wait(lambda: not self._peers, self._turn, timeout)
+
     def release(self) -> None:
         with self.lock:
             self._released = True

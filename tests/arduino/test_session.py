@@ -8,6 +8,10 @@ import pytest
 
 from leadscomm.protocol import make_framing
 from leadscomm.protocol.board import BOARD_CRC
+from leadscomm.protocol.full import FullSession
+from leadscomm.protocol.handshake import Handshake
+from leadscomm.protocol.link import Link
+from leadscomm.protocol.offer import Offer
 from tests.arduino.model import (
     ACK,
     BYE,
@@ -107,6 +111,29 @@ def test_what_cannot_be_spoken_is_refused(board: Stepper) -> None:
         step = board.step(received)
         assert said(step) == [(CONTROL, REFUSE, 0), refusal]
         assert (step.connected, step.messages) == (False, [])
+
+
+@pytest.mark.parametrize(
+    ("tag", "long"), [("", False), ("base", False), ("a name of 22 bytes ...", False), ("n" * 23, True)]
+)
+def test_a_host_that_speaks_both_profiles_comes_to_the_compact_one(board: Stepper, tag: str, long: bool) -> None:
+    """Its HELLO is longer by the block of the full profile; a board that cannot take it is asked in short."""
+    now = 0.0
+    host = FullSession(Offer(Handshake(7, tag=tag)), now, asks=True)
+    link = Link(240, checked=True)
+    host.add(link, now)
+    asked = []
+    while host.compact_peer is None:
+        asked += host.frames(now, link)
+        step = board.step(b"".join(map(wire, asked[-1:])))
+        for frame in frames(step.out):
+            host.receive(frame, now, link)
+        now += 0.05
+        assert now < 1.0
+    assert len(asked) == (2 if long and board.kind != "buffered" else 1)
+    assert host.compact_peer.tag == "wsc"
+    assert step.connected
+    assert host.ended is None
 
 
 def test_data_is_delivered_in_order_and_acknowledged(met: Stepper) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from leadscomm import Client, Endpoint, Server, ServiceError, TransferError
+from leadscomm.entities.node import Node
 from tests.entities.joined import Takes
 from tests.entities.recorder import PATIENCE_S
 
@@ -59,6 +60,19 @@ def test_a_server_sends_too(source: Path, tmp_path: Path) -> None:
         told.wait("stream")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes() == source.read_bytes()
     assert [(tmp_path / name).read_bytes() for name in ("three", "four")] == [b"three", b"four"]
+
+
+def test_nodes_send_by_name(source: Path, tmp_path: Path) -> None:
+    told = Takes()
+    with (
+        Node("base", listen=["tcp://127.0.0.1:0"], callback=told) as base,
+        Node("arm", connect=[str(base.listens[0])], callback=taking(tmp_path)),
+    ):
+        told.wait("connect")
+        base.send_file(source, "arm", name="one")
+        base.send_stream(io.BytesIO(b"two"), "arm", name="two")
+    assert (tmp_path / "one").read_bytes() == source.read_bytes()
+    assert (tmp_path / "two").read_bytes() == b"two"
 
 
 def test_a_file_that_is_asked_for(source: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def measure(
     world.run(0.5)
     sent_at: list[float] = []
     taken: list[float] = []
-    world.sides[1].records = False
+    world.sides[1].notes = False
     session = world.b
     got = [0]
 

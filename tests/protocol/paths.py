@@ -12,6 +12,7 @@ from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.handshake import Handshake
 from leadscomm.protocol.link import Link
 from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.segments import LANES
 
 
 @dataclass
@@ -76,17 +77,29 @@ class Side:
         self.got_at: list[float] = []
         self.keeps = False
         self.kept = 0
-        self.records = True
+        self.notes = True
+        self.got_records: list[tuple[int, bytes]] = []
+        self.keeps_records = False
+        self.kept_records = [0] * LANES
 
     def deal(self, now: float) -> None:
         came = self.session.take()
         self.kept += len(came)
-        if self.records:
+        if self.notes:
             self.got += came
             self.got_at += [now] * len(came)
         if self.kept and not self.keeps:
             self.session.delivered(now, self.kept)
             self.kept = 0
+
+    def deal_with_records(self, now: float) -> None:
+        for lane, record in self.session.take_records():
+            self.got_records.append((lane, record))
+            self.kept_records[lane] += 1
+        for lane, kept in enumerate(self.kept_records):
+            if kept and not self.keeps_records:
+                self.session.delivered_records(now, lane, kept)
+                self.kept_records[lane] = 0
 
 
 class World:

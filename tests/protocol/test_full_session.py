@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import random
-from itertools import groupby
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol import frames as wire
@@ -782,104 +780,3 @@ def test_many_messages_in_the_mix_while_links_are_killed() -> None:
         assert world.now < 1000
     assert killed == kills
     assert [int(message) for message in world.sides[1].got] == list(range(count))
-
-
-class Sessions(RuleBasedStateMachine):
-    """Anything happens to two links; at the end everything has arrived once and in order."""
-
-    @initialize(seed=st.integers(0, 1 << 16), keyed=st.booleans())
-    def begin(self, seed: int, keyed: bool) -> None:
-        key = KEY if keyed else None
-        self.epoch = 10
-        self.world = World(
-            seed, FullSession(offer(1, key=key), 100.0, asks=True), FullSession(offer(2, key=key), 100.0, asks=False)
-        )
-        self.key = key
-        self.sent: list[list[bytes]] = [[], []]
-        self.number = 0
-        self.world.join(Way(**MIX), checked=True, segment=300)
-        self.world.join(Way(delay=0.02, reorder=0.3), checked=True, preference=1)
-        self.world.run(2.0)
-
-    @rule(side=st.integers(0, 1), lane=st.integers(0, 7), size=st.sampled_from((0, 10, 5000)), count=st.integers(1, 40))
-    def send(self, side: int, lane: int, size: int, count: int) -> None:
-        session = self.world.sides[side].session
-        if session.open:
-            for _ in range(count):
-                message = numbered(lane, self.number, size)
-                session.send(message, lane)
-                self.sent[side].append(message)
-                self.number += 1
-
-    @rule(milliseconds=st.integers(1, 500))
-    def wait(self, milliseconds: int) -> None:
-        self.world.run(milliseconds / 1000)
-
-    @rule(which=st.integers(0, 3), cut=st.booleans())
-    def cut(self, which: int, cut: bool) -> None:
-        if which < 2 * len(self.world.paths):
-            self.world.paths[which // 2].ways[which % 2].cut = cut
-
-    @rule(which=st.integers(0, 1), segment=st.sampled_from((58, 300, 1200)), drop=st.sampled_from((0.0, 0.3)))
-    def replace_link(self, which: int, segment: int, drop: float) -> None:
-        path = self.world.paths.pop(which)
-        for side, link in zip(self.world.sides, path.links):
-            side.session.remove(link)
-        self.world.join(Way(drop=drop, reorder=0.1, double=0.1), checked=True, segment=segment, preference=which)
-
-    @rule(side=st.integers(0, 1), keeps=st.booleans())
-    def keep(self, side: int, keeps: bool) -> None:
-        self.world.sides[side].keeps = keeps
-
-    @rule(side=st.integers(0, 1))
-    def restart(self, side: int) -> None:
-        """A side is killed and begins anew: what was not dealt with is reported by the other, once it knows."""
-        self.finish()
-        self.epoch += 1
-        old, new = self.world, self.epoch
-        fresh = FullSession(offer(new, key=self.key), old.now, asks=side == 0)
-        other = old.sides[1 - side].session
-        for path in old.paths:
-            other.remove(path.links[1 - side])
-        other.send(b"4 0 lost")
-        world = World(self.epoch, *((fresh, other) if side == 0 else (other, fresh)))
-        world.now = old.now
-        world.join(Way(), checked=True)
-        world.run(8.0)
-        assert other.again
-        assert other.unacknowledged() == [b"4 0 lost"]
-        self.begin(self.epoch, self.key is not None)
-
-    @invariant()
-    def nothing_is_doubled_or_overtaken(self) -> None:
-        for index, side in enumerate(reversed(self.world.sides)):
-            assert len(side.got) == len(set(side.got))
-            for lane, group in groupby(sorted(side.got, key=lane_of), key=lane_of):
-                got = list(group)
-                assert got == [message for message in self.sent[index] if lane_of(message) == lane][: len(got)]
-
-    def finish(self) -> None:
-        for side in self.world.sides:
-            side.keeps = False
-            side.deal(self.world.now)
-        for path in self.world.paths:
-            for way in path.ways:
-                way.cut = False
-        self.world.speak()
-        self.world.settle()
-        for index, side in enumerate(reversed(self.world.sides)):
-            assert sorted(side.got) == sorted(self.sent[index])
-
-    def teardown(self) -> None:
-        if hasattr(self, "world"):
-            self.finish()
-
-
-def lane_of(message: bytes) -> int:
-    return int(message[:1])
-
-
-TestSessions = Sessions.TestCase
-TestSessions.settings = settings(
-    max_examples=50, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-)

@@ -188,7 +188,7 @@ def test_acknowledgements_are_read_as_written(rows: list[tuple[int, int, int, in
 
 
 def test_the_examples_of_the_wire_are_true() -> None:
-    section = DOC.partition("### Full profile")[2].partition("## Key challenge")[0]
+    section = DOC.partition("### Full profile")[2].partition("### Records")[0]
     rows = dict(re.findall(r"^\| (.+?) \| `([0-9a-f ]+)` \|$", section, re.MULTILINE))
     durable = Durable(bytes(range(8)), 1, b"hi")
     framed = full.data(full.lane_number(4), 0x12345678, 6, b"\2hi")

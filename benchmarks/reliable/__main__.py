@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -83,12 +84,21 @@ def run(parts: dict[str, Part], rounds: int, budget: float) -> int:
     return rounds
 
 
+def busy() -> str:
+    """How much else the machine has to do: on a busy one rates mean little, and ratios less than they should."""
+    if not hasattr(os, "getloadavg"):
+        return "load average unknown"
+    return "load average {:.1f}, {:.1f}, {:.1f} at the end: 1 to 2 of it are the measurement's own".format(
+        *os.getloadavg()
+    )
+
+
 def markdown(parts: dict[str, Part], rounds: int) -> str:
     targets = [target for part in parts.values() for target in part.targets()]
     sections = [target_table(targets)]
     sections += [figures.markdown() for part in parts.values() for figures in tables(part)]
     times = "1 round" if rounds == 1 else f"{rounds} rounds: the median, and the lowest and the highest"
-    sections.append("\n".join(["## What it was measured with", "", f"- {facts([])[0]}", f"- {times}"]))
+    sections.append("\n".join(["## What it was measured with", "", f"- {facts([])[0]}", f"- {busy()}", f"- {times}"]))
     return "\n\n".join(sections) + "\n"
 
 

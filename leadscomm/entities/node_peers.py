@@ -31,7 +31,14 @@ ANSWER_S: Final = 0.5
 
 
 class NameTaken(ConnectFailed):
-    """Somebody has the name of another."""
+    """Somebody has the name of another.
+
+    :ivar name: that name.
+    """
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__(text)
+        self.name = name
 
 
 class Peers:
@@ -80,7 +87,8 @@ class Peers:
         if name == self._name:
             raise NameTaken(
                 f"{connection} is called {name!r}, as this node itself is: give each node a name of its own, and let "
-                "none connect to itself"
+                "none connect to itself",
+                name,
             )
 
     def add(
@@ -198,7 +206,8 @@ class Peers:
         if not stage.done.wait(ANSWER_S) and any(line.link.heard_at > asked_at for line in session.lines):
             raise NameTaken(
                 f"two nodes are called {name!r}: one at {connection}, and one at "
-                f"{', '.join(map(str, session.lines))}; give each node a name of its own"
+                f"{', '.join(map(str, session.lines))}; give each node a name of its own",
+                name,
             )
 
     def session(self, name: str) -> SessionStage | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,20 @@ def test_a_file_over_any_line(endpoint: str, source: Path, tmp_path: Path) -> No
         transfer = client.send_file(source)
         assert (transfer.moved, transfer.error) == (1_500_000, None)
         assert (tmp_path / "in" / "source.bin").read_bytes() == source.read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo terminals")
+def test_a_stream_over_a_serial_cable(tmp_path: Path) -> None:
+    from tests.connections.cable import Cable
+
+    told = taking(tmp_path)
+    with (
+        Cable() as cable,
+        Server(f"serial://{cable.a}?reliable=1", told),
+        Client(f"serial://{cable.b}?reliable=1") as client,
+    ):
+        client.send_stream(io.BytesIO(content(8000)), name="x", size=8000)
+    assert (tmp_path / "x").read_bytes() == content(8000)
 
 
 def test_a_server_sends_too(source: Path, tmp_path: Path) -> None:

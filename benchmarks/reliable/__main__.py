@@ -119,6 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parts = {name: PARTS[name](say, False) for name in PARTS}
         for figures in every_table(parts):
             figures.cells = kept["figures"].get(figures.title, {})
+        parts = {name: part for name, part in parts.items() if any(one.cells for one in every_table({name: part}))}
     else:
         parts = chosen(options.only, options.quick)
         rounds = run(parts, 1 if options.quick else options.rounds, options.budget)

@@ -1,6 +1,6 @@
 """``python -m benchmarks``: measures, prints a Markdown table, and writes the documentation's page when asked to.
 
-``python -m benchmarks device`` measures the Arduino library and boards instead, ``durable`` messages that are stored.
+``python -m benchmarks device``, ``reliable`` or ``durable`` measures boards, sessions or durable messages instead.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ from .workloads import CANDIDATES, Candidate, choose
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PICTURE = "img/performance.svg"
+OTHERS = {
+    "device": "benchmarks.device.__main__",
+    "reliable": "benchmarks.reliable.__main__",
+    "durable": "benchmarks.reliable.durable",
+}
+"""What is measured by commands of their own."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -91,14 +98,8 @@ def _end(number: int, frame: Any) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
-    if words[:1] == ["durable"]:
-        from .reliable.durable import main as measure_durable
-
-        return measure_durable(words[1:])
-    if words[:1] == ["device"]:
-        from .device.__main__ import main as measure_device
-
-        return measure_device(words[1:])
+    if words and words[0] in OTHERS:
+        return int(import_module(OTHERS[words[0]]).main(words[1:]))
     options = parser().parse_args(words)
     if options.setup_leads:
         return set_up()

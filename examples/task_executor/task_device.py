@@ -2,31 +2,30 @@
 
 ::
 
-    python -m examples.task_executor.task_device NAME ENDPOINT...
+    python -m examples.task_executor.task_device arm --connect tcp://127.0.0.1:16900
 
-It dials each endpoint. Ctrl-C ends it; what it was at is then interrupted, and its hosts are told.
+Ctrl-C ends it; what it was at is then interrupted, and its hosts are told.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Final
 
 from typing_extensions import Self
 
 from examples.task_executor.ledger import Ledger
-from examples.task_executor.peers import Peers
+from examples.task_executor.running import parser, run
 from examples.task_executor.tasks import State
 from examples.task_executor.timing import Timer
 from examples.task_executor.workbench import AT_ONCE, WAITING, Job, Memory, Workbench
-from leadscomm import Callback, Client, ConnectionBase, DeliveryError, Service
+from leadscomm import Callback, CommError, DeliveryError, Node, Service
 
 PROGRESS_LANE: Final = 6
 """Progress lets everything else pass, and a newer one replaces an older one that waits."""
@@ -61,8 +60,7 @@ class Work:
 
 
 class TaskDevice(Callback):
-    """The callback of a service with ``reliable=1`` that carries out tasks. Inside ``with``; leave that before the
-    service is closed.
+    """The callback of a `Node` that carries out tasks. Inside ``with``; leave that before the node is closed.
 
     :param functions: the tasks by their names. Each is called as ``function(work, **arguments)`` in a thread of its
         own; what it returns goes to the host, and what it raises as text.
@@ -87,7 +85,7 @@ class TaskDevice(Callback):
         self._changed = threading.Condition()  # guards the bench; told when a job is to end, or has ended
         self._working = 0
         self._timer = Timer(self.tick)
-        self._hosts = Peers()
+        self._node: Any = None
 
     def __enter__(self) -> Self:
         self._timer.__enter__()
@@ -103,19 +101,18 @@ class TaskDevice(Callback):
                 log.warning("%d task(s) do not end", self._working)
         self._timer.__exit__(kind, error, traceback)
 
-    def on_connect(self, service: Service, connection: ConnectionBase) -> None:
-        self._hosts.came(connection)
-
-    def on_disconnect(self, service: Service, connection: ConnectionBase) -> None:
-        self._hosts.left(connection)
+    def on_initialize(self, service: Service) -> None:
+        self._node = service
 
     def on_receive(self, service: Any, msg: bytes) -> None:
+        if service.sender is None:
+            return  # a journal has it from before this start; the host will order it again
         host = service.sender.name
         with self._changed:
             answers = self._bench.received(host, msg, self._clock())
             self._changed.notify_all()
         for answer in answers:
-            self._hosts.send(host, answer)
+            self._tell(host, answer)
         self._begin()
         self._timer.wake()
 
@@ -131,7 +128,7 @@ class TaskDevice(Callback):
             late = self._bench.expire(self._clock())
             self._changed.notify_all()
         for host, message in late:
-            self._hosts.send(host, message)
+            self._tell(host, message)
         with self._changed:
             return self._bench.wait(self._clock())
 
@@ -165,18 +162,24 @@ class TaskDevice(Callback):
         with self._changed:
             message = self._bench.ended(job, state, value, text)
         log.info("%s: %s", job.id[:8], state.value)
-        self._hosts.send(job.host, message)
+        self._tell(job.host, message)
 
     def _progress(self, job: Job, share: float, text: str) -> None:
         with self._changed:
             message = self._bench.progress(job, share, text)
-        self._hosts.send(job.host, message, lane=PROGRESS_LANE, latest=job.id)
+        self._tell(job.host, message, lane=PROGRESS_LANE, latest=job.id)
 
     def _sleep(self, job: Job, seconds: float) -> None:
         with self._changed:
             self._changed.wait_for(lambda: job.stopped is not None, seconds)
         if job.stopped is not None:
             raise Stopped(job.stopped.value)
+
+    def _tell(self, host: str, message: bytes, **how: Any) -> None:
+        try:
+            self._node.send(message, to=host, **how)
+        except CommError as error:  # when it is there again it asks for what it has open
+            log.info("%s is not told: %s", host, error)
 
 
 def count(work: Work, to: int, pause: float = 1.0) -> int:
@@ -192,25 +195,13 @@ def add(work: Work, a: float, b: float) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Carry out the tasks that hosts order: count and add.")
-    parser.add_argument("name", help="what hosts call it")
-    parser.add_argument("endpoints", nargs="+", metavar="endpoint", help="where hosts listen")
-    parser.add_argument("--ledger", help="file of what was begun; default: NAME.ledger")
-    options = parser.parse_args()
+    words = parser("Carry out the tasks that hosts order: count and add.")
+    words.add_argument("--ledger", help="file of what was begun; default: NAME.ledger")
+    options = words.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    ledger = Ledger(options.ledger or f"{options.name}.ledger")
-    device = TaskDevice({"count": count, "add": add}, ledger)
-    try:
-        with ExitStack() as stack:
-            for endpoint in options.endpoints:
-                stack.enter_context(Client(endpoint, device, reliable=1, name=options.name))
-            stack.enter_context(device)
-            threading.Event().wait()
-    except KeyboardInterrupt:
-        log.info("ended by Ctrl-C")
-    finally:
-        ledger.close()
-    return 0
+    with closing(Ledger(options.ledger or f"{options.name}.ledger")) as ledger:
+        device = TaskDevice({"count": count, "add": add}, ledger)
+        return run(Node(options.name, options.listen, options.connect, device), device)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,13 @@
 
 ::
 
-    python -m examples.task_executor.task_host NAME ENDPOINT...
+    python -m examples.task_executor.task_host base --listen tcp://127.0.0.1:16900
 
-It listens at each endpoint. A line of the standard input orders a task: ``arm count to=3``; ``cancel 1`` ends the
-first. Ctrl-C ends it.
+A line of the standard input orders a task: ``arm count to=3``; ``cancel 1`` ends the first. Ctrl-C ends it.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import shlex
@@ -26,10 +24,10 @@ from typing import Any, Final
 from typing_extensions import Self
 
 from examples.task_executor.desk import MOST_OPEN, Desk, Task
-from examples.task_executor.peers import Peers
+from examples.task_executor.running import parser, run
 from examples.task_executor.terminal import read_lines
 from examples.task_executor.timing import Timer
-from leadscomm import Callback, ConnectionBase, DeliveryError, Server, Service
+from leadscomm import Callback, CommError, DeliveryError, Node, Service
 
 SECONDS: Final = 60.0
 """How long a task may take from its order to its end, unless it is said."""
@@ -37,7 +35,7 @@ log = logging.getLogger("task_executor.host")
 
 
 class TaskHost(Callback):
-    """The callback of a service with ``reliable=1`` that orders tasks. Inside ``with``.
+    """The callback of a `Node` that orders tasks. Inside ``with``.
 
     Threads: all methods may be called from any thread. `changed` is called by the one that reads the device, or by the
     one that turns the clock.
@@ -51,9 +49,9 @@ class TaskHost(Callback):
         self._desk = Desk(most_open)
         self._clock = clock
         self._changed = threading.Condition()  # guards the desk; told when a task has changed
-        self._devices = Peers()
-        self._links: Counter[ConnectionBase] = Counter()  # how many carry each session
+        self._links: Counter[str] = Counter()  # how many lead to each device
         self._timer = Timer(self.tick)
+        self._node: Any = None
 
     def __enter__(self) -> Self:
         self._timer.__enter__()
@@ -105,30 +103,31 @@ class TaskHost(Callback):
         with self._changed:
             return self._desk.wait(self._clock())
 
-    def on_connect(self, service: Service, connection: ConnectionBase) -> None:
-        self._devices.came(connection)
+    def on_initialize(self, service: Service) -> None:
+        self._node = service
 
     def on_link(self, service: Service, connection: Any, link: str, up: bool) -> None:
+        device, now = connection.name, self._clock()
         with self._changed:
-            self._links[connection] += 1 if up else -1
-            links = self._links[connection]
-        if up and links == 1:
-            with self._changed:
-                out = self._desk.came(connection.name, self._clock())
-            self._send(out)
-        elif links == 0 and self._devices.has(connection):
-            self._gone(connection.name)
+            before = self._links[device]
+            self._links[device] += 1 if up else -1
+            out = self._desk.came(device, now) if not before else []
+            gone = self._desk.left(device) if not self._links[device] else []
+        self._send(out)
+        self._tell(gone)
 
     def on_receive(self, service: Any, msg: bytes) -> None:
+        if service.sender is None:
+            return  # a journal has it from before this start, and so it is about none of these tasks
         with self._changed:
             task = self._desk.received(service.sender.name, msg)
         self._tell([task] if task else [])
 
     def on_disconnect(self, service: Service, connection: Any) -> None:
         with self._changed:
-            del self._links[connection]
-        if self._devices.left(connection):
-            self._gone(connection.name)
+            del self._links[connection.name]
+            gone = self._desk.left(connection.name)
+        self._tell(gone)
 
     def on_fail(self, service: Service, error: Exception) -> None:
         if isinstance(error, DeliveryError):
@@ -145,14 +144,12 @@ class TaskHost(Callback):
             except Exception:
                 log.exception("changed() raised at %s", task)
 
-    def _gone(self, device: str) -> None:
-        with self._changed:
-            tasks = self._desk.left(device)
-        self._tell(tasks)
-
     def _send(self, out: list[tuple[str, bytes]]) -> None:
         for device, message in out:
-            self._devices.send(device, message)
+            try:
+                self._node.send(message, to=device)
+            except CommError as error:  # when it is there again it is sent what is open
+                log.info("not sent to %s: %s", device, error)
 
 
 class Terminal:
@@ -188,20 +185,11 @@ def _value(text: str) -> Any:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Order tasks from devices.")
-    parser.add_argument("name", help="what devices call it")
-    parser.add_argument("endpoint", help="where devices come to")
-    options = parser.parse_args()
+    options = parser("Order tasks from devices.").parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     host = TaskHost()
     read_lines(Terminal(host).obey)
-    try:
-        with host:
-            Server(options.endpoint, host, reliable=1, name=options.name).start()
-    except KeyboardInterrupt:
-        log.info("ended by Ctrl-C")
-        return 0
-    return 1
+    return run(Node(options.name, options.listen, options.connect, host), host)
 
 
 if __name__ == "__main__":

@@ -400,6 +400,10 @@ class ListenerBase(ABC):
         """The number that peers connect to; 0 where there is none."""
         return 0
 
+    def linger(self, timeout: float) -> None:
+        """After :meth:`close`: go on with what the accepted conversations need of the listener, until they have ended,
+        ``timeout`` seconds at most. The accepting thread only."""
+
     def release(self) -> None:
         """Free what only the accepting thread may free. Called by it after :meth:`accept` returned None."""
 

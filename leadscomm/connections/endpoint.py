@@ -261,7 +261,7 @@ def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **opti
 def _bare(endpoint: Endpoint) -> Endpoint:
     """:raises EndpointError: an option is for entities alone."""
     if endpoint.options.get("durable"):
-        raise EndpointError("durable= is for Client and Server: a connection alone sends nothing again")
+        raise EndpointError("durable= is for Client, Server and Node: a connection alone sends nothing again")
     return endpoint
 
 

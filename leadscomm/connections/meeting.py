@@ -125,8 +125,9 @@ class Meeting:
         hello = read_hello(frame, key)
         if hello is None:
             said = answer(frame, self._me, key)
-            epoch = epoch_in(frame)
-            if said is not None and (epoch is None or not self._knows(epoch)):
+            if self._knows(epoch_in(frame) or 0):
+                self._patience += 1  # on a cable there may be many of them
+            elif said is not None:
                 self._stale = Stale(f"{self._connection} speaks of a session that is over")
                 self._say(said)
         elif hello.offer is not None or (hello.said.profiles == COMPACT and key is None):

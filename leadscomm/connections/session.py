@@ -23,7 +23,7 @@ from leadscomm.connections.session_line import Line
 from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.terms import SpeaksCompact, Terms
 from leadscomm.connections.timed import TimedConnection
-from leadscomm.connections.writer import Flusher
+from leadscomm.connections.writer import Flusher, here
 from leadscomm.errors import ConnectionLost, LocalProtocolError, OutboxFull
 from leadscomm.protocol.base import plain
 from leadscomm.protocol.counters import LinkCounters
@@ -175,14 +175,15 @@ class SessionConnection(TimedConnection, Carrier):
         while True:
             line.emit()
             now = time.monotonic()
-            if line.link.joined:
+            joined = line.link.joined
+            if joined and self.session.trusted:
                 return
             if self.session.compact_peer is not None:
                 raise SpeaksCompact(f"{connection} speaks the compact profile alone")
             if self.over or self.session.left or self._hopeless or now >= deadline:
                 self.pump()  # it may be over since a moment ago
                 raise line.why_not(self.session, heard)
-            connection._wait_readable(max(0.0, min(deadline, line.link.ask_at) - now))
+            connection._wait_readable(max(0.0, (deadline if joined else min(deadline, line.link.ask_at)) - now))
             try:
                 data = connection._read()
             except BlockingIOError:
@@ -389,7 +390,7 @@ class SessionConnection(TimedConnection, Carrier):
         """Send what the session has to send, and have it looked after when the next thing is due. Any thread."""
         for line in self.lines:
             line.emit()
-        if self.flusher is not None:
+        if self.flusher is not None and here.inside is not self.keeper:  # after the callbacks there is another pump
             due = self.due_at
             if due is not None and (due > time.monotonic() or not any(line.stuck for line in self.lines)):
                 self.call_at(due)

@@ -18,6 +18,11 @@ from leadscomm.protocol.handshake import Handshake
 
 LOOK_S: Final = 0.5
 """How often a thread that waits looks whether the session has ended in silence."""
+WRITE_S: Final = 0.002
+"""How often it looks whether a line that takes nothing does so again."""
+LEAST_S: Final = 0.001
+"""How long the flusher leaves a session alone at least. What is due already waits for the line, or for the thread that
+sends at the moment: to look again at once would be to look without end."""
 AHEAD: Final = 4096
 """How many messages are read ahead, and acknowledged, for a connection that no entity runs."""
 
@@ -105,7 +110,7 @@ class TimedConnection(ConnectionBase):
         if flusher is None or (self._timer_at is not None and self._timer_at <= when):
             return
         self._timer_at = when
-        flusher.call_later(max(0.0, when - time.monotonic()), partial(self._timer, when))
+        flusher.call_later(max(LEAST_S, when - time.monotonic()), partial(self._timer, when))
 
     def _timer(self, when: float) -> None:
         if self._timer_at == when:  # not overtaken by an earlier one
@@ -149,6 +154,8 @@ class TimedConnection(ConnectionBase):
                 return done()
             now = time.monotonic()
             due = [when - now for when in (end, self.due_at) if when is not None]
+            if not carrier.outbox.drained():  # it may take bytes again before it has some
+                due.append(WRITE_S)
             readable = carrier._wait_readable(max(0.0, min(due, default=LOOK_S)))
             if readable and not read:
                 return True

@@ -16,7 +16,7 @@ from typing import Any, Final
 from leadscomm.connections.address import Address, is_loopback
 from leadscomm.connections.base import ConnectionBase, ListenerBase, wait_for
 from leadscomm.connections.sockets import bind_all, place, readable, resolve, why_not
-from leadscomm.connections.udp_server import RECEIVE_BYTES, UdpListener, enlarge
+from leadscomm.connections.udp_server import BURST, RECEIVE_BYTES, UdpListener, enlarge
 from leadscomm.errors import ConnectFailed, ConnectionLost
 from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
 
@@ -33,7 +33,7 @@ class UdpConnection(ConnectionBase):
     :param hold: seconds of own silence after which an empty datagram is sent; 0: none is.
     """
 
-    __slots__ = ("_aborted", "_failure", "_hold", "_said", "_socket", "address")
+    __slots__ = ("_aborted", "_failure", "_flags", "_hold", "_said", "_socket", "address")
 
     def __init__(
         self, socket: socket.socket, address: tuple[Any, ...], *, hold: float = 0.0, framing: Framing | None = None
@@ -44,6 +44,7 @@ class UdpConnection(ConnectionBase):
         self._said = time.monotonic()
         self._aborted = False
         self._failure: ConnectionLost | None = None
+        self._flags = 0  # of recv
         socket.setblocking(True)
         super().__init__(framing=framing)
 
@@ -77,9 +78,19 @@ class UdpConnection(ConnectionBase):
             if end is not None and time.monotonic() >= end:
                 return False
 
+    def read_batch(self) -> list[bytes] | None:
+        batch = super().read_batch()
+        if batch and _NOWAIT:
+            self._flags = _NOWAIT
+            with contextlib.suppress(OSError):  # there is nothing more; or it failed, which the next call tells
+                for _ in range(BURST):
+                    batch += super().read_batch() or ()
+            self._flags = 0
+        return batch
+
     def _read(self) -> bytes | None:
         try:
-            data = self._socket.recv(RECEIVE_BYTES)
+            data = self._socket.recv(RECEIVE_BYTES, self._flags)
         except BlockingIOError:
             if not self._aborted:
                 raise

@@ -25,7 +25,7 @@ INBOX_BYTES: Final = 1 << 20
 """What may wait for the callback of one peer; what comes on top is dropped, as it is where a datagram is lost."""
 _EACH_BYTES: Final = 128
 """What a datagram occupies besides its bytes."""
-_BURST: Final = 64
+BURST: Final = 64
 """How many datagrams are received between two looks at everything else."""
 _REPORT_EVERY_S: Final = 10.0
 _SEND_S: Final = 1.0
@@ -149,6 +149,12 @@ class UdpPeer(ConnectionBase):
     def _wait_readable(self, timeout: float | None) -> bool:
         return self._listener.wait(self.ready, self.turn, timeout)
 
+    def read_batch(self) -> list[bytes] | None:
+        batch = super().read_batch()
+        while batch is not None and self._mail and len(batch) < BURST and not self._aborted:
+            batch += super().read_batch() or ()
+        return batch
+
     def _read(self) -> bytes | None:
         while True:
             if self._aborted:
@@ -266,6 +272,9 @@ class UdpListener(ListenerBase):
             self._turn.notify_all()
         self._alarm.ring()
 
+    def linger(self, timeout: float) -> None:
+        self.wait(lambda: not self._peers, self._turn, timeout)
+
     def release(self) -> None:
         with self.lock:
             self._released = True
@@ -324,7 +333,7 @@ class UdpListener(ListenerBase):
 
     def _drain(self, sock: socket.socket) -> None:
         burst: list[tuple[bytes, Any]] = []
-        for _ in range(_BURST):
+        for _ in range(BURST):
             try:
                 burst.append(sock.recvfrom(RECEIVE_BYTES))
             except BlockingIOError:

@@ -16,6 +16,7 @@ from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.readers import ReaderPool, can_pool
+from leadscomm.entities.service import CLOSE_TIMEOUT_S
 from leadscomm.entities.stage import Stage
 from leadscomm.errors import CommError
 
@@ -84,8 +85,10 @@ class Acceptor:
                 self._could_not_accept(error)
                 continue
             if connection is None:
-                return
+                break
             self._welcome(connection)
+        if listener is not None and self._join is not None:  # sessions end with an acknowledgement, and a farewell
+            listener.linger(CLOSE_TIMEOUT_S)
 
     def interrupt(self) -> None:
         """Accept nobody any more. Any thread."""

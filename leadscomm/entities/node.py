@@ -20,7 +20,7 @@ from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
 from leadscomm.entities.node_file import from_file
 from leadscomm.entities.node_groups import Groups
-from leadscomm.entities.node_peers import Peers, Way
+from leadscomm.entities.node_peers import NameTaken, Peers, Way
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import Readable
@@ -79,6 +79,7 @@ class Node(Entity):
         self._diallers: list[Dialler] = []
         self._workers: list[threading.Thread] = []
         self._places: tuple[Endpoint, ...] = tuple(self._listen)
+        self._namesakes: set[str] = set()  # the names that others have too, which was told
         self._peers: dict[str, Stage] = {}  # replaced, never changed, so that it can be walked without a lock
 
     @classmethod
@@ -256,10 +257,20 @@ class Node(Entity):
         places = []
         for endpoint in self._listen:
             way = Way(peers, endpoint, asks=endpoint.mutual)
-            acceptor = Acceptor(self, endpoint, join=way.join, pooled=False)
+            acceptor = Acceptor(self, endpoint, join=way.join, tell=self._refused, pooled=False)
             places.append(acceptor.bind())
             self._acceptors.append(acceptor)
         self._places = tuple(places)
+
+    def _refused(self, error: Exception) -> None:
+        """A line that was accepted carries no session. Of somebody who comes again and again it is told once."""
+        if isinstance(error, NameTaken):
+            with self._lock:
+                told = error.name in self._namesakes
+                self._namesakes.add(error.name)
+            if told:
+                return
+        self._fail(error)
 
     def _work(self, works: list[Any]) -> None:
         self._workers = [threading.Thread(target=work, name=self._name, daemon=True) for work in works]
@@ -286,6 +297,7 @@ class Node(Entity):
         for acceptor in self._acceptors:
             acceptor.left(stage)
         with self._lock:
+            self._namesakes.discard(name_of(stage.connection))
             self._peers = {name: other for name, other in self._peers.items() if other is not stage}
         super()._left(stage)
 

@@ -13,7 +13,7 @@ from leadscomm.connections.opening import new_epoch
 from leadscomm.connections.session_line import plan_of
 from leadscomm.connections.terms import Terms
 from leadscomm.protocol.frames import CONTROL, HELLO, parse
-from leadscomm.protocol.handshake import ASKING, Handshake, welcome_of
+from leadscomm.protocol.handshake import ASKING, NAME_TAKEN, Handshake, Refusal, welcome_of
 from leadscomm.protocol.offer import Hello
 from leadscomm.protocol.session import ask_steadily
 
@@ -76,6 +76,11 @@ class Introduction(Meeting):
             hello = self._heed(frame)
             if hello is not None:
                 return self._guest(hello)
+
+    def refuse_name(self) -> None:
+        """Tell the peer that another one has its name; twice, since once might be a damaged frame."""
+        for _ in range(2):
+            self._say(Refusal(NAME_TAKEN).frame())
 
     def ask_again(self) -> None:
         """Ask who is there once more: an answer to what was asked before does not count."""

@@ -30,6 +30,17 @@ ANSWER_S: Final = 0.5
 """A peer that is there answers within this time."""
 
 
+class NameTaken(ConnectFailed):
+    """Somebody has the name of another.
+
+    :ivar name: that name.
+    """
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__(text)
+        self.name = name
+
+
 class Peers:
     """Who is known by which name.
 
@@ -45,7 +56,7 @@ class Peers:
         self._name = name
         self._lock = threading.Lock()
         self._settled = threading.Condition(self._lock)
-        self._courting: set[str] = set()  # whom a line asks for a first session
+        self._beginning: set[str] = set()  # whom a line begins a session with
         self._stages: dict[str, SessionStage] = {}  # of each name the last one, until its on_disconnect has returned
         self._former: deque[int] = deque(maxlen=4 * FORMER)
 
@@ -74,9 +85,10 @@ class Peers:
                 "beside reliable=1)"
             )
         if name == self._name:
-            raise ConnectFailed(
+            raise NameTaken(
                 f"{connection} is called {name!r}, as this node itself is: give each node a name of its own, and let "
-                "none connect to itself"
+                "none connect to itself",
+                name,
             )
 
     def add(
@@ -96,11 +108,13 @@ class Peers:
                 if stage is None:
                     if epoch in self._former:
                         return None
-                    stage = self._stages[name] = self._begin(terms, endpoint.options["max_connections"])
+                    most = endpoint.options["max_connections"]
+                    if len(self._stages) >= most:
+                        raise CommError(f"there are {most} sessions already (max_connections): raise it, or close some")
+                    stage = self._stages[name] = self._begin(terms)
                 if not stage.session.over:
                     return stage, stage.session.add(connection, endpoint)
-            if not stage.done.wait(max(0.0, deadline - time.monotonic())):
-                raise CommTimeout(f"the former session with {name} has not ended yet: a callback of it does not return")
+            self._wait_for(name, stage, deadline)
 
     def _sweep(self) -> None:
         """Forget the sessions that are over, but not their epochs. Under the lock."""
@@ -110,12 +124,10 @@ class Peers:
                 if peer is not None:
                     self._former.append(peer.epoch)
 
-    def _begin(self, terms: Terms, most: int) -> SessionStage:
+    def _begin(self, terms: Terms) -> SessionStage:
         """Under the lock."""
         if self._entity._stopping.is_set():
             raise ConnectionLost(f"{self._name} is closing")
-        if len(self._stages) >= most:
-            raise CommError(f"there are {most} sessions already (max_connections): raise it, or close some")
         return SessionStage(self._entity, SessionConnection(terms, asks=True, former=tuple(self._former)))
 
     def withdraw(self, name: str, stage: SessionStage, line: Line) -> None:
@@ -124,46 +136,63 @@ class Peers:
         connection, session = stage.session, stage.session.session
         with self._lock:
             connection.remove(line)
-            hopeless = connection.over or session.trouble or session.compact_peer or connection.name
-            useless = connection.name != name and not connection.lines and hopeless
+            begun = connection.name == name and session.trusted
+            hopeless = connection.over or session.trouble or session.compact_peer or session.peer
+            useless = not begun and not connection.lines and (hopeless or self._stages.get(name) is not stage)
             if useless and self._stages.get(name) is stage:
                 del self._stages[name]
         if useless:
             stage.discard()
 
     @contextmanager
-    def courting(self, name: str, deadline: float) -> Iterator[bool]:
-        """One line at a time asks a peer for a first session: at the end of another there may be another of this name.
-
-        :return: whether it is this line's turn; otherwise there is a session by now.
-        """
+    def alone(self, name: str, deadline: float) -> Iterator[None]:
+        """One line at a time begins a session with a peer: at the end of another there may be another of its name."""
         with self._lock:
-            self._settled.wait_for(lambda: name not in self._courting, max(0.0, deadline - time.monotonic()))
-            stage = self._stages.get(name)
-            first = stage is None or not stage.session.session.open
-            if first:
-                self._courting.add(name)
+            self._settled.wait_for(lambda: name not in self._beginning, max(0.0, deadline - time.monotonic()))
+            self._beginning.add(name)
         try:
-            yield first
+            yield
         finally:
             with self._lock:
-                self._courting.discard(name)
+                self._beginning.discard(name)
                 self._settled.notify_all()
 
-    def make_way(self, name: str, epoch: int, connection: ConnectionBase) -> None:
-        """A peer wants to begin a session: end the one that it had before it was restarted.
-
-        :raises ConnectFailed: that peer is still there: two have the same name.
-        """
+    def rival(self, name: str, epoch: int) -> SessionStage | None:
+        """A session with a peer of this name, but of another epoch; one whose peer never proved itself is forgotten."""
         with self._lock:
             stage = self._stages.get(name)
-        if stage is None or stage.session.over:
-            return
-        peer = stage.session.session.peer
-        if peer is None or peer.epoch == epoch:
-            return
-        self.check_gone(name, stage, connection)
-        stage.session.supersede(f"{name} began anew; it was restarted")
+            if stage is None or stage.session.over:
+                return None
+            session = stage.session.session
+            if session.peer is None or session.peer.epoch == epoch:
+                return None
+            if session.trusted:
+                return stage
+            del self._stages[name]
+        stage.discard()
+        return None
+
+    def successor(self, terms: Terms) -> SessionStage:
+        """A session that may take the place of another; :meth:`install` does so."""
+        with self._lock:
+            return self._begin(terms)
+
+    def install(self, name: str, former: SessionStage, stage: SessionStage, deadline: float) -> None:
+        """The peer was restarted: its former session ends, and then this one takes its place.
+
+        :raises CommError: that was not possible in time.
+        """
+        former.session.supersede(f"{name} began anew; it was restarted")
+        self._wait_for(name, former, deadline)
+        with self._lock:
+            self._sweep()
+            if name in self._stages:
+                raise ConnectionLost(f"{name} has begun another session meanwhile")
+            self._stages[name] = stage
+
+    def _wait_for(self, name: str, former: SessionStage, deadline: float) -> None:
+        if not former.done.wait(max(0.0, deadline - time.monotonic())):
+            raise CommTimeout(f"the former session with {name} has not ended yet: a callback of it does not return")
 
     def check_gone(self, name: str, stage: SessionStage, connection: ConnectionBase) -> None:
         """See whether the peer of a session still answers, though another one has its name.
@@ -175,9 +204,10 @@ class Peers:
             return
         asked_at = _ask_for_life(session)
         if not stage.done.wait(ANSWER_S) and any(line.link.heard_at > asked_at for line in session.lines):
-            raise ConnectFailed(
+            raise NameTaken(
                 f"two nodes are called {name!r}: one at {connection}, and one at "
-                f"{', '.join(map(str, session.lines))}; give each node a name of its own"
+                f"{', '.join(map(str, session.lines))}; give each node a name of its own",
+                name,
             )
 
     def session(self, name: str) -> SessionStage | None:
@@ -237,8 +267,12 @@ class Way:
             if who.offer is None:
                 self._hand_on(line_stage, who)
                 return
-            if self._receive(line_stage, who, deadline):
-                return
+            try:
+                if self._receive(line_stage, who, deadline):
+                    return
+            except NameTaken:
+                words.refuse_name()
+                raise
             words.turn_away(who.offer.epoch)
 
     def _call_on(
@@ -252,10 +286,12 @@ class Way:
         peers, connection = self._peers, line_stage.connection
         peers.check(said.tag, connection)
         if known is None:
-            with peers.courting(said.tag, deadline) as first:
-                if first:
-                    self._ask(line_stage, said.tag, unread, deadline)
-                return first
+            with peers.alone(said.tag, deadline):
+                present = peers.session(said.tag)
+                if present is not None and present.session.session.open:
+                    return False
+                self._ask(line_stage, said.tag, unread, deadline)
+                return True
         present = peers.session(said.tag)
         if present is not None and known != said.epoch:
             peers.check_gone(said.tag, present, connection)
@@ -287,12 +323,37 @@ class Way:
         echo = offer.handshake.echo
         if echo and echo != peers.epoch_for(offer.tag):
             return False
-        if not echo:
-            peers.make_way(offer.tag, offer.epoch, connection)
+        if not echo and peers.rival(offer.tag, offer.epoch) is not None:
+            with peers.alone(offer.tag, deadline):
+                former = peers.rival(offer.tag, offer.epoch)
+                if former is not None:
+                    self._succeed(line_stage, former, offer.tag, guest.frames, deadline)
+                    return True
         found = peers.add(offer.tag, connection, self._endpoint, self._terms, deadline, offer.epoch)
         if found is not None:
             self._agree(line_stage, offer.tag, *found, guest.frames, deadline)
         return found is not None
+
+    def _succeed(
+        self, line_stage: LineStage, former: SessionStage, name: str, frames: list[bytes], deadline: float
+    ) -> None:
+        """A peer that was restarted begins a session; the former one ends once it has shown that it is no copy."""
+        connection, peers = line_stage.connection, self._peers
+        peers.check_gone(name, former, connection)
+        stage = peers.successor(self._terms)
+        line = stage.session.add(connection, self._endpoint)
+        try:
+            stage.session.took(line, frames)
+            stage.session.agree(line, deadline)
+            peers.install(name, former, stage, deadline)
+        except BaseException:
+            peers.withdraw(name, stage, line)
+            raise
+        self._carry(line_stage, stage, line)
+
+    def _carry(self, line_stage: LineStage, stage: SessionStage, line: Line) -> None:
+        self.stage = stage
+        line_stage.carry(stage, line)
 
     def _agree(
         self, line_stage: LineStage, name: str, stage: SessionStage, line: Line, frames: list[bytes], deadline: float
@@ -309,8 +370,7 @@ class Way:
             if begun and session.over:
                 return  # its on_disconnect tells it
             raise
-        self.stage = stage
-        line_stage.carry(stage, line)
+        self._carry(line_stage, stage, line)
 
     def _hand_on(self, line_stage: LineStage, guest: Guest) -> None:
         """A peer asks for a session of the compact profile."""

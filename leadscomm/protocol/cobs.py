@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import chain
 from operator import add
+from struct import Struct
 
 from leadscomm.protocol.base import DEFAULT_MAX_MESSAGE, Framing, Pieces, excerpt, plain, split
 from leadscomm.protocol.crc import crc as crc_named
@@ -14,6 +19,43 @@ _RUN = 254
 _CODE = tuple(bytes([size + 1]) for size in range(_RUN + 1))
 """The code byte of a run of each length."""
 
+_FULL = b"\xff"
+"""The code byte of a full run; no zero follows it."""
+
+_STEP = _RUN + 1
+"""Bytes of a full run with its code byte."""
+
+_MANY = 4
+"""From so many full runs in a row on, they are taken by one call: data without zeros."""
+
+_MOST = 64
+"""So many are taken by one call at most."""
+
+_EMPTY = b"\x01"
+"""The code byte of an empty run: of a zero that follows another."""
+
+_LONG = 16
+"""From so many of these on, they are taken by one call: data with many zeros."""
+
+_LONG_EMPTY = _EMPTY * _LONG
+_LONG_ZEROS = bytes(_LONG)
+_ZEROS = re.compile(b"\0(\0{%d,})" % (_LONG - 1))
+_EMPTIES = re.compile(_EMPTY + b"*")
+_SPARSE = 4
+"""One zero in so many bytes makes it worth while to look for them."""
+
+
+@cache
+def _runs(count: int) -> Struct:
+    """So many full runs."""
+    return Struct(f"{_RUN}s" * count)
+
+
+@cache
+def _coded_runs(count: int) -> Struct:
+    """The same, each behind its code byte."""
+    return Struct(f"x{_RUN}s" * count)
+
 
 def cobs_encode(body: bytes) -> bytes:
     """Return ``body`` without its zeros (Consistent Overhead Byte Stuffing), without a closing zero.
@@ -22,26 +64,46 @@ def cobs_encode(body: bytes) -> bytes:
     """
     if 0 not in body and len(body) <= _RUN:
         return _CODE[len(body)] + body
-    runs = body.split(b"\0")
     if len(body) < _RUN:
-        return b"".join([_CODE[len(run)] + run for run in runs])
+        return b"".join([_CODE[len(run)] + run for run in body.split(b"\0")])
+    runs = split(body, b"\0")
     pieces: list[bytes] = []
     put = pieces.append
-    for run in runs:
-        left = len(run)
-        if left >= _RUN:
-            at = 0
-            while left >= _RUN:
-                put(b"\xff")
-                put(run[at : at + _RUN])
-                at += _RUN
-                left -= _RUN
-            run = run[at:]
-        put(_CODE[left])
-        put(run)
+    sparse = len(runs) > len(body) // _SPARSE and _LONG_ZEROS in body
+    for part, zeros in _between_zeros(body) if sparse else ((runs, b""),):
+        for run in part:
+            if len(run) >= _RUN:
+                run = _encode_full(run, put)
+            put(_CODE[len(run)])
+            put(run)
+        put(_EMPTY * len(zeros))
     if not run and runs[-1]:  # a full run ends the body: nothing is left to code
-        del pieces[-2:]
+        del pieces[-3:]
     return b"".join(pieces)
+
+
+def _between_zeros(body: bytes) -> Iterator[tuple[list[bytes], bytes]]:
+    """Cut a body at its long runs of zeros: the runs before each of these, and the zeros behind the first one."""
+    parts = _ZEROS.split(body)
+    for part, zeros in zip(parts[::2], chain(parts[1::2], (b"",))):
+        yield part.split(b"\0"), zeros
+
+
+def _encode_full(run: bytes, put: Callable[[bytes], None]) -> bytes:
+    """Code the full runs that a long one begins with; return the rest."""
+    at, left = 0, len(run)
+    while left >= _MANY * _RUN:
+        count = min(left // _RUN, _MOST)
+        put(_FULL)
+        put(_FULL.join(_runs(count).unpack_from(run, at)))
+        at += count * _RUN
+        left -= count * _RUN
+    while left >= _RUN:
+        put(_FULL)
+        put(run[at : at + _RUN])
+        at += _RUN
+        left -= _RUN
+    return run[at:]
 
 
 def cobs_decode(frame: bytes) -> bytes | None:
@@ -53,13 +115,26 @@ def cobs_decode(frame: bytes) -> bytes | None:
     if at == size:
         return frame[1:]
     body = bytearray(frame)
-    pieces: list[bytearray] = []
+    pieces: list[bytes | bytearray] = []
     start = 1
+    many_end = size - _MANY * _STEP
+    sparse = _LONG_EMPTY in frame
     while at < size:
         if code == 255:  # the next code byte stands for no zero: it goes
             pieces.append(body[start:at])
-            start = at + 1
             code = frame[at]
+            if code == 255 and at < many_end and frame[at + _MANY * _STEP - _STEP] == 255:
+                codes = frame[at : min(at + _MOST * _STEP, size - _STEP) : _STEP]
+                count = len(codes) - len(codes.lstrip(_FULL))
+                pieces += _coded_runs(count).unpack_from(frame, at)
+                at += count * _STEP
+                code = frame[at]
+            start = at + 1
+        elif sparse and code == 1 and frame[at : at + _LONG] == _LONG_EMPTY:
+            first = at
+            at = _EMPTIES.match(frame, at).end()  # type: ignore[union-attr]
+            body[first:at] = bytes(at - first)
+            continue
         else:
             code = frame[at]
             body[at] = 0

@@ -19,6 +19,7 @@ class Exchange(Joining):
     """The part of a session that knows what is said.
 
     :param longest: bytes of a message that comes, at most.
+    :ivar longest: bytes of a message that the peer takes, at most; not known before it has answered.
     :ivar datagrams: its messages that may be lost.
     """
 
@@ -26,23 +27,17 @@ class Exchange(Joining):
         if me.room < longest + PREFIX_BYTES:
             raise LocalProtocolError(f"room={me.room} cannot hold the longest message ({longest} bytes)")
         super().__init__(me, now, asks=asks, former=former)
+        self.longest = LONGEST
         self.incoming = Incoming(me.room, longest)
         self.outgoing = Outgoing(0, 0)
         self.datagrams = Datagrams()
 
     def _begun(self, peer: Offer) -> None:
         self.outgoing.room, self.outgoing.messages = peer.room, peer.messages
+        longest = peer.handshake.longest
+        self.longest = min(peer.room - PREFIX_BYTES, LONGEST if longest == MANY else longest)
 
     # Sending ---------------------------------------------------------------------------------------------------------
-
-    @property
-    def longest(self) -> int:
-        """Bytes of a message that the peer takes, at most; before the handshake nobody knows."""
-        peer = self.peer
-        if peer is None:
-            return LONGEST
-        longest = peer.room - PREFIX_BYTES
-        return longest if peer.handshake.longest == MANY else min(longest, peer.handshake.longest)
 
     def check(self, message: bytes) -> None:
         """:raises LocalProtocolError: the peer does not take a message of this size."""

@@ -116,8 +116,10 @@ class FullSession(Exchange):
 
     def _choose_carrier(self) -> Link | None:
         """The link for segments; when it is not well, and another one is, what it had under way goes over that."""
-        joined = [link for link in self.links if link.joined and not link.dead]
-        best = min(joined, key=lambda link: (not link.well, link.preference), default=None)
+        best = None
+        for link in self.links:
+            if link.joined and not link.dead and (best is None or link.rank < best.rank):
+                best = link
         present = self._carrier
         if present is not None and best is not present and not present.well:
             self._abandon(present)

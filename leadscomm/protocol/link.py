@@ -105,6 +105,11 @@ class Link:
         return self.recovery.tries < TROUBLE and not self.unanswered
 
     @property
+    def rank(self) -> tuple[bool, int]:
+        """The link with the lowest one carries the segments."""
+        return not self.well, self.preference
+
+    @property
     def longest_datagram(self) -> int:
         return self._longest + DATA_OVERHEAD - 1
 

@@ -14,7 +14,8 @@ import pytest
 
 from leadscomm.connections.journal import Journal
 
-PROGRAM = [sys.executable, str(Path(__file__).with_name("journal_program.py"))]
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAM = [sys.executable, "-m", "tests.connections.journal_program"]
 STRACE = pytest.mark.needs("strace", "apt-get install strace")
 CALLS = "trace=pwrite64,write,fsync,fdatasync,openat"
 
@@ -28,7 +29,7 @@ def traced(folder: Path, path: Path, steps: list[str], *options: str) -> tuple[l
     """What the system was asked for by a program that stores and takes in; and what it said of each."""
     log = folder / "trace"
     strace = ["strace", "-f", "-y", "-s", "4200", "-o", str(log), "-e", CALLS, *options]
-    done = subprocess.run([*strace, *PROGRAM, "steps", str(path), *steps], capture_output=True, text=True)
+    done = subprocess.run([*strace, *PROGRAM, "steps", str(path), *steps], capture_output=True, text=True, cwd=ROOT)
     if "ptrace" in done.stderr or not log.exists():
         pytest.skip(f"strace is not allowed to trace here: {done.stderr.strip()}")
     return log.read_text(encoding="utf-8", errors="replace").splitlines(), done.stdout.splitlines()
@@ -102,7 +103,7 @@ class Pair:
 
     def start(self, what: str, *arguments: str) -> subprocess.Popen[bytes]:
         files = str(self.folder / f"{what}.journal"), self.address, str(self.folder / f"{what}.ledger")
-        process = subprocess.Popen([*PROGRAM, what, *files, *arguments], stdout=subprocess.PIPE)
+        process = subprocess.Popen([*PROGRAM, what, *files, *arguments], stdout=subprocess.PIPE, cwd=ROOT)
         assert process.stdout is not None
         process.stdout.readline()
         return process

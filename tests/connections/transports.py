@@ -129,13 +129,13 @@ FAULTY_TRANSPORTS = (
 
 
 # With a session, whatever the line.
-SESSION = "reliable=1&patience=1&dead_after=1"
+SESSION = "reliable=1&patience=4"
 SESSION_TRANSPORTS = (
     Transport("session-tcp", fixed(f"tcp://127.0.0.1:0?{SESSION}", f"tcp://127.0.0.1:{{port}}?{SESSION}")),
     Transport("session-tls", fixed(f"{TLS_SERVER}&{SESSION}", f"{TLS_CLIENT}&{SESSION}")),
     Transport("session-unix", partial(unix_place, f"?{SESSION}")),
     Transport("session-udp", fixed(f"udp://127.0.0.1:0?{SESSION}", f"udp://127.0.0.1:{{port}}?{SESSION}")),
-    Transport("session-serial", partial(cable_place, options=f"&{SESSION}"), large=200_000),
+    Transport("session-serial", partial(cable_place, options=f"&{SESSION}"), large=20_000),
     Transport("session-loop", fixed(f"loop://contract?{SESSION}", f"loop://contract?{SESSION}")),
     Transport(
         "session-length",

@@ -290,7 +290,7 @@ def test_boards_have_no_durable_messages_and_that_is_said(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("use", [connect, listen])
 def test_connections_without_an_entity_have_no_durable_messages(tmp_path: Path, use: Callable[..., Any]) -> None:
-    with pytest.raises(EndpointError, match="durable= is for Client and Server"):
+    with pytest.raises(EndpointError, match="durable= is for Client, Server and Node"):
         use("loop://durable?reliable=1", durable=tmp_path / "out")
 
 

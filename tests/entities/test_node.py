@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,7 +23,8 @@ from leadscomm import (
     LocalProtocolError,
     Service,
 )
-from leadscomm.connections.endpoint import connect
+from leadscomm.connections.endpoint import Endpoint, connect, dial
+from leadscomm.connections.terms import Terms
 from leadscomm.entities.node import Node
 from leadscomm.errors import DeliveryError
 from tests.connections.cable import Cable
@@ -269,12 +271,14 @@ def test_two_of_one_name_are_told_apart_from_a_restart(nodes: Nodes) -> None:
     first = nodes.start("arm", connect=[place(base)])
     meet(base, first)
     second = nodes.start("arm", connect=[place(base)])
+    wait_until(lambda: second._diallers[0]._failures > 2)  # it comes again and again, and is told of once
     (error,) = notes(base).wait("fail")
     assert "two nodes are called 'arm'" in str(error)
     base.send(b"x", to="arm")
     assert notes(first).wait("receive") == [b"x"]
     assert not notes(base).of("disconnect")
     assert not second.peers()
+    assert "another peer of this name is there" in str(notes(second).wait("fail")[0])
 
 
 def test_one_that_dials_two_of_one_name_keeps_the_first(nodes: Nodes) -> None:
@@ -306,6 +310,29 @@ def test_with_a_key_several_lines_are_one_session(nodes: Nodes) -> None:
     wait_until(lambda: len(lines(arm, "base")) == 2)
     arm.send(b"x", to="base")
     assert notes(base).wait("from") == [("arm", b"x")]
+
+
+def test_with_a_key_a_copied_hello_ends_no_session(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody has recorded what arm once asked with, and says it while arm's cable is pulled."""
+    key = b"a key of at least 16 bytes"
+    base = nodes.start("base", [TCP], key=key, handshake_timeout=0.5)
+    arm = nodes.start("arm", connect=[place(base)], key=key)
+    meet(base, arm)
+    with monkeypatch.context() as cut:
+        cut.setattr("leadscomm.entities.dialler.dial", Mock(side_effect=ConnectFailed("the cable is pulled")))
+        lines(arm, "base")[0].connection.abort()
+        notes(base).wait("down")
+        notes(arm).wait("down")
+        base.send(b"still yours", to="arm")
+        copycat = dial(Endpoint.parse(place(base), reliable=1), time.monotonic() + PATIENCE_S)
+        try:
+            copycat.send(Terms("arm", key).offer().hello())
+            notes(base).wait("fail")
+        finally:
+            copycat.close()
+    assert notes(arm).wait("receive") == [b"still yours"]
+    assert len(notes(base).of("connect")) == 1
+    assert not notes(base).of("disconnect")
 
 
 # Restarts ------------------------------------------------------------------------------------------------------------

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from leadscomm import Client, Endpoint, Server, ServiceError, TransferError
+from leadscomm.entities.node import Node
 from tests.entities.joined import Takes
 from tests.entities.recorder import PATIENCE_S
 
@@ -46,6 +48,20 @@ def test_a_file_over_any_line(endpoint: str, source: Path, tmp_path: Path) -> No
         assert (tmp_path / "in" / "source.bin").read_bytes() == source.read_bytes()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo terminals")
+def test_a_stream_over_a_serial_cable(tmp_path: Path) -> None:
+    from tests.connections.cable import Cable
+
+    told = taking(tmp_path)
+    with (
+        Cable() as cable,
+        Server(f"serial://{cable.a}?reliable=1", told),
+        Client(f"serial://{cable.b}?reliable=1") as client,
+    ):
+        client.send_stream(io.BytesIO(content(8000)), name="x", size=8000)
+    assert (tmp_path / "x").read_bytes() == content(8000)
+
+
 def test_a_server_sends_too(source: Path, tmp_path: Path) -> None:
     told = Takes()
     files = taking(tmp_path)
@@ -59,6 +75,19 @@ def test_a_server_sends_too(source: Path, tmp_path: Path) -> None:
         told.wait("stream")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes() == source.read_bytes()
     assert [(tmp_path / name).read_bytes() for name in ("three", "four")] == [b"three", b"four"]
+
+
+def test_nodes_send_by_name(source: Path, tmp_path: Path) -> None:
+    told = Takes()
+    with (
+        Node("base", listen=["tcp://127.0.0.1:0"], callback=told) as base,
+        Node("arm", connect=[str(base.listens[0])], callback=taking(tmp_path)),
+    ):
+        told.wait("connect")
+        base.send_file(source, "arm", name="one")
+        base.send_stream(io.BytesIO(b"two"), "arm", name="two")
+    assert (tmp_path / "one").read_bytes() == source.read_bytes()
+    assert (tmp_path / "two").read_bytes() == b"two"
 
 
 def test_a_file_that_is_asked_for(source: Path, tmp_path: Path) -> None:

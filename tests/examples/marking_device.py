@@ -2,22 +2,21 @@
 
 ::
 
-    python -m tests.examples.marking_device ENDPOINT FOLDER
+    python -m tests.examples.marking_device ENDPOINT FOLDER [JOURNAL]
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import threading
 from pathlib import Path
 
 from examples.task_executor.ledger import Ledger
 from examples.task_executor.task_device import TaskDevice, Work
-from leadscomm import Client
+from leadscomm import Node
 
 
-def main(endpoint: str, folder: str) -> None:
+def main(endpoint: str, folder: str, durable: str | None = None) -> None:
     marks = os.open(Path(folder) / "marks", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def mark(work: Work, text: str) -> str:
@@ -26,8 +25,8 @@ def main(endpoint: str, folder: str) -> None:
         return text
 
     device = TaskDevice({"mark": mark}, Ledger(str(Path(folder) / "ledger")))
-    with Client(endpoint, device, reliable=1, name="arm"), device:
-        threading.Event().wait()
+    with Node("arm", connect=[endpoint], callback=device, durable=durable) as node, device:
+        node.join()
 
 
 if __name__ == "__main__":

@@ -5,54 +5,59 @@ from __future__ import annotations
 import random
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from examples.task_executor.desk import Task
 from examples.task_executor.task_host import TaskHost
 from examples.task_executor.tasks import State
-from leadscomm import Server
+from leadscomm import Node
 from tests.examples.programs import EXAMPLE, Program
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a signal"),
 ]
-TASKS = 150
-KILLS = 6
+TASKS = 100
+KILLS = 4
 
 
-def test_no_task_is_carried_out_twice_by_a_device_that_is_killed(tmp_path: Path) -> None:
-    chance = random.Random(4)
+def order_all(host: TaskHost, device: Callable[[], Program], marks: Path) -> list[Task]:
+    """Have every task done, twenty at a time, by a device that is killed now and then."""
+    kills = sorted(random.Random(4).sample(range(1, TASKS // 2), KILLS))
+    tasks: list[Task] = []
+    waiting: list[Task] = []
+    arm = device()
+    try:
+        while len(tasks) < TASKS or waiting:
+            while len(tasks) < TASKS and len(waiting) < 20:
+                waiting.append(host.order("arm", "mark", seconds=600, text=str(len(tasks))))
+                tasks.append(waiting[-1])
+            if kills and len(marks.read_text().splitlines()) >= kills[0]:
+                del kills[0]
+                arm.close()
+                arm = device()
+            host.wait(waiting[0], 0.01)
+            waiting = [task for task in waiting if not task.state.final]
+    finally:
+        arm.close()
+    assert not kills
+    return tasks
+
+
+@pytest.mark.parametrize("durable", [False, True], ids=["in memory", "durable"])
+def test_no_task_is_carried_out_twice_by_a_device_that_is_killed(tmp_path: Path, durable: bool) -> None:
     host = TaskHost()
     marks = tmp_path / "marks"
     marks.touch()
-    with Server("tcp://127.0.0.1:0", host, reliable=1, name="base") as server, host:
-        endpoint = f"tcp://127.0.0.1:{server.port()}"
-
-        def device() -> Program:
-            return Program("tests.examples.marking_device", endpoint, str(tmp_path))
-
-        open_tasks = [host.order("arm", "mark", seconds=600, text=str(number)) for number in range(20)]
-        tasks = list(open_tasks)
-        kills = sorted(chance.sample(range(1, TASKS // 2), KILLS))
-        arm = device()
-        try:
-            while len(tasks) < TASKS or open_tasks:
-                if kills and len(marks.read_text().splitlines()) >= kills[0]:
-                    kills.pop(0)
-                    arm.close()
-                    arm = device()
-                host.wait(open_tasks[0], 0.01)
-                open_tasks = [task for task in open_tasks if not task.state.final]
-                new = range(len(tasks), min(TASKS, len(tasks) + 20 - len(open_tasks)))
-                added = [host.order("arm", "mark", seconds=600, text=str(number)) for number in new]
-                open_tasks += added
-                tasks += added
-        finally:
-            arm.close()
+    journal = str(tmp_path / "base.journal") if durable else None
+    with Node("base", ["tcp://127.0.0.1:0"], callback=host, durable=journal) as node, host:
+        place = f"tcp://127.0.0.1:{node.port()}"
+        more = [str(tmp_path / "arm.journal")] if durable else []
+        tasks = order_all(host, lambda: Program("tests.examples.marking_device", place, str(tmp_path), *more), marks)
     begun = Counter(marks.read_text().split())
-    assert not kills
     assert set(begun.values()) == {1}
     done = {task.value for task in tasks if task.state is State.DONE}
     interrupted = {task.arguments["text"] for task in tasks if task.state is State.INTERRUPTED}
@@ -62,8 +67,8 @@ def test_no_task_is_carried_out_twice_by_a_device_that_is_killed(tmp_path: Path)
 
 
 def test_a_host_is_told_that_its_device_died_and_came_back(tmp_path: Path) -> None:
-    with Program(EXAMPLE + "task_host", "base", "tcp://127.0.0.1:0") as host:
-        where = ["arm", f"tcp://127.0.0.1:{host.port()}", "--ledger", str(tmp_path / "ledger")]
+    with Program(EXAMPLE + "task_host", "base", "--listen", "tcp://127.0.0.1:0") as host:
+        where = ["arm", "--connect", f"tcp://127.0.0.1:{host.port()}", "--ledger", str(tmp_path / "ledger")]
         with Program(EXAMPLE + "task_device", *where) as device:
             host.type("arm count to=1000")
             host.wait_for("% at 1")
@@ -85,14 +90,14 @@ def test_a_host_is_told_that_its_device_died_and_came_back(tmp_path: Path) -> No
 
 
 def test_a_device_outlives_its_host_and_serves_the_next(tmp_path: Path) -> None:
-    with Program(EXAMPLE + "task_host", "base", "tcp://127.0.0.1:0") as host:
+    with Program(EXAMPLE + "task_host", "base", "--listen", "tcp://127.0.0.1:0") as host:
         endpoint = f"tcp://127.0.0.1:{host.port()}"
-        where = ["arm", f"{endpoint}?reconnect_max=0.1", "--ledger", str(tmp_path / "ledger")]
+        where = ["arm", "--connect", f"{endpoint}?reconnect_max=0.1", "--ledger", str(tmp_path / "ledger")]
         with Program(EXAMPLE + "task_device", *where) as device:
             host.type("arm count to=1000")
             host.wait_for("% at 1")
             host.kill()
-            with Program(EXAMPLE + "task_host", "base", endpoint) as successor:
+            with Program(EXAMPLE + "task_host", "base", "--listen", endpoint) as successor:
                 successor.type("arm add a=1 b=2")
                 successor.wait_for("add of arm is done: 3")
                 assert device.interrupt() == 0
@@ -100,11 +105,11 @@ def test_a_device_outlives_its_host_and_serves_the_next(tmp_path: Path) -> None:
 
 def test_two_hosts_share_a_device(tmp_path: Path) -> None:
     with (
-        Program(EXAMPLE + "task_host", "base", "tcp://127.0.0.1:0") as base,
-        Program(EXAMPLE + "task_host", "spare", "tcp://127.0.0.1:0") as spare,
+        Program(EXAMPLE + "task_host", "base", "--listen", "tcp://127.0.0.1:0") as base,
+        Program(EXAMPLE + "task_host", "spare", "--listen", "tcp://127.0.0.1:0") as spare,
     ):
-        endpoints = [f"tcp://127.0.0.1:{host.port()}" for host in (base, spare)]
-        with Program(EXAMPLE + "task_device", "arm", *endpoints, "--ledger", str(tmp_path / "ledger")):
+        places = [word for host in (base, spare) for word in ("--connect", f"tcp://127.0.0.1:{host.port()}")]
+        with Program(EXAMPLE + "task_device", "arm", *places, "--ledger", str(tmp_path / "ledger")):
             for number, host in enumerate((base, spare)):
                 host.type(f"arm add a={number} b=1")
             base.wait_for("add of arm is done: 1")

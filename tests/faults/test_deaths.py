@@ -61,6 +61,7 @@ def test_killed_at_any_moment(lay: Lay, transport: str, count: int) -> None:
     """Whatever is not reported arrived, in order and once."""
     rig = lay(RIGS[transport], "reliable=1&dead_after=1")
     rig.server.tell("progress", every=1)
+    rig.server.report()  # by then it has heard of it
     rig.client.send(2000)
     rig.server.receive(count)
     rig.server.kill()

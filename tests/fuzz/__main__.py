@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from benchmarks.machine import facts
 from benchmarks.report import table, write_between_markers
@@ -98,16 +99,18 @@ def say(runner: Runner) -> None:
 
 
 def record(mode: str, results: Sequence[Done]) -> None:
-    """Keep the figures of this kind of run, and write the page from those of both kinds."""
+    """Keep the figures of these targets and this kind of run, and write the page from all that there are."""
     kept = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    kept[mode] = {"machine": facts([])[0], "results": [asdict(done) for done in results]}
+    kept.setdefault(mode, {}).update({done.target: {"machine": facts([])[0], **asdict(done)} for done in results})
     RECORD.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
     write_between_markers(PAGE, "\n\n".join(text_of(name, kept[name]) for name in sorted(kept)) + "\n")
 
 
-def text_of(mode: str, kept: dict[str, object]) -> str:
-    results = [Done(**done) for done in kept["results"]]  # type: ignore[attr-defined]
-    return "\n".join([f"### {mode.capitalize()} inputs", "", *rows(results), "", f"Measured on {kept['machine']}."])
+def text_of(mode: str, kept: dict[str, dict[str, Any]]) -> str:
+    """One kind of run, in the order of the targets."""
+    machines = sorted({kept[name].pop("machine") for name in kept})
+    results = [Done(**kept[name]) for name in TARGETS if name in kept]
+    return "\n".join([f"### {mode.capitalize()} inputs", "", *rows(results), "", f"Tried on {'; '.join(machines)}."])
 
 
 def rows(results: Sequence[Done]) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
+from leadscomm.entities import node_groups
 from leadscomm.errors import RemoteProtocolError
 from leadscomm.hardware import companion
 from leadscomm.hardware.layout import Layout
@@ -143,6 +145,14 @@ def layout(source: Source) -> None:
     assert len(data) <= kind.longest
 
 
+def groups(source: Source) -> None:
+    """The groups of a node."""
+    names = frozenset(source.chunk(20).hex() for _ in range(source.below(4))) - {""}
+    assert node_groups.decode(node_groups.encode(names)) == names
+    with suppress(RemoteProtocolError):
+        node_groups.decode(source.rest())
+
+
 def proofs(source: Source) -> None:
     """The key challenge: a proof is right for its nonces, its side and its key alone."""
     mine, theirs = source.take(32).ljust(32, b"\0"), source.take(32).ljust(32, b"\1")
@@ -163,5 +173,6 @@ PARTS: Sequence[Callable[[Source], None]] = (
     impression,
     asking,
     layout,
+    groups,
     proofs,
 )

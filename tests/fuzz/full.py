@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from leadscomm.protocol import segments as full
 from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.handshake import COMPACT, FULL, Handshake
-from leadscomm.protocol.lanes import PREFIX_BYTES
 from leadscomm.protocol.link import Link
 from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.prefixed import PREFIX_BYTES
 from leadscomm.protocol.seals import Checked
 from leadscomm.protocol.segments import LANES, MESSAGES, RECORDS
 
@@ -71,6 +72,10 @@ class Side:
             for lane in self.kept_records:
                 self.session.delivered_records(now, lane)
             self.kept, self.kept_records = 0, []
+
+
+class CameToNothing(Exception):
+    """Damage made a side believe that the other one does not speak its language, before there was a session."""
 
 
 class Net:
@@ -149,9 +154,25 @@ class Net:
             self.check()
 
     def check(self) -> None:
-        """No session ends for what others do."""
+        """No session ends for what others do.
+
+        :raises CameToNothing: one that had not begun did, for nothing protects what peers of other versions say.
+        """
         for side in self.sides if self.world != ANYBODY else ():
+            if self.world == BAD_LINES and side.session.ended and side.session.peer is None:
+                raise CameToNothing
             assert side.session.ended is None, side.session.ended
+            if side.session.doubted_at is not None:
+                self.reassure()
+
+    def reassure(self) -> None:
+        """Who can say that a side was restarted, and then hold up every line, is stronger than a key."""
+        if not self.sides[0].links:
+            self.join()
+        for _ in range(4):
+            self.speak()
+            while self.flying:
+                self.hear(*self.flying.popleft())
 
     def settle(self) -> None:
         """All lines are well again, and nobody else is there."""
@@ -332,8 +353,9 @@ DAMAGE = DEEDS.index(repeats)
 
 def one_input(data: bytes) -> None:
     net = Net(Source(data))
-    net.run()
-    net.settle()
-    net.weigh()
-    if net.world != ANYBODY:
-        net.begin_anew()
+    with suppress(CameToNothing):
+        net.run()
+        net.settle()
+        net.weigh()
+        if net.world != ANYBODY:
+            net.begin_anew()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import codecs, compact, framings, full, reassembly
+from . import codecs, compact, framings, full, reassembly, streams
 
 CORPUS = Path(__file__).with_name("corpus")
 
@@ -76,6 +76,7 @@ TARGETS = {
         Target("framings", framings.one_input, 2048, "every framing with every CRC, and what cuts streams", 1 << 16),
         Target("codecs", codecs.one_input, 256, "headers, handshakes, seals, layouts, guesses, the key challenge"),
         Target("reassembly", reassembly.one_input, 1024, "segments of lanes in any cut and order"),
+        Target("streams", streams.one_input, 256, "data larger than memory, as records of a session"),
         Target("compact", compact.one_input, 256, "two sessions of the compact profile, and who is between them"),
         Target("full", full.one_input, 384, "two sessions of the full profile, with and without a key, likewise"),
     )

@@ -318,11 +318,12 @@ class FullSession(Exchange):
         return None if self.busy else self.heard_at + self._patience
 
     def _doubt_ends(self) -> float | None:
-        """When a peer that did not show that it was not restarted is believed to have been."""
-        if self.doubted_at is None or self.busy:
+        """When a peer that had a link, and did not show that it was not restarted, is believed to have been."""
+        joined = [link for link in self.links if link.joined]
+        if self.doubted_at is None or self.busy or not joined:
             return None
-        trips = [link.recovery.round_trip for link in self.links if link.recovery.round_trip is not None]
-        return self.doubted_at + max(DOUBT_S, *[4 * trip for trip in trips], 0.0)
+        since = max(self.doubted_at, min(link.joined_at for link in joined))
+        return since + max([DOUBT_S, *[4 * (link.recovery.round_trip or 0.0) for link in joined]])
 
     def _ping_at(self, link: Link) -> float:
         often = link.dead or not link.well  # so that its return is noticed soon

@@ -58,6 +58,7 @@ class Link:
         self.segment = segment
         self.preference = preference
         self.joined = False
+        self.joined_at = 0.0
         self.dead = False
         self._longest = 0  # bytes of a lane in a segment, and
         self._around = overhead  # bytes that it has besides on the wire
@@ -90,6 +91,7 @@ class Link:
         """The peer has agreed."""
         if not self.joined:
             self.joined = True
+            self.joined_at = now
             self.seal = proof or self.seal
             longest = min(self.segment, peer.segment)
             self._longest = max(_SMALLEST, longest + 1 - DATA_OVERHEAD - self.seal.overhead)

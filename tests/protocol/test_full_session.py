@@ -700,6 +700,20 @@ def test_with_a_key_a_copied_frame_ends_no_session_that_lives(sign: bytes) -> No
     assert world.a.again
 
 
+def test_a_doubt_does_not_end_a_session_that_nobody_can_speak_for() -> None:
+    world = keyed_world()
+    world.a.receive(offers.no_session(1, KEY), world.now, world.paths[0].links[0])
+    path = world.paths.pop()
+    for side, link in zip(world.sides, path.links):
+        side.session.remove(link)
+    world.run(5.0)
+    assert world.a.open
+    world.join(Way())
+    world.run(1.0)
+    assert world.a.open
+    assert world.a.doubted_at is None
+
+
 def test_a_frame_of_ones_own_that_comes_back_is_not_answered() -> None:
     session, link = FullSession(offer(1), 0.0, asks=False), Link()
     session.add(link, 0.0)

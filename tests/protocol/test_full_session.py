@@ -358,11 +358,14 @@ def test_messages_are_taken_a_few_at_a_time() -> None:
     world.a.send(b"0 0", 0)
     world.run(0.1)
     assert world.b.take(2) == [b"0 0", b"7 2"]
+    world.a.send(b"1 0", 1)
+    world.run(0.1)
+    assert world.b.take(1) == [b"1 0"]
     assert world.b.take(9) == [b"7 3", b"7 4"]
     world.b.delivered(world.now, 3)
     world.run(0.1)
-    assert world.a.unacknowledged() == [b"7 2", b"7 3", b"7 4"]
-    world.b.delivered(world.now, 3)
+    assert world.a.unacknowledged() == [b"1 0", b"7 2", b"7 3", b"7 4"]
+    world.b.delivered(world.now, 4)
     world.settle()
 
 
@@ -602,6 +605,7 @@ def test_handshakes_that_come_to_nothing() -> None:
     waiting.receive(Handshake(5, version=2).hello(), 0.0, link)
     waiting.receive(offer(5).hello(echo=9), 0.0, link)
     waiting.receive(full.data(lane_number(0), 5, 0, b""), 0.0, link)
+    waiting.receive(wire.datagram(b"x"), 0.0, link)
     assert waiting.peer is None
     assert waiting.ended is None
     assert waiting.deadline() is None

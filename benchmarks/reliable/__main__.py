@@ -66,8 +66,8 @@ def chosen(only: str, quick: bool) -> dict[str, Part]:
     return parts
 
 
-def tables(part: Part) -> list[Figures]:
-    return [value for value in vars(part).values() if isinstance(value, Figures) and value.cells]
+def every_table(parts: dict[str, Part]) -> list[Figures]:
+    return [value for part in parts.values() for value in vars(part).values() if isinstance(value, Figures)]
 
 
 def run(parts: dict[str, Part], rounds: int, budget: float) -> int:
@@ -93,12 +93,12 @@ def busy() -> str:
     )
 
 
-def markdown(parts: dict[str, Part], rounds: int) -> str:
+def markdown(parts: dict[str, Part], rounds: int, load: str) -> str:
     targets = [target for part in parts.values() for target in part.targets()]
     sections = [target_table(targets)]
-    sections += [figures.markdown() for part in parts.values() for figures in tables(part)]
+    sections += [figures.markdown() for figures in every_table(parts) if figures.cells]
     times = "1 round" if rounds == 1 else f"{rounds} rounds: the median, and the lowest and the highest"
-    sections.append("\n".join(["## What it was measured with", "", f"- {facts([])[0]}", f"- {busy()}", f"- {times}"]))
+    sections.append("\n".join(["## What it was measured with", "", f"- {facts([])[0]}", f"- {load}", f"- {times}"]))
     return "\n\n".join(sections) + "\n"
 
 
@@ -109,16 +109,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--budget", type=float, default=280.0, metavar="S", help="begin no round that ends later (280)")
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep the figures, as JSON")
+    parser.add_argument("--load", type=Path, metavar="FILE", help="measure nothing: report what --save kept")
     parser.add_argument("--write-docs", action="store_true", help=f"write docs/{PAGE.name}")
     options = parser.parse_args(argv)
     if unknown := set(filter(None, options.only.split(","))).difference(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    parts = chosen(options.only, options.quick)
-    rounds = run(parts, 1 if options.quick else options.rounds, options.budget)
-    text = markdown(parts, rounds)
+    if options.load:
+        kept = json.loads(options.load.read_text(encoding="utf-8"))
+        parts = {name: PARTS[name](say, False) for name in PARTS}
+        for figures in every_table(parts):
+            figures.cells = kept["figures"].get(figures.title, {})
+        parts = {name: part for name, part in parts.items() if any(one.cells for one in every_table({name: part}))}
+    else:
+        parts = chosen(options.only, options.quick)
+        rounds = run(parts, 1 if options.quick else options.rounds, options.budget)
+        kept = {"rounds": rounds, "load": busy(), "figures": {one.title: one.cells for one in every_table(parts)}}
     if options.save:
-        kept = {figures.title: figures.cells for part in parts.values() for figures in tables(part)}
-        options.save.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+        options.save.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    text = markdown(parts, kept["rounds"], kept["load"])
     print(text, flush=True)
     if options.write_docs:
         write_between_markers(PAGE, text)

@@ -49,9 +49,10 @@ class BareSession(SessionConnection):
             self._inbox = self._inbox or deque()
             self._inbox += self.next_datagrams()
             self._inbox += messages  # here, so that a sender who reads ahead keeps their order
-            self.dealt(len(messages))
-            with self._turn:
-                line.link.owe(time.monotonic(), frames=0, urgent=bool(messages))  # nobody turns a timer for it
+            if messages:
+                self.dealt(len(messages))
+                with self._turn:
+                    line.link.owe(time.monotonic(), frames=0, urgent=True)  # nobody turns a timer for it
         self.pump()
         return []
 

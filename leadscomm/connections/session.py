@@ -22,7 +22,7 @@ from leadscomm.connections.outbox_lanes import Carrier, LaneOutbox, SessionFrami
 from leadscomm.connections.session_line import Line
 from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.terms import SpeaksCompact, Terms
-from leadscomm.connections.timed import TimedConnection
+from leadscomm.connections.timed import LOOK_S, TimedConnection
 from leadscomm.connections.writer import Flusher, here
 from leadscomm.errors import ConnectionLost, LocalProtocolError, OutboxFull
 from leadscomm.protocol.base import plain
@@ -51,6 +51,7 @@ class SessionConnection(TimedConnection, Carrier):
     """
 
     __slots__ = (
+        "_hushed",
         "_place",
         "_told",
         "keeps",
@@ -82,6 +83,7 @@ class SessionConnection(TimedConnection, Carrier):
         self.on_end: Callable[[], None] = _nothing
         self._place = ""  # where the peer was found last
         self._told = False  # on_end was called
+        self._hushed = False
         framing = SessionFraming(self.session)
         super().__init__(framing)
         self.outbox: LaneOutbox = LaneOutbox(self, framing)
@@ -204,7 +206,17 @@ class SessionConnection(TimedConnection, Carrier):
         with self._turn:
             if line not in self.lines:
                 return [], False
-            return self.session.frames(now, line.link), line.is_lost(now, self.terms.dead_after)
+            return self.session.frames(now, line.link), self._is_lost(line, now)
+
+    def has_lost(self, line: Line) -> bool:
+        """Whether a line is of no more use. Any thread."""
+        with self._turn:
+            return line in self.lines and self._is_lost(line, time.monotonic())
+
+    def _is_lost(self, line: Line, now: float) -> bool:
+        if self.session.busy or self._hushed:  # a callback may keep it from being read
+            return line.link.dead
+        return line.is_lost(now, self.terms.dead_after)
 
     def took(self, line: Line, frames: list[bytes]) -> None:
         """Give the session what a line brought. The thread that reads the line."""
@@ -246,6 +258,7 @@ class SessionConnection(TimedConnection, Carrier):
     def hush(self, hushed: bool) -> None:
         """Whether a callback keeps its lines from being read, so that silence means nothing."""
         with self._turn:
+            self._hushed = hushed
             self.session.hush(time.monotonic(), hushed)
 
     def dealt(self, count: int) -> None:
@@ -391,9 +404,10 @@ class SessionConnection(TimedConnection, Carrier):
         for line in self.lines:
             line.emit()
         if self.flusher is not None and here.inside is not self.keeper:  # after the callbacks there is another pump
-            due = self.due_at
-            if due is not None and (due > time.monotonic() or not any(line.stuck for line in self.lines)):
-                self.call_at(due)
+            due, now = self.due_at, time.monotonic()
+            if due is not None:
+                waits = due <= now and any(line.stuck for line in self.lines)
+                self.call_at(now + LOOK_S if waits else due)
 
     def pump(self) -> None:
         with self._turn:

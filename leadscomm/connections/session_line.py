@@ -75,6 +75,9 @@ class Owner(Protocol):
     def emit(self) -> None:
         """Send what the session has to send."""
 
+    def has_lost(self, line: Line) -> bool:
+        """Whether a line is of no more use."""
+
     def due(self, line: Line) -> tuple[list[bytes], bool]:
         """The frames that are to be sent over a line now, and whether it is of no more use."""
 
@@ -132,6 +135,8 @@ class Line:
             if self.owner.flusher is None:
                 lower.resume()
             if not lower.drained():
+                if self.owner.has_lost(self):
+                    self.connection.abort()
                 lower.when_drained(self.owner.emit)
                 return
         frames, lost = self.owner.due(self)
@@ -177,8 +182,8 @@ class Line:
         return nothing_of_a_session(who, self.connection.framing, heard)
 
     def is_lost(self, now: float, dead_after: float) -> bool:
-        """Whether the connection is of no more use. Under the session's lock."""
+        """Whether the connection is of no more use, provided that it is read. Under the session's lock."""
         link = self.link
-        if link.dead or not link.joined or not self._redials:
+        if link.dead or not link.joined:
             return link.dead
-        return now > link.heard_at + QUIET_SHARE * dead_after
+        return now > link.heard_at + (QUIET_SHARE * dead_after if self._redials else dead_after)

@@ -28,6 +28,8 @@ _EACH_BYTES: Final = 128
 BURST: Final = 64
 """How many datagrams are received between two looks at everything else."""
 _REPORT_EVERY_S: Final = 10.0
+_LOSES: Final = (errno.ENOBUFS, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH)
+"""The datagram is lost, as datagrams are; the next one may arrive, as where a cable is put in again."""
 _SEND_S: Final = 1.0
 """How long a datagram waits for room in the system's buffer before it is lost."""
 
@@ -205,7 +207,7 @@ class UdpPeer(ConnectionBase):
                 if time.monotonic() > end or not wait_for(self._socket.fileno(), _SEND_S, writable=True):
                     return len(data)
             except OSError as error:
-                if error.errno == errno.ENOBUFS:
+                if error.errno in _LOSES:
                     return len(data)
                 self._failure = self._failure or ConnectionLost(f"{self}: {error.strerror or error}")
                 self.abort()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from typing_extensions import Self
@@ -28,7 +27,6 @@ from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, EndpointError, LocalProtocolError
 from leadscomm.protocol.records import GROUPS
 
-_log = logging.getLogger("leadscomm")
 _START_S: Final = 10.0
 
 
@@ -272,7 +270,7 @@ class Node(Entity):
                 return
         self._fail(error)
 
-    def _work(self, works: list[Any]) -> None:
+    def _work(self, works: list[Callable[[], None]]) -> None:
         self._workers = [threading.Thread(target=work, name=self._name, daemon=True) for work in works]
         for worker in self._workers:
             worker.start()

@@ -8,6 +8,7 @@ callback delays nobody.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import threading
@@ -101,10 +102,16 @@ class ReaderPool:
         return sum(thread.is_alive() for thread in threads)
 
     def _grow(self) -> None:
+        """:raises RuntimeError: the system has no thread left."""
         thread = threading.Thread(target=self._work, name=f"{self._name}-reader", daemon=True)
         self._threads.add(thread)
         self._waiting += 1
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            self._threads.discard(thread)
+            self._waiting -= 1
+            raise
 
     def _work(self) -> None:
         poll, tasks = self._epoll.poll, self._tasks
@@ -167,7 +174,8 @@ class ReaderPool:
             self._starved = True
             if self._freed.wait_for(lambda: self._waiting, GRACE_S):
                 return
-        self._grow()
+        with contextlib.suppress(RuntimeError):  # then whoever is done first waits for events
+            self._grow()
 
     def _surplus(self) -> bool:
         with self._lock:

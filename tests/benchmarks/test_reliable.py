@@ -107,4 +107,6 @@ def test_the_command_saves_and_writes_its_page(
     assert reliable.main(["--quick", "--only", "idle", "--save", str(saved), "--write-docs"]) == 0
     assert "## Idle" in page.read_text(encoding="utf-8")
     assert "## Idle" in capsys.readouterr().out
-    assert set(json.loads(saved.read_text(encoding="utf-8"))["Idle"]) == {"session over TCP", "bare TCP"}
+    assert set(json.loads(saved.read_text(encoding="utf-8"))["figures"]["Idle"]) == {"session over TCP", "bare TCP"}
+    assert reliable.main(["--load", str(saved)]) == 0
+    assert capsys.readouterr().out.rstrip() in page.read_text(encoding="utf-8")

@@ -28,6 +28,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Any, Final
@@ -233,7 +234,9 @@ def main() -> None:
         with lock, contextlib.suppress(BrokenPipeError):
             print(json.dumps({"event": event, "at": time.monotonic(), **facts}), flush=True)
 
-    threading.excepthook = lambda raised: tell("crash", text=repr(raised.exc_value), thread=str(raised.thread))
+    threading.excepthook = lambda raised: tell(
+        "crash", thread=str(raised.thread), text="".join(traceback.format_exception(raised.exc_value))
+    )
     service = Server if options.role == "server" else Client
     program = Program(service, options.endpoint, Books(tell))
     program.start()

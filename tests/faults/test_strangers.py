@@ -19,8 +19,10 @@ from tests.faults.test_cuts import goes_on
 TIMEOUT = 0.5
 OPTIONS = f"reliable=1&handshake_timeout={TIMEOUT}"
 HELD_BYTES = 64 << 10
-SLACK_BYTES = 4 << 20
+SLACK_BYTES = 8 << 20
 """What a program's memory may grow by, by whatever it does."""
+MANY_FRAMES_BYTES = 48 << 20
+"""The same where what is read at once is cut into thousands of frames, for a moment, on many threads."""
 STRANGERS = 100
 LOTS = 1 << 20
 
@@ -99,8 +101,10 @@ def test_a_byte_now_and_then(lay: Lay) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", [b"\x01", b"\0", b"\x03ab\0"])
-def test_memory_of_many(lay: Lay, what: bytes) -> None:
+@pytest.mark.parametrize(
+    ("what", "slack"), [(b"\x01", SLACK_BYTES), (b"\0", MANY_FRAMES_BYTES), (b"\x03ab\0", MANY_FRAMES_BYTES)]
+)
+def test_memory_of_many(lay: Lay, what: bytes, slack: int) -> None:
     """All of them say as much as is taken."""
     rig = lay(TcpRig, f"reliable=1&handshake_timeout={PATIENCE_S}&max_connections={STRANGERS + 10}")
     rig.exchange()
@@ -114,7 +118,7 @@ def test_memory_of_many(lay: Lay, what: bytes) -> None:
             except OSError:  # it takes no more, or has hung up
                 pass
         rig.exchange()
-        assert Needs.of(rig.server.pid).bytes - before < STRANGERS * HELD_BYTES + SLACK_BYTES
+        assert Needs.of(rig.server.pid).bytes - before < STRANGERS * HELD_BYTES + slack
 
 
 @pytest.mark.slow

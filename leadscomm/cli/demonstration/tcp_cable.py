@@ -48,6 +48,8 @@ class TcpCable(Cable):
             for end in select.select(ends, [], [])[0]:
                 if end is self._woken:
                     end.recv(_READ_BYTES)
+                elif self.pulled:  # since a moment ago
+                    continue
                 elif end is self._listener:
                     self._accept()
                 elif end in self._pairs:

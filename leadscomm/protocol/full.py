@@ -319,11 +319,10 @@ class FullSession(Exchange):
 
     def _doubt_ends(self) -> float | None:
         """When a peer that had a link, and did not show that it was not restarted, is believed to have been."""
-        joined = [link for link in self.links if link.joined]
-        if self.doubted_at is None or self.busy or not joined:
+        if self.doubted_at is None or self.busy or not self.links:
             return None
-        since = max(self.doubted_at, min(link.joined_at for link in joined))
-        return since + max([DOUBT_S, *[4 * (link.recovery.round_trip or 0.0) for link in joined]])
+        since = max(self.doubted_at, min(link.ready_at for link in self.links))
+        return since + max([DOUBT_S, *[4 * (link.recovery.round_trip or 0.0) for link in self.links]])
 
     def _ping_at(self, link: Link) -> float:
         often = link.dead or not link.well  # so that its return is noticed soon

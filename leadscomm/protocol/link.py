@@ -58,7 +58,7 @@ class Link:
         self.segment = segment
         self.preference = preference
         self.joined = False
-        self.joined_at = 0.0
+        self.ready_at = 0.0  # since when the peer can be heard over it
         self.dead = False
         self._longest = 0  # bytes of a lane in a segment, and
         self._around = overhead  # bytes that it has besides on the wire
@@ -85,13 +85,13 @@ class Link:
 
     def begin(self, now: float) -> None:
         """The session was given this link."""
-        self.heard_at = self.said_at = self.pinged_at = self.ask_at = now
+        self.heard_at = self.said_at = self.pinged_at = self.ask_at = self.ready_at = now
 
     def join(self, peer: Offer, proof: Proof | None, now: float) -> None:
         """The peer has agreed."""
         if not self.joined:
             self.joined = True
-            self.joined_at = now
+            self.ready_at = now
             self.seal = proof or self.seal
             longest = min(self.segment, peer.segment)
             self._longest = max(_SMALLEST, longest + 1 - DATA_OVERHEAD - self.seal.overhead)

@@ -91,7 +91,7 @@ def cost(segment: int, count: int, *, size: int = 32, one_by_one: bool = False) 
     """Messages a second of processor time that a pair of sessions handles on a clean link, both sides together."""
     now, step = 100.0, 0.0005
     a, b = FullSession(offer(1), now, asks=True), FullSession(offer(2), now, asks=False)
-    link, other = Link(segment, in_order=True), Link(segment, in_order=True)
+    link, other = (Link(segment, in_order=True, rate=1e12) for _ in range(2))  # of a rate that never bounds it
     a.add(link, now)
     b.add(other, now)
     messages = [bytes(size)] * 512

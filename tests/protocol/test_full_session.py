@@ -354,15 +354,19 @@ def test_messages_are_taken_a_few_at_a_time() -> None:
     world.sides[1].deal = lambda now: None  # type: ignore[method-assign]
     world.a.send_all([b"7 %d" % number for number in range(5)], 7)
     world.run(0.1)
+    assert world.b.has_messages
     assert world.b.take(2) == [b"7 0", b"7 1"]
     world.a.send(b"0 0", 0)
     world.run(0.1)
     assert world.b.take(2) == [b"0 0", b"7 2"]
+    world.a.send(b"1 0", 1)
+    world.run(0.1)
+    assert world.b.take(1) == [b"1 0"]
     assert world.b.take(9) == [b"7 3", b"7 4"]
     world.b.delivered(world.now, 3)
     world.run(0.1)
-    assert world.a.unacknowledged() == [b"7 2", b"7 3", b"7 4"]
-    world.b.delivered(world.now, 3)
+    assert world.a.unacknowledged() == [b"1 0", b"7 2", b"7 3", b"7 4"]
+    world.b.delivered(world.now, 4)
     world.settle()
 
 
@@ -404,6 +408,7 @@ def test_datagrams() -> None:
     world.run(0.1)
     assert world.b.take_datagrams() == [b"%d" % number for number in range(10)]
     assert world.b.take_datagrams() == []
+    assert not world.b.datagrams.came
     link = world.paths[0].links[1]
     for count, lost in ((12, 1), (11, 0), (11, -1), (0, -1), (12, -1)):
         world.b.receive(link.seal.seal(wire.datagram(b"x", count)), world.now, link)
@@ -602,6 +607,8 @@ def test_handshakes_that_come_to_nothing() -> None:
     waiting.receive(Handshake(5, version=2).hello(), 0.0, link)
     waiting.receive(offer(5).hello(echo=9), 0.0, link)
     waiting.receive(full.data(lane_number(0), 5, 0, b""), 0.0, link)
+    waiting.receive(wire.datagram(b"x"), 0.0, link)
+    waiting.receive(offer(5).hello()[:-1] + b"?", 0.0, link)
     assert waiting.peer is None
     assert waiting.ended is None
     assert waiting.deadline() is None

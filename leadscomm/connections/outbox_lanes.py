@@ -36,6 +36,11 @@ class Carrier(Writer):
     def over(self) -> bool:
         """Whether the session has ended."""
 
+    @property
+    @abstractmethod
+    def stuck(self) -> bool:
+        """Whether frames wait at a line that takes nothing at the moment."""
+
     @abstractmethod
     def take(self, messages: list[bytes]) -> bool:
         """Give the session messages of the usual lane; False: it does not want more at the moment."""
@@ -173,7 +178,7 @@ class LaneOutbox(HeldOutbox):
 
     def _has_left(self) -> bool:
         out = self._session.outgoing
-        return not (self._queue or out.waiting_messages or out.first)
+        return not (self._queue or out.waiting_messages or out.first or self._carrier.stuck)
 
     def _write_out(self, patient: bool = False) -> None:
         """Give the session what waits, as long as it wants some. Under ``_writing``."""

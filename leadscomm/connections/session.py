@@ -122,6 +122,10 @@ class SessionConnection(TimedConnection, Carrier):
         return self._aborted or self.session.ended is not None
 
     @property
+    def stuck(self) -> bool:
+        return any(line.stuck for line in self.lines)
+
+    @property
     def wants(self) -> bool:
         return self.session.takes()
 
@@ -406,8 +410,7 @@ class SessionConnection(TimedConnection, Carrier):
         if self.flusher is not None and here.inside is not self.keeper:  # after the callbacks there is another pump
             due, now = self.due_at, time.monotonic()
             if due is not None:
-                waits = due <= now and any(line.stuck for line in self.lines)
-                self.call_at(now + LOOK_S if waits else due)
+                self.call_at(now + LOOK_S if due <= now and self.stuck else due)
 
     def pump(self) -> None:
         with self._turn:

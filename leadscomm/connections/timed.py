@@ -179,10 +179,9 @@ class TimedConnection(ConnectionBase):
     def close(self) -> None:
         """As :meth:`ConnectionBase.close`; "sent" means acknowledged here.
 
-        :raises DeliveryError: no entity runs the connection, some messages were not acknowledged, and it was not
-            aborted before.
+        :raises DeliveryError: no entity runs the connection, and some messages were not acknowledged.
         """
-        reports = self.keeper is None and not self._shut and not self._aborted
+        reports = self.keeper is None and not self._shut
         super().close()
         if reports and self._unsent:
             text = f"{len(self._unsent)} message(s) to {self} were not acknowledged before it closed"

@@ -29,6 +29,8 @@ from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 WAIT_S = PATIENCE_S
 ALL = (*TRANSPORTS, *FAULTY_TRANSPORTS, *SESSION_TRANSPORTS)
 every_transport = pytest.mark.parametrize("transport", ALL, ids=[transport.name for transport in ALL])
+BUFFERED = [transport for transport in ALL if transport.buffers]
+transports_that_buffer = pytest.mark.parametrize("transport", BUFFERED, ids=[str(transport) for transport in BUFFERED])
 RELIABLE = [transport for transport in ALL if transport.reliable]
 reliable_transports = pytest.mark.parametrize("transport", RELIABLE, ids=[str(transport) for transport in RELIABLE])
 FRIENDLY = [transport for transport in ALL if transport.tells_end]
@@ -64,7 +66,7 @@ def test_a_message_arrives_and_its_answer_too(transport: Transport):
         assert client.receive(WAIT_S) == b"answer"
 
 
-@every_transport
+@transports_that_buffer
 def test_messages_arrive_in_order_and_once(transport: Transport):
     messages = [b"%d" % i for i in range(200)]
     with conversation(transport) as (client, server, _):
@@ -98,7 +100,7 @@ def test_a_large_message(transport: Transport):
         sending.result()
 
 
-@every_transport
+@transports_that_buffer
 def test_both_directions_at_once(transport: Transport):
     count = 300 if transport.reliable else 50
 
@@ -121,7 +123,7 @@ def test_both_directions_at_once(transport: Transport):
             each.result()
 
 
-@every_transport
+@transports_that_buffer
 @pytest.mark.parametrize("closer", ["client", "server"])
 def test_what_was_sent_before_closing_arrives(transport: Transport, closer: str):
     with conversation(transport) as (client, server, _):

@@ -42,7 +42,9 @@ def test_every_option_has_its_row(group):
 def test_every_scheme_and_framing_is_named():
     for scheme in SCHEMES:
         assert f"`{scheme}://" in PAGE
-    for framing in FRAMINGS:
+    for framing, factory in FRAMINGS.items():
+        if not factory.__module__.startswith("leadscomm."):
+            continue  # of an example
         assert f"`{framing}`" in PAGE
         for option in framing_options(framing):
             assert f"`{option}`" in PAGE

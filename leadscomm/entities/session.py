@@ -86,11 +86,18 @@ class SessionStage(Stage):
         """A line carries it from now on. The thread that reads that line."""
         self._news.append(partial(self._tell_link, name, True))
         if self._worker is None and len(self._session.lines) > 1 and not self._session.over:
-            self._worker = threading.Thread(
-                target=self._work_on, name=f"{self.entity._name}-{self._session}", daemon=True
-            )
-            self._worker.start()
+            self._employ()
         self.deliver()
+
+    def _employ(self) -> None:
+        """Have a thread of the session's own call back."""
+        worker = threading.Thread(target=self._work_on, name=f"{self.entity._name}-{self._session}", daemon=True)
+        try:
+            worker.start()
+        except RuntimeError:  # there is none left: the readers go on with it
+            _log.warning("%s: no thread can be started; a callback that blocks holds up its lines", self._session)
+        else:
+            self._worker = worker
 
     def line_went(self, name: str) -> None:
         """A line has ended. The thread that read it."""
@@ -139,7 +146,8 @@ class SessionStage(Stage):
         session = self._session
         if self._news or session.settled:
             return True
-        return not self._shut and bool(session.session.has_messages or (session.records and not self._held))
+        came = session.session.has_messages or session.session.datagrams.came
+        return not self._shut and bool(came or (session.records and not self._held))
 
     def _work_on(self) -> None:
         """The session's own thread."""

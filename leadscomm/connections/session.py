@@ -195,7 +195,10 @@ class SessionConnection(TimedConnection, Carrier):
             except BlockingIOError:
                 continue
             if data is None:
-                raise ConnectionLost(f"{connection} ended before it had answered")
+                raise ConnectionLost(
+                    f"{connection} ended before it had answered; does it speak sessions (reliable=1), and hold the "
+                    "same key (key_file=)?"
+                )
             heard = (heard + data)[:HEARD_BYTES]
             self.took(line, connection.framing.feed(data))
 

@@ -1,0 +1,178 @@
+"""Sessions as programs use them: lanes, names, keys, lines that come and go. Faults are tests/faults' matter."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from leadscomm import (
+    AuthenticationFailed,
+    Client,
+    ConnectionBase,
+    ConnectionLost,
+    DeliveryError,
+    LocalProtocolError,
+    OutboxFull,
+    Server,
+    Service,
+    connect,
+)
+from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
+
+TCP = "tcp://127.0.0.1:0?reliable=1"
+KEY = b"sixteen bytes or more"
+
+
+def at(server: Server, options: str = "", scheme: str = "tcp") -> str:
+    return f"{scheme}://127.0.0.1:{server.port()}?reliable=1{options}"
+
+
+class Links(Recorder):
+    def on_link(self, service: Service, connection: ConnectionBase, link: str, up: bool) -> None:
+        self.note("link", up)
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+def test_one_connection_whatever_becomes_of_its_lines(scheme: str) -> None:
+    heard, told = Links(), Links()
+    with Server(f"{scheme}://127.0.0.1:0?reliable=1", heard) as server, Client(at(server, "", scheme), told) as client:
+        heard.wait("connect")
+        wait_until(lambda: server.num_connections() == 1)
+        (there,) = server.connections()
+        here = client.connection
+        for number in range(3):
+            client.send(b"up %d" % number)
+            there.send(b"down %d" % number)
+            (line,) = here.lines
+            line.connection.abort()
+            told.wait("link", 2 * number + 3)
+        assert heard.wait("receive", 3) == [b"up 0", b"up 1", b"up 2"]
+        assert told.wait("receive", 3) == [b"down 0", b"down 1", b"down 2"]
+        assert client.connection is here
+        assert server.connections() == (there,)
+        assert told.of("link")[:3] == [True, False, True]
+        assert heard.of("disconnect") == told.of("disconnect") == []
+    assert len(heard.of("connect")) == len(told.of("connect")) == 1
+
+
+def test_urgent_messages_overtake_what_waits() -> None:
+    stuck, go = threading.Event(), threading.Event()
+
+    def on_receive(service: Any, message: bytes) -> None:
+        if message == b"first":
+            stuck.set()
+            assert go.wait(PATIENCE_S)
+
+    heard = Recorder(on_receive)
+    with Server(TCP, heard) as server, Client(at(server)) as client:
+        client.send(b"first")
+        assert stuck.wait(PATIENCE_S)
+        for number in range(3):
+            client.send(b"bulk %d" % number, lane=7)
+        client.send(b"stop", lane=0)
+        go.set()
+        assert heard.wait("receive", 5)[1] == b"stop"
+        assert heard.of("receive")[2:] == [b"bulk 0", b"bulk 1", b"bulk 2"]
+
+
+def test_what_was_not_sent_yet_is_replaced_runs_out_or_is_refused() -> None:
+    heard, told = Links(), Links()
+    with Server(TCP, heard) as server:
+        client = Client(at(server), told, outbox=4000, send_timeout=60).start(True)
+        try:
+            told.wait("link")
+            server._acceptor.listener.close()  # nobody comes back in
+            (line,) = client.connection.lines
+            line.connection.abort()
+            told.wait("link", 2)
+            client.send(b"here", latest="pose")
+            client.send(b"there", latest="pose")
+            client.send(b"soon", lifetime=0.05)
+            (error,) = (e for e in told.wait("fail", 2) if isinstance(e, DeliveryError))
+            assert error.messages == (b"soon",)
+            with pytest.raises(OutboxFull):
+                for _ in range(100):
+                    client.send(bytes(100), timeout=0)
+            assert client.connection.session.unacknowledged()[0] == b"there"
+        finally:
+            client.close(0.1)
+
+
+def test_a_lane_that_there_is_not() -> None:
+    with Server(TCP) as server, Client(at(server)) as client, pytest.raises(LocalProtocolError, match=r"0 .* to 7"):
+        client.send(b"x", lane=8)
+
+
+def test_a_lone_datagram() -> None:
+    heard = Recorder()
+    with Server(TCP, heard) as server, Client(at(server)) as client:
+        client.connection.send_datagram(b"alone")
+        assert heard.wait("receive") == [b"alone"]
+
+
+def test_who_begins_anew_under_a_name_ends_its_former_session() -> None:
+    heard = Recorder()
+    with Server(f"{TCP}&patience=600", heard) as server:
+        first = connect(at(server, "&name=arm"))
+        (old,) = heard.wait("connect")
+        first._carrier().abort()  # as if it had been killed
+        with Client(at(server, "&name=arm")):
+            heard.wait("connect", 2)
+            kinds = heard.kinds()
+            assert kinds.index("disconnect") < len(kinds) - 1 - kinds[::-1].index("connect")
+            assert heard.of("disconnect") == [old]
+        first.close()
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+def test_both_hold_a_key(scheme: str) -> None:
+    heard = Recorder()
+    place = f"{scheme}://127.0.0.1:0?reliable=1"
+    with Server(place, heard, key=KEY) as server, Client(at(server, "", scheme), key=KEY) as client:
+        client.send(b"secretly")
+        assert heard.wait("receive") == [b"secretly"]
+        wait_until(lambda: client.connection.stats().session.delivered == 1)
+
+
+@pytest.mark.parametrize("key", [None, b"another one of sixteen"])
+def test_without_the_key_there_is_no_session(key: bytes | None) -> None:
+    heard = Recorder()
+    with Server(TCP, heard, key=KEY, handshake_timeout=0.5) as server:
+        with pytest.raises(ConnectionLost, match="same key"):
+            connect(at(server), timeout=1, key=key)
+        assert isinstance(heard.wait("fail")[0], AuthenticationFailed)
+        assert heard.of("connect") == []
+
+
+@pytest.mark.parametrize("plain", ["server", "client"])
+def test_a_peer_without_a_session_is_told_what_both_speak(plain: str) -> None:
+    """As a LEADS program would be."""
+    heard, told = Recorder(), Recorder()
+    if plain == "client":
+        with Server(TCP, heard, handshake_timeout=0.5) as server, Client(server.port(), told) as client:
+            client.send(b"a text")
+            text = str(heard.wait("fail")[0])
+    else:
+
+        def greet(service: Server, connection: ConnectionBase) -> None:
+            service.send(b"a text", to=connection)
+
+        heard.on_connect = greet  # type: ignore[method-assign, assignment]
+        with Server(0, heard) as server, Client(at(server), told, handshake_timeout=0.5):
+            text = str(told.wait("fail")[0])
+    assert "framing=separator" in text
+    assert "framing=cobs with reliable=1" in text
+
+
+def test_stats_tell_of_the_way() -> None:
+    with Server(TCP, Recorder()) as server, Client(at(server)) as client:
+        client.send(b"measured")
+        connection = client.connection
+        wait_until(lambda: connection.stats().round_trip is not None and connection.stats().session.delivered == 1)
+        stats = connection.stats()
+        assert (stats.queued_messages, stats.session.sent, stats.session.received) == (0, 1, 0)
+        (link,) = stats.links.values()
+        assert link.carries
+        assert link.loss == 0

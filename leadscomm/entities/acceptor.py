@@ -88,6 +88,7 @@ class Acceptor:
                 break
             self._welcome(connection)
         if listener is not None and self._join is not None:  # sessions end with an acknowledgement, and a farewell
+            self._entity._abandon_opening()
             listener.linger(CLOSE_TIMEOUT_S)
 
     def interrupt(self) -> None:

@@ -263,13 +263,17 @@ class Entity(Owner):
     def _interrupt(self) -> None:
         """Wake :meth:`run`, so that it sees that it is to stop. Any thread."""
 
-    def _wind_up(self) -> None:
-        """Wait for the connections to end, then end the threads. In the thread that ran the service."""
-        deadline = self._close_by
+    def _abandon_opening(self) -> None:
+        """End what was not announced yet."""
         with self._lock:
             opening = tuple(self._opening)
         for stage in opening:
             stage.abort()
+
+    def _wind_up(self) -> None:
+        """Wait for the connections to end, then end the threads. In the thread that ran the service."""
+        deadline = self._close_by
+        self._abandon_opening()
         for stage in self._stages:
             stage.close()
         with self._changed:

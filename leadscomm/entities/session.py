@@ -190,6 +190,7 @@ class SessionStage(Stage):
                 self._hand_out()
         self._leave()
         if session.over:
+            session.pump()  # the answer to a farewell
             self._finish()
 
     def _replace_former(self) -> None:

@@ -261,7 +261,8 @@ class FullSession(Exchange):
         elif found.which == full.PONG:
             link.answered(full.read_pong(found.body), now)
         elif found.which == wire.BYE:
-            link.answers.append(link.seal.seal(full.control(wire.BYE, self.me.epoch)))
+            if not self.left:  # otherwise it is the answer to one
+                link.answers.append(link.seal.seal(full.control(wire.BYE, self.me.epoch)))
             self.end("both sides left" if self.left else "the peer left")
 
     def _acknowledged(self, ack: Ack | None, now: float) -> None:

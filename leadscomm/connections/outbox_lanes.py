@@ -42,8 +42,11 @@ class Carrier(Writer):
         """Whether frames wait at a line that takes nothing at the moment."""
 
     @abstractmethod
-    def take(self, messages: list[bytes]) -> bool:
-        """Give the session messages of the usual lane; False: it does not want more at the moment."""
+    def take(self, messages: list[bytes], *, anyway: bool = False) -> bool:
+        """Give the session messages of the usual lane; False: it does not want more at the moment.
+
+        :param anyway: it gets them all the same.
+        """
 
     @abstractmethod
     def take_one(self, message: bytes, lane: int, deadline: float | None, key: Hashable | None) -> None:
@@ -103,8 +106,9 @@ class LaneOutbox(HeldOutbox):
         deadline = None if lifetime is None else time.monotonic() + lifetime
         with self._front:  # what waits for the same lane was sent before
             if lane == DEFAULT_LANE and self._queue:
-                self._carrier.take(self._queue[:])
-                del self._queue[:]
+                count = len(self._queue)  # others may append meanwhile
+                self._carrier.take(self._queue[:count], anyway=True)
+                del self._queue[:count]
                 self._pending = 0
             self._carrier.take_one(message, lane, deadline, latest)
         self._carrier.emit()
@@ -191,7 +195,13 @@ class LaneOutbox(HeldOutbox):
                 continue
             with self._front:
                 batch = self._next_batch()
-                self._carrier.take(batch)
+                taken = self._carrier.take(batch)
+                if not taken:  # another thread has filled its lane since, or the session is over
+                    self._queue[:0] = batch
+                    self._pending += sum(map(len, batch)) + len(batch)
+            if not taken:
+                self._block()
+                continue
             self._look_at(BLOCK_BYTES)
         self._last = None
         self._carrier.emit()

@@ -398,6 +398,7 @@ def test_what_is_stored_for_an_absent_peer_arrives_when_it_comes(nodes: Nodes, t
     base.send(b"for later", to="arm")
     with Node("arm", connect=[place(base)], callback=Notes(), durable=tmp_path / "arm.journal") as arm:
         assert notes(arm).wait("receive") == [b"for later"]
+        wait_until(lambda: base.peers() == ("arm",))
         base.broadcast(b"to all", lane=4)
         assert notes(arm).wait("receive", 2)[1] == b"to all"
     base.send(b"and later", to="arm")

@@ -113,6 +113,7 @@ def cycles(count: int) -> Result:
     samples: list[Needs] = []
     with Peer("server", "tcp://127.0.0.1:0?reliable=1") as server:
         server.tell("answer")
+        server.report()  # by now it has heard that
         endpoint = f"tcp://127.0.0.1:{server.port}?reliable=1"
         began = time.monotonic()
         for number in range(count):

@@ -62,6 +62,7 @@ def recovers(server: Peer, scheme: str) -> None:
     """Somebody new is served."""
     told = Recorder()
     server.tell("answer")
+    server.report()  # by now it has heard that
     with Client(endpoint_of(server, scheme), told) as late:
         told.wait("connect")
         late.send(next(numbered(1, 1)))

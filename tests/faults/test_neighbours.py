@@ -30,6 +30,7 @@ def test_slow_reader(lay: Lay, kind: type[TcpRig]) -> None:
     """The server answers everybody; one client reads nothing of it for a while."""
     rig = lay(kind)
     rig.server.tell("answer")
+    rig.server.report()  # by now it has heard that
     rig.client.tell("stick")
     rig.client.send(2000, size=1000)
     rig.client.wait("stuck")

@@ -66,7 +66,7 @@ def test_the_command_knows_its_parts(capsys: pytest.CaptureFixture[str]) -> None
     assert "no part nothing; there are links, paths" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_links_are_measured() -> None:
     links = Links(quietly, quick=True)
     links.round()
@@ -75,7 +75,7 @@ def test_links_are_measured() -> None:
     assert {target.name for target in links.targets()} >= {"TCP, 32 B: reliable by bare"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_cuts_and_idle_sessions_are_measured() -> None:
     cuts, idle = Cuts(quietly, quick=True), Idle(quietly, quick=True)
     cuts.round()
@@ -85,7 +85,7 @@ def test_cuts_and_idle_sessions_are_measured() -> None:
     assert set(idle.costs.cells) == {"session over TCP", "bare TCP"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_thin_path_is_measured() -> None:
     why = trouble()
     if why is not None:
@@ -97,7 +97,7 @@ def test_a_thin_path_is_measured() -> None:
     assert all(target.value is not None for target in paths.targets())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_saves_and_writes_its_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,7 @@ def plain(lay: Lay, kind: type[Rig]) -> Rig:
     rig = lay(kind, PLAIN[kind])
     assert isinstance(rig, kind)
     rig.client.send(1)
+    rig.client.wait("sent")
     rig.server.receive(1)
     return rig
 

@@ -100,7 +100,7 @@ def test_a_byte_now_and_then(lay: Lay) -> None:
     rig.exchange()
 
 
-@pytest.mark.slow
+@pytest.mark.long  # memory is measured, of a process that nothing else looks into
 @pytest.mark.parametrize(
     ("what", "slack"), [(b"\x01", SLACK_BYTES), (b"\0", MANY_FRAMES_BYTES), (b"\x03ab\0", MANY_FRAMES_BYTES)]
 )

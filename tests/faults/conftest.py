@@ -13,7 +13,7 @@ import pytest
 from tests.faults import namespaces
 from tests.faults.rigs import NetworkRig, Rig
 
-TRANSPORTS = ["tcp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("udp", "serial"))]
+TRANSPORTS = ["tcp", *(pytest.param(name, marks=pytest.mark.long) for name in ("udp", "serial"))]
 """What most tests are done with; the quick suite takes TCP for all."""
 
 

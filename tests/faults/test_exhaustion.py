@@ -13,7 +13,7 @@ from tests.faults.peers import Peer
 from tests.faults.rigs import Pair
 from tests.faults.test_strangers import strangers
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs("prlimit", "apt-get install util-linux")]
+pytestmark = [pytest.mark.long, pytest.mark.needs("prlimit", "apt-get install util-linux")]
 CROWD = 16
 FEW = ("prlimit", "--nofile=20")
 SCHEMES = pytest.mark.parametrize("scheme", ["tcp", "udp"])

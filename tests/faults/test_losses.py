@@ -17,7 +17,7 @@ def bounded(rig: Rig) -> None:
         assert Needs.of(peer.pid).most_bytes < MEMORY_BYTES
 
 
-@pytest.mark.parametrize("kind", [TcpRig, pytest.param(SerialRig, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", [TcpRig, pytest.param(SerialRig, marks=pytest.mark.long)])
 def test_loss(lay: Lay, kind: type[Rig]) -> None:
     """On the session's segments, since TCP and a cable lose nothing themselves."""
     rig = lay(kind, faults="fault://drop=0.2,seed=7/")
@@ -32,7 +32,7 @@ def test_loss_udp(lay: Lay) -> None:
     bounded(rig)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_loss_kernel_tcp(lay: Lay) -> None:
     """What the kernel makes good for by itself; at 20 % it takes minutes, which is ``./dev soak``'s."""
     rig = lay(KernelTcpRig)
@@ -47,7 +47,7 @@ def test_doubled_and_overtaken_udp(lay: Lay) -> None:
     rig.exchange(2000)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_doubled_and_overtaken_serial(lay: Lay) -> None:
     lay(SerialRig, faults="fault://dup=0.1,reorder=0.1,seed=7/").exchange(2000)
 
@@ -59,7 +59,7 @@ def test_damage(lay: Lay, kind: type[Rig]) -> None:
     rig.exchange(1000)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_damage_serial(lay: Lay) -> None:
     rig = lay(NoisySerialRig)
     rig.exchange(1000)
@@ -79,7 +79,7 @@ def test_a_good_message_follows_a_damaged_one(lay: Lay) -> None:
     assert 0 < report.missing <= 2 * rig.cable.damaged
 
 
-@pytest.mark.parametrize("kind", [TcpRig, LateUdpRig, pytest.param(SerialRig, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", [TcpRig, LateUdpRig, pytest.param(SerialRig, marks=pytest.mark.long)])
 def test_everything_at_once(lay: Lay, kind: type[Rig]) -> None:
     """The full mix, and cuts besides."""
     rig = lay(kind, faults="" if kind is LateUdpRig else "fault://drop=0.2,dup=0.1,reorder=0.1,corrupt=0.02,seed=7/")

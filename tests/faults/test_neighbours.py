@@ -7,7 +7,7 @@ import pytest
 from tests.faults.conftest import Lay
 from tests.faults.rigs import CLEAN, TcpRig, UdpRig
 
-KINDS = pytest.mark.parametrize("kind", [TcpRig, pytest.param(UdpRig, marks=pytest.mark.slow)])
+KINDS = pytest.mark.parametrize("kind", [TcpRig, pytest.param(UdpRig, marks=pytest.mark.long)])
 
 
 @KINDS

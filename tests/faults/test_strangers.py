@@ -121,7 +121,7 @@ def test_memory_of_many(lay: Lay, what: bytes, slack: int) -> None:
         assert Needs.of(rig.server.pid).bytes - before < STRANGERS * HELD_BYTES + slack
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_strangers_udp() -> None:
     """Datagrams of many senders that are no peers."""
     with Peer("server", f"udp://127.0.0.1:0?{OPTIONS}") as server:
@@ -148,7 +148,7 @@ def test_noise_on_the_cable(lay: Lay) -> None:
     goes_on(rig)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_noise_on_the_cable_before(tmp_path: Path) -> None:
     """Somebody speaks otherwise before the session begins."""
     with Plug(tmp_path) as cable, Peer("server", f"serial://{cable.a}?{OPTIONS}") as server:

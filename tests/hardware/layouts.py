@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import struct
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from leadscomm.hardware.layout import RESERVED, Field, Layout, UpTo, f32, i8, i1
 
 SCALARS = {"u8": u8, "i8": i8, "u16": u16, "i16": i16, "u32": u32, "i32": i32, "u64": u64, "i64": i64, "f32": f32}
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,7}", fullmatch=True).filter(
-    lambda name: name not in {*RESERVED, "in", "out", "i"}
+    lambda name: name not in {*RESERVED, "in", "out", "i"} and not keyword.iskeyword(name)
 )
 COMMENTS = st.sampled_from(["", "metres", "a // comment */ with everything"])
 

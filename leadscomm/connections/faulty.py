@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Final
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
+from leadscomm.connections.errand import Errand
 from leadscomm.connections.faults import Faults, Way
 from leadscomm.connections.outbox_held import HeldOutbox
 from leadscomm.errors import ConnectionLost, EndpointError
@@ -47,7 +48,6 @@ class FaultyConnection(ConnectionBase):
     pooled: ClassVar[bool] = False  # that a late frame is due no poll would tell
     __slots__ = (
         "_aborted",
-        "_asked",
         "_blocks",
         "_came",
         "_changed",
@@ -78,8 +78,7 @@ class FaultyConnection(ConnectionBase):
         self._cut_in = cutter_for(address.framing.make())
         self._reading = threading.Lock()  # around everything that comes in, for an instant at a time
         self._changed = threading.Condition()  # the same for what goes out
-        self._pumping = threading.Lock()  # held by whoever writes what is due; never waited for
-        self._asked = False  # somebody wanted to write meanwhile
+        self._pumping = Errand(self._write_due)
         self._came: deque[bytes] = deque()  # due, not yet read
         self._blocks: list[bytes | memoryview] = []  # due, not yet written, the next one last
         self._stuck = False  # the line takes nothing at the moment
@@ -183,13 +182,7 @@ class FaultyConnection(ConnectionBase):
 
     def pump(self) -> None:
         """Write what is due. Any thread; whoever finds another at it leaves it to him."""
-        self._asked = True
-        while self._asked and self._pumping.acquire(blocking=False):
-            try:
-                self._asked = False
-                self._write_due()
-            finally:
-                self._pumping.release()
+        self._pumping.do()
         with self._changed:
             self._changed.notify_all()
         self.outbox.progressed()

@@ -10,8 +10,8 @@ from typing import Final
 
 from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES
 from leadscomm.connections.outbox import GRACE_S, Outbox
-from leadscomm.connections.outbox_held import HeldOutbox
-from leadscomm.connections.writer import Writer, here
+from leadscomm.connections.outbox_acknowledged import AcknowledgedOutbox, Carrier, SessionFraming
+from leadscomm.connections.writer import here
 from leadscomm.errors import DeliveryError, LocalProtocolError, OutboxFull
 from leadscomm.protocol.base import Framing, plain
 from leadscomm.protocol.full import FullSession
@@ -20,11 +20,10 @@ from leadscomm.protocol.segments import LANES
 
 PACE_S: Final = 200e-6
 """As of the ordinary outbox; a frame of its own costs more here."""
-_REFUSED: Final = "sessions are fed with frames"
 
 
-class Carrier(Writer):
-    """What the outbox of a session gives its messages to."""
+class LaneCarrier(Carrier):
+    """What takes the messages."""
 
     __slots__ = ()
 
@@ -56,26 +55,17 @@ class Carrier(Writer):
     def emit(self) -> None:
         """Send what the session has to send."""
 
-    @abstractmethod
-    def run_until(self, done: Callable[[], bool], timeout: float | None) -> bool:
-        """Turn the session's timers in this thread and take what comes, until it is done; whether it is, within
-        ``timeout`` seconds."""
 
-
-class LaneOutbox(HeldOutbox):
+class LaneOutbox(AcknowledgedOutbox):
     """What waits for the usual lane gathers here, and goes to the session in blocks; messages of other lanes go there
-    at once. "Written" is acknowledged.
+    at once."""
 
-    :ivar left: the messages that had not been acknowledged when it was abandoned.
-    """
+    __slots__ = ()
+    _carrier: LaneCarrier
+    _session: FullSession
 
-    __slots__ = ("_carrier", "_session", "left")
-
-    def __init__(self, carrier: Carrier, framing: Framing) -> None:
-        super().__init__(carrier, framing)
-        self._carrier = carrier
-        self._session = carrier.session
-        self.left: list[bytes] = []
+    def __init__(self, carrier: LaneCarrier, framing: Framing) -> None:
+        super().__init__(carrier, carrier.session, framing)
 
     def send(
         self,
@@ -225,10 +215,7 @@ class LaneOutbox(HeldOutbox):
         return self._session.takes()
 
     def idle(self) -> bool:
-        return self._session.idle and not self._carrier.owes()
-
-    def run_until(self, done: Callable[[], bool], timeout: float) -> None:
-        self._carrier.run_until(done, timeout)
+        return super().idle() and not self._carrier.owes()
 
     def progressed(self) -> None:
         super().progressed()
@@ -241,30 +228,12 @@ class LaneOutbox(HeldOutbox):
             DeliveryError(f"{len(messages)} message(s) to {self._writer} were not sent in their lifetime", messages)
         )
 
-    def abandon(self) -> list[bytes]:
-        written = self._session.unacknowledged()
-        queued = super().abandon()
-        if not self.left:
-            self.left = written + queued
-        return self.left
 
+class LaneFraming(SessionFraming):
+    """Most messages are judged by their length alone: a burst asks of each."""
 
-class SessionFraming(Framing):
-    """Says what the peer takes; what goes on the wire is the session's matter."""
-
-    name = "session"
-    joins = False
-
-    def __init__(self, session: FullSession) -> None:
-        super().__init__(1 << 62)
-        self._session = session
+    _session: FullSession
 
     def check(self, message: bytes) -> None:
         if type(message) is not bytes or len(message) > self._session.longest:
-            self._session.check(plain(message))
-
-    def encode(self, message: bytes) -> bytes:
-        return message
-
-    def feed(self, data: bytes) -> list[bytes]:
-        raise AssertionError(_REFUSED)
+            super().check(message)

@@ -11,15 +11,16 @@ there is room in the peer's window.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.errand import Errand
 from leadscomm.connections.opening import HEARD_BYTES, Plan, new_epoch, why_not
-from leadscomm.connections.outbox_session import MARK, Carrier, SessionFraming, SessionOutbox
+from leadscomm.connections.outbox_acknowledged import Carrier, SessionFraming
+from leadscomm.connections.outbox_session import MARK, SessionOutbox
 from leadscomm.connections.timed import LOOK_S, TimedConnection
 from leadscomm.connections.writer import Flusher
 from leadscomm.errors import ConnectionLost, LocalProtocolError
@@ -53,13 +54,13 @@ class ReliableConnection(TimedConnection, Carrier):
         "_early",
         "_emitting",
         "_longest",
-        "_pending",
         "_waits",
         "_yielded",
         "line",
         "plan",
         "session",
     )
+    session: Session
 
     def __init__(
         self,
@@ -73,14 +74,14 @@ class ReliableConnection(TimedConnection, Carrier):
         self.line = line
         self.plan = plan or Plan()
         self._asks, self._longest = asks, longest
-        self._emitting = threading.Lock()  # held by whoever sends frames, for their order; never waited for
-        self._pending = False  # something came up while another was sending
+        self._emitting = Errand(self._emit)  # one thread at a time, for the order of the frames
         self._waits = False
         self._yielded = False  # the line belongs to another
         self._early = list(early)
         self.session = self._new_session()
-        super().__init__(SessionFraming(self.session))
-        self.outbox: SessionOutbox = SessionOutbox(self, self.session, line.outbox)
+        framing = SessionFraming(self.session, MARK)
+        super().__init__(framing)
+        self.outbox: SessionOutbox = SessionOutbox(self, self.session, framing, line.outbox)
 
     def _new_session(self) -> Session:
         me = Handshake(
@@ -174,7 +175,7 @@ class ReliableConnection(TimedConnection, Carrier):
             if self.session.open:
                 self._early = frames[index + 1 :]
                 break
-        self._emit()
+        self._emitting.do()
 
     def _words(self) -> bytes:
         """What the line has to say at the moment.
@@ -208,7 +209,7 @@ class ReliableConnection(TimedConnection, Carrier):
         """Say goodbye, and then nothing more."""
         with self._turn:
             self.session.leave()
-        self._emit()
+        self._emitting.do()
         self.line.outbox.when_drained(self.line.shut_sending)
 
     def abort(self) -> None:
@@ -235,7 +236,7 @@ class ReliableConnection(TimedConnection, Carrier):
             raise self.outbox.late()
         with self._turn:
             self.session.send_datagram(plain(message))
-        self._emit()
+        self._emitting.do()
 
     def _write(self, data: bytes | memoryview) -> int:
         """Take a message from the outbox, with the mark before it."""
@@ -254,20 +255,11 @@ class ReliableConnection(TimedConnection, Carrier):
             # answers could not take it before.
             self.call_at(time.monotonic() + ACK_AFTER_S)
         else:
-            self._emit()
+            self._emitting.do()
         return len(data)
 
     def _emit(self) -> None:
-        """Send what the session has to send. Any thread; whoever finds another at it leaves it to him."""
-        self._pending = True
-        while self._pending and self._emitting.acquire(blocking=False):
-            try:
-                self._pending = False
-                self._emit_once()
-            finally:
-                self._emitting.release()
-
-    def _emit_once(self) -> None:
+        """Send what the session has to send."""
         lower = self.line.outbox
         if self._yielded:
             return
@@ -275,7 +267,7 @@ class ReliableConnection(TimedConnection, Carrier):
             if self.outbox.flusher is None:
                 lower.resume()
             if not lower.drained():
-                lower.when_drained(self._emit)
+                lower.when_drained(self._emitting.do)
                 return
         with self._turn:
             asked = self.session.asked
@@ -293,7 +285,7 @@ class ReliableConnection(TimedConnection, Carrier):
 
     def pump(self) -> None:
         self.outbox.progressed()
-        self._emit()
+        self._emitting.do()
         if self.wants or self.over:
             self.tell_waiting()
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Hashable
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.opening import HEARD_BYTES
-from leadscomm.connections.outbox_lanes import Carrier, LaneOutbox, SessionFraming
+from leadscomm.connections.outbox_lanes import LaneCarrier, LaneFraming, LaneOutbox
 from leadscomm.connections.session_line import Line
 from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.terms import SpeaksCompact, Terms
@@ -34,7 +34,7 @@ from leadscomm.protocol.recovery import ACK_AFTER_S
 from leadscomm.protocol.segments import RECORDS
 
 
-class SessionConnection(TimedConnection, Carrier):
+class SessionConnection(TimedConnection, LaneCarrier):
     """A session with one peer.
 
     A message that came is acknowledged once its ``on_receive`` has returned.
@@ -63,6 +63,7 @@ class SessionConnection(TimedConnection, Carrier):
         "settled",
         "terms",
     )
+    session: FullSession
 
     def __init__(self, terms: Terms, *, asks: bool, former: Collection[int] = ()) -> None:
         self.terms = terms
@@ -84,7 +85,7 @@ class SessionConnection(TimedConnection, Carrier):
         self._place = ""  # where the peer was found last
         self._told = False  # on_end was called
         self._hushed = False
-        framing = SessionFraming(self.session)
+        framing = LaneFraming(self.session)
         super().__init__(framing)
         self.outbox: LaneOutbox = LaneOutbox(self, framing)
 
@@ -240,12 +241,6 @@ class SessionConnection(TimedConnection, Carrier):
             came = session.has_messages or session.datagrams.came
         if came:
             self.call_at(now + ACK_AFTER_S)  # in case that the callbacks take long
-
-    @property
-    def eventful(self) -> bool:
-        """Whether something came that is to be dealt with."""
-        session = self.session
-        return bool(self.records or self.settled or session.has_messages or session.datagrams.came)
 
     def next_messages(self, limit: int | None = None) -> list[bytes]:
         """Take the most urgent messages that came, ``limit`` at most; :meth:`dealt` is to be told of them."""

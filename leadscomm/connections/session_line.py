@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Final, Protocol
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.errand import Errand
 from leadscomm.connections.opening import Plan, nothing_of_a_session, why_not
 from leadscomm.connections.writer import Flusher
 from leadscomm.errors import CommError, ConnectionLost
@@ -95,7 +95,6 @@ class Line:
         "_asked",
         "_asks_from",
         "_ending",
-        "_pending",
         "_plan",
         "_redials",
         "_sending",
@@ -113,23 +112,16 @@ class Line:
         self._asked = 0
         self._ending = False
         self._asks_from = time.monotonic()
-        self._sending = threading.Lock()  # held by whoever sends frames, for their order; never waited for
-        self._pending = False  # something came up while another was sending
+        self._sending = Errand(self._send_due)  # one thread at a time, for the order of the frames
 
     def __str__(self) -> str:
         return str(self.connection)
 
     def emit(self) -> None:
         """Send what is due on this line. Any thread; whoever finds another at it leaves it to him."""
-        self._pending = True
-        while self._pending and self._sending.acquire(blocking=False):
-            try:
-                self._pending = False
-                self._emit_once()
-            finally:
-                self._sending.release()
+        self._sending.do()
 
-    def _emit_once(self) -> None:
+    def _send_due(self) -> None:
         lower = self.connection.outbox
         if not lower.drained():  # frames are made when they can leave, and not before: they tell the latest
             if self.owner.flusher is None:
@@ -146,7 +138,7 @@ class Line:
             lower.put(frames, block, sum(map(len, frames)))
         if lost:
             self.connection.abort()
-        elif self._ending and not self._pending:
+        elif self._ending and not self._sending.asked:
             self.connection.close()
 
     @property

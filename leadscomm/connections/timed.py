@@ -13,6 +13,7 @@ from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.writer import Flusher
 from leadscomm.errors import DeliveryError
 from leadscomm.protocol.base import Framing
+from leadscomm.protocol.beginning import Beginning
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.handshake import Handshake
 
@@ -43,6 +44,8 @@ class TimedConnection(ConnectionBase):
         self._timer_at: float | None = None  # when the flusher calls next, as time.monotonic() counts
         self._aborted = False
         super().__init__(framing=framing)
+
+    session: Beginning
 
     # What a kind of session says -------------------------------------------------------------------------------------
 
@@ -173,6 +176,12 @@ class TimedConnection(ConnectionBase):
             return True
         except OSError:
             return False
+
+    def undelivered(self, messages: list[bytes]) -> DeliveryError:
+        """The report of messages that were not acknowledged when the session ended."""
+        text = f"{len(messages)} message(s) to {self} were not acknowledged: it is not known whether they arrived"
+        why = self.session.ended
+        return DeliveryError(text if why is None else f"{text}; {why}", messages)
 
     # The end ---------------------------------------------------------------------------------------------------------
 

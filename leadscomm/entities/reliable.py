@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.entities.stage import Owner, Stage
-from leadscomm.errors import DeliveryError
 
 
 class ReliableStage(Stage):
@@ -35,10 +34,7 @@ class ReliableStage(Stage):
         heir = session.succeed() if keep is not None else None
         left = super()._release()
         if left:
-            text = f"{len(left)} message(s) to {session} were not acknowledged: it is not known whether they arrived"
-            if session.session.ended is not None:
-                text += f"; {session.session.ended}"
-            entity._fail(DeliveryError(text, left), self)
+            entity._fail(session.undelivered(left), self)
         if heir is not None and keep is not None:
             keep(heir)
         return []

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from leadscomm.connections.session import SessionConnection
 from leadscomm.entities.stage import DRAIN_TIMEOUT_S, NotNow, Owner, Stage
-from leadscomm.errors import DeliveryError, RemoteProtocolError
+from leadscomm.errors import RemoteProtocolError
 from leadscomm.protocol.records import kind_of
 
 _log = logging.getLogger("leadscomm")
@@ -309,8 +309,5 @@ class SessionStage(Stage):
             line.connection.abort()
         self.done.set()
         if left:
-            text = f"{len(left)} message(s) to {session} were not acknowledged: it is not known whether they arrived"
-            if session.session.ended is not None:
-                text += f"; {session.session.ended}"
-            self.entity._fail(DeliveryError(text, left), self)
+            self.entity._fail(session.undelivered(left), self)
         return []

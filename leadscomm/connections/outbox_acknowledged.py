@@ -1,0 +1,90 @@
+"""What the outboxes of both kinds of sessions share: "written" is acknowledged there."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Protocol
+
+from leadscomm.connections.outbox_held import HeldOutbox
+from leadscomm.connections.writer import Writer
+from leadscomm.protocol.base import Framing, plain
+
+
+class Acknowledging(Protocol):
+    """A session, as far as its outbox goes."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether the peer has dealt with every message."""
+
+    def check(self, message: bytes) -> None:
+        """:raises LocalProtocolError: the peer does not take a message of this size."""
+
+    def unacknowledged(self) -> list[bytes]:
+        """The messages that the peer is not known to have dealt with."""
+
+
+class Carrier(Writer):
+    """What the outbox of a session gives its messages to."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def run_until(self, done: Callable[[], bool], timeout: float | None) -> bool:
+        """Turn the session's timers in this thread and take what comes, until it is done; whether it is, within
+        ``timeout`` seconds."""
+
+
+class AcknowledgedOutbox(HeldOutbox):
+    """The outbox of a session.
+
+    :param carrier: takes the messages.
+    :param session: theirs.
+    :ivar left: the messages that had not been acknowledged when it was abandoned.
+    """
+
+    __slots__ = ("_carrier", "_session", "left")
+
+    def __init__(self, carrier: Carrier, session: Acknowledging, framing: Framing) -> None:
+        super().__init__(carrier, framing)
+        self._carrier = carrier
+        self._session = session
+        self.left: list[bytes] = []
+
+    def idle(self) -> bool:
+        return self._session.idle
+
+    def run_until(self, done: Callable[[], bool], timeout: float) -> None:
+        self._carrier.run_until(done, timeout)
+
+    def abandon(self) -> list[bytes]:
+        written = self._session.unacknowledged()
+        queued = super().abandon()
+        if not self.left:
+            self.left = written + queued
+        return self.left
+
+
+class SessionFraming(Framing):
+    """Says what the peer takes; what goes on the wire is the session's matter.
+
+    :param mark: stands before each message in the outbox.
+    """
+
+    name = "session"
+    joins = False
+
+    def __init__(self, session: Acknowledging, mark: bytes = b"") -> None:
+        super().__init__(1 << 62)
+        self._session = session
+        self._mark = mark
+
+    def check(self, message: bytes) -> None:
+        self._session.check(plain(message))
+
+    def encode(self, message: bytes) -> bytes:
+        return self._mark + message
+
+    def feed(self, data: bytes) -> list[bytes]:
+        raise AssertionError("a session is fed with frames")

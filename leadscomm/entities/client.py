@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint, connect, opened
 from leadscomm.entities.callback import Callback
-from leadscomm.entities.dialler import Dialler
+from leadscomm.entities.dialler import Dialler, backoff
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
 from leadscomm.entities.pair import Pair
@@ -150,7 +149,7 @@ class Client(Entity):
                     return
             if self._heir is not None:
                 continue
-            delay = self._delay(failures)
+            delay = backoff(endpoint, failures)
             _log.info("connecting to %s again in %.1f s", endpoint, delay)
             self._stopping.wait(delay)
 
@@ -225,10 +224,7 @@ class Client(Entity):
         super()._left(stage)
 
     def _heirs(self) -> Callable[[ConnectionBase], None] | None:
-        return self._inherit if self._reconnect and not self._stopping.is_set() else None
-
-    def _inherit(self, connection: ConnectionBase) -> None:
-        self._heir = connection
+        return self._take_on if self._reconnect and not self._stopping.is_set() else None
 
     def _take_on(self, connection: ConnectionBase) -> None:
         self._heir = connection
@@ -239,9 +235,3 @@ class Client(Entity):
         if connection is None:
             return None
         return opened(connection, time.monotonic() + self._endpoint.options["connect_timeout"])
-
-    def _delay(self, failures: int) -> float:
-        """Seconds until the next attempt: doubled each time, and spread, so that many clients do not come at once."""
-        options = self._endpoint.options
-        longest = min(options["reconnect_max"], options["reconnect_min"] * 2 ** min(failures, 30))
-        return float(longest * random.uniform(0.5, 1.0))

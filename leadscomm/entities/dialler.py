@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from leadscomm.connections.endpoint import Endpoint, dial
@@ -18,6 +19,16 @@ AGAIN_S: Final = 0.5
 """While a session waits for a line, attempts are at most so far apart, ..."""
 ATTEMPT_S: Final = 1.0
 """... and take at most so long: a path that comes back is found within a second."""
+
+
+def backoff(endpoint: Endpoint, doublings: int, longest: float = inf) -> float:
+    """Seconds until the next attempt: doubled so many times, and spread, so that many do not come at once.
+
+    :param longest: seconds at most, besides what the endpoint says.
+    """
+    options = endpoint.options
+    delay = min(options["reconnect_max"], longest, options["reconnect_min"] * 2 ** min(doublings, 30))
+    return float(delay * random.uniform(0.5, 1.0))
 
 
 class Dialler:
@@ -98,11 +109,7 @@ class Dialler:
         self._entity._call(self._entity._fail, error)
 
     def _delay(self) -> float:
-        """Seconds until the next attempt: doubled each time, and spread, so that many do not come at once."""
-        options = self._endpoint.options
+        """Seconds until the next attempt."""
         if not self._failures:
             return 0.0
-        longest = min(options["reconnect_max"], options["reconnect_min"] * 2 ** min(self._failures - 1, 30))
-        if self._waited_for():
-            longest = min(longest, AGAIN_S)
-        return float(longest * random.uniform(0.5, 1.0))
+        return backoff(self._endpoint, self._failures - 1, AGAIN_S if self._waited_for() else inf)

@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from leadscomm import Client, ConnectionLost, create_client, create_server
+from leadscomm.entities.dialler import backoff
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 
 QUICK = {"reconnect": True, "reconnect_min": 0.001, "reconnect_max": 0.01}
@@ -75,5 +76,5 @@ def test_reconnecting_is_the_default_outside_the_leads_door():
 def test_the_delay_doubles_up_to_its_limit_and_is_spread():
     client = create_client(1, reconnect=True, reconnect_min=0.1, reconnect_max=2)
     for failures, longest in ((0, 0.1), (1, 0.2), (3, 0.8), (5, 2), (5000, 2)):
-        delays = [client._delay(failures) for _ in range(50)]
+        delays = [backoff(client.endpoint, failures) for _ in range(50)]
         assert longest / 2 <= min(delays) < max(delays) <= longest

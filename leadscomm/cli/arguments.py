@@ -29,6 +29,14 @@ def short_time(text: str) -> float:
     return min(seconds(text), 86_400.0)
 
 
+def count(text: str) -> int:
+    """How often: 1 or more."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("write a number, 1 or more")
+    return value
+
+
 def add_endpoint(parser: argparse.ArgumentParser) -> None:
     """The argument ENDPOINT."""
     parser.add_argument(

@@ -34,7 +34,7 @@ class Attended(Callback):
     def __init__(self, args: argparse.Namespace, output: Output) -> None:
         super().__init__()
         self._output = output
-        self._output.on_gone = self._end
+        self._output.on_lost = self._end
         self._show = as_hex if args.hex else as_text
         self._hex: bool = args.hex
         self._quit_on_eof: bool = args.quit_on_eof

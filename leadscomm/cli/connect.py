@@ -48,7 +48,7 @@ class Conversation(Callback):
     def __init__(self, args: argparse.Namespace, output: Output) -> None:
         super().__init__()
         self._output = output
-        self._output.on_gone = self._end
+        self._output.on_lost = self._end
         self._hex: bool = args.hex
         self._show = as_hex if args.hex else as_text
         self._mark = ""
@@ -91,7 +91,7 @@ class Conversation(Callback):
             return
         if lines.ended:
             self._await_answers()
-        elif self._over:
+        elif self._over and self._output.lost is None:
             self._fail("the conversation ended before standard input did; not everything was sent")
 
     def _send(self, line: bytes) -> bool:

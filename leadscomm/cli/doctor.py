@@ -13,6 +13,7 @@ from leadscomm.cli.diagnosis import talk
 from leadscomm.cli.diagnosis.devices import open_device
 from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Findings, Opening, failed
 from leadscomm.cli.diagnosis.installation import installation
+from leadscomm.cli.diagnosis.sessions import with_session
 from leadscomm.cli.diagnosis.sockets import open_socket, resolved
 from leadscomm.cli.wording import counted, duration
 from leadscomm.connections.base import ConnectionBase
@@ -75,7 +76,9 @@ def examine(text: str, seconds: float, *, echo: bool) -> Findings:
         if isinstance(connection, TimedConnection):
             yield from talk.peer(connection)
         else:
-            yield from talk.listen(endpoint, connection, seconds)
+            heard = yield from talk.listen(endpoint, connection, seconds)
+            if not heard and (echo or endpoint.scheme != "udp"):
+                yield from _session(endpoint)
         if echo:
             yield from talk.echo(connection)
         if isinstance(connection, TimedConnection):
@@ -89,6 +92,14 @@ def examine(text: str, seconds: float, *, echo: bool) -> Findings:
     finally:
         with suppress(DeliveryError):  # a probe that got lost was told already
             connection.close()
+
+
+def _session(endpoint: Endpoint) -> Findings:
+    """Whether the peer speaks sessions, though the endpoint asks for none."""
+    better = with_session(endpoint)
+    if better is not None:
+        text = "the peer speaks sessions (reliable=1) and takes nothing else"
+        yield Finding(FAIL, "session", text, f"write {better}")
 
 
 def _open_udp(endpoint: Endpoint) -> Opening:

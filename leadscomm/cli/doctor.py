@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
@@ -38,20 +39,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"how long to listen to what comes by itself (default {LISTEN_S:g})",
     )
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end, for programs")
 
 
 def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     """Print each finding as it is made. Exit code 1 if there was a failure among them."""
-    marks: list[str] = []
+    made: list[Finding] = []
     findings = installation() if args.endpoint is None else examine(args.endpoint, args.listen, echo=args.echo)
     with closing(findings):
         for finding in findings:
-            marks.append(finding.mark)
-            print("\n".join(finding.lines()), file=out, flush=True)
+            made.append(finding)
+            if not args.json:
+                print("\n".join(finding.lines()), file=out, flush=True)
+    marks = [finding.mark for finding in made]
     failures, warnings = marks.count(FAIL), marks.count(WARN)
-    parts = [counted(failures, "failure")] if failures else ["no failure"]
-    parts += [counted(warnings, "warning")] if warnings else []
-    print(", ".join(parts), file=out)
+    if args.json:
+        told = {"endpoint": args.endpoint, "failures": failures, "warnings": warnings}
+        print(json.dumps({**told, "findings": [finding.as_json() for finding in made]}, indent=2), file=out)
+    else:
+        parts = [counted(failures, "failure")] if failures else ["no failure"]
+        parts += [counted(warnings, "warning")] if warnings else []
+        print(", ".join(parts), file=out)
     return 1 if failures else 0
 
 

@@ -19,7 +19,23 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Final, Protocol, TextIO, cast
 
-from leadscomm.cli import bench, board, connect, demo, doctor, flash, node, ports, receive, send, serve
+from leadscomm.cli import (
+    bench,
+    board,
+    connect,
+    demo,
+    doctor,
+    flash,
+    log,
+    node,
+    pin,
+    ports,
+    receive,
+    report,
+    send,
+    serve,
+    servo,
+)
 from leadscomm.cli.output import StandardOutput
 from leadscomm.cli.wording import one_line
 from leadscomm.errors import CommError
@@ -62,7 +78,11 @@ COMMANDS: Final = {
     "node": Command("run a node as a file has it: many peers by name", node.add_arguments, node.run),
     "ports": Command("list the serial ports", ports.add_arguments, ports.run),
     "doctor": Command("find out why an endpoint does not work", doctor.add_arguments, doctor.run),
+    "log": Command("write down everything that comes, with the time", log.add_arguments, log.run),
     "flash": Command("compile a sketch and bring it onto a board", flash.add_arguments, flash.run),
+    "pin": Command("read and set the pins of a board", pin.add_arguments, pin.run),
+    "servo": Command("turn the servos of a board", servo.add_arguments, servo.run),
+    "report": Command("show the pins of a board again and again", report.add_arguments, report.run),
     "board": Command("emulate an Arduino board and run real firmware on it", board.add_arguments, board.run),
     "bench": Command("measure how quick it is on this machine", bench.add_arguments, bench.run),
     "demo": Command("see a server and its clients talk, with figures", demo.add_arguments, demo.run),

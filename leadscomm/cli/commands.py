@@ -126,9 +126,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: what follows the program's name; ``sys.argv`` unless given.
     :return: the exit code. A wrong command line raises ``SystemExit``, as ``argparse`` does.
     """
+    parser = make_parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next, and argcomplete answers it
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
     with _streams() as (out, err), contextlib.redirect_stdout(out):
         try:
-            args = make_parser().parse_args(argv)
+            args = parser.parse_args(argv)
         except OSError as error:  # --help into a full disk
             return _failed(error, err)
         with _logging(args.verbose + args.verbose_too, err), _terminable():

@@ -37,12 +37,14 @@ def pin(text: str) -> PinName:
 
 def add_board(parser: argparse.ArgumentParser) -> None:
     """The option ``--board``."""
-    parser.add_argument(
-        "--board",
-        type=arguments.endpoint,
-        default=ANY_COMPANION,
-        metavar="ENDPOINT",
-        help=f"which board (default {ANY_COMPANION}: the one that is found)",
+    arguments.completed(
+        parser.add_argument(
+            "--board",
+            type=arguments.endpoint,
+            default=ANY_COMPANION,
+            metavar="ENDPOINT",
+            help=f"which board (default {ANY_COMPANION}: the one that is found)",
+        )
     )
 
 

@@ -28,8 +28,13 @@ MEASURE_S: Final = 2.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
-    parser.add_argument(
-        "endpoint", nargs="?", metavar="ENDPOINT", help="what to connect to; without it the installation is examined"
+    arguments.completed(
+        parser.add_argument(
+            "endpoint",
+            nargs="?",
+            metavar="ENDPOINT",
+            help="what to connect to; without it the installation is examined",
+        )
     )
     parser.add_argument("--echo", action="store_true", help="send probes to a peer that echoes, and measure")
     parser.add_argument(

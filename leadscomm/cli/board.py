@@ -71,6 +71,7 @@ def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     """Emulate until Ctrl-C."""
     with _firmware(args) as firmware, contextlib.closing(_make(args, firmware)) as board:
         greeting = json.dumps(_facts(board)) if args.json else "\n".join(_greeting(board, args))
+        asked = board.counters()  # what it took to ask the firmware who it is, for the greeting
         try:
             print(greeting, file=out, flush=True)
             while True:
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
                 time.sleep(_LOOK_S)
         finally:
             counters = board.counters()
-            print(json.dumps(counters) if args.json else "\n".join(_summary(counters)), file=out, flush=True)
+            print(json.dumps(counters) if args.json else "\n".join(_summary(counters, asked)), file=out, flush=True)
 
 
 @contextlib.contextmanager
@@ -163,11 +164,13 @@ def _hints(board: VirtualBoard, baud: int) -> list[str]:
     return wrapped(f"talk to it:  {shell}", " " * 13) + wrapped(f"in Python:   {python}", " " * 13)
 
 
-def _summary(counters: dict[str, int]) -> list[str]:
-    faults = sum(counters[name] for name in ("flipped", "dropped", "duplicated", "inserted"))
+def _summary(counters: dict[str, int], before: dict[str, int]) -> list[str]:
+    """What has happened since ``before``, in words."""
+    since = {name: count - before[name] for name, count in counters.items()}
+    faults = sum(since[name] for name in ("flipped", "dropped", "duplicated", "inserted"))
     text = (
-        f"{counters['to_board']:,} bytes to the board, {counters['from_board']:,} from it; {counters['overruns']:,} "
-        f"lost in its receiver, {counters['garbled']:,} garbled, {faults:,} faults made; opened {counters['opens']:,} "
-        f"times, {counters['resets']:,} resets; {counters['ram']:,} bytes of RAM used at most"
+        f"{since['to_board']:,} bytes to the board, {since['from_board']:,} from it; {since['overruns']:,} "
+        f"lost in its receiver, {since['garbled']:,} garbled, {faults:,} faults made; opened {since['opens']:,} "
+        f"times, {since['resets']:,} resets; {counters['ram']:,} bytes of RAM used at most"
     )
     return wrapped(text)

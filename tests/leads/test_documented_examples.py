@@ -107,6 +107,7 @@ def run(example: str) -> tuple[list[str], dict[str, Any]]:
     return printed, json.loads(summary)
 
 
+@pytest.mark.xdist_group("documented ports")
 @pytest.mark.parametrize("number", range(EXAMPLES))
 def test_example(number: int, require_tool: Callable[..., None]) -> None:
     require_tool("LEADS's documentation", "put it beside the project, in ../shared/seeds", found=PAGE.exists())

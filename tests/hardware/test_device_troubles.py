@@ -196,7 +196,7 @@ def test_resets_in_the_middle_of_a_stream(sketches: Sketches) -> None:
     resets = 5
     recorder = Recorder()
     with running(sketches.text(ECHO)) as virtual:
-        with Client(f"{virtual.endpoint}&reliable=1&outbox=4096", recorder) as client:
+        with Client(f"{virtual.endpoint}&reliable=1&outbox=4096&send_timeout=60", recorder) as client:
             with Stream(client) as stream:
                 for number in range(1, resets + 1):
                     recorder.wait("receive", 30 * number)

@@ -77,7 +77,7 @@ def leads_python() -> Callable[[str], str]:
 
     def find(version: str) -> str:
         python = ROOT / f".venv-leads-{version}" / "bin" / "python"
-        require(f"LEADS {version}", "install Python 3.12 and run ./dev peers", found=python.exists())
+        require(f"LEADS {version}", "run ./dev peers", found=python.exists())
         return str(python)
 
     return find

@@ -14,6 +14,7 @@ BOARD_TOOLS = (
     *("gcc-avr", "avr-libc", "arduino-core-avr", "arduino-builder", "avrdude"),  # sketches compiled and uploaded
     *("simavr", "libsimavr-dev", "libelf-dev", "make", "gcc", "g++"),  # the virtual board
 )
+TEST_TOOLS = ("clang", "libnewlib-dev", "strace")  # the library for other boards; journals whose system calls fail
 NETWORK_TOOLS = ("iproute2", "nftables", "util-linux")  # the networks of the fault laboratory
 
 
@@ -38,6 +39,13 @@ def install_board_tools() -> None:
 def install_network_tools() -> None:
     """What networks with faults need; the tests that make them are root's."""
     install_tools(NETWORK_TOOLS, "a network with faults")
+
+
+def install_test_tools() -> None:
+    """What tests need and nothing else does."""
+    install_board_tools()
+    install_network_tools()
+    install_tools(TEST_TOOLS, "another compiler, or system calls that fail")
 
 
 def install_tools(packages: tuple[str, ...], what: str) -> None:

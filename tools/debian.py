@@ -15,6 +15,7 @@ BOARD_TOOLS = (
     *("simavr", "libsimavr-dev", "libelf-dev", "make", "gcc", "g++"),  # the virtual board
 )
 EMULATOR = ("libsimavr-dev", "libelf-dev", "gcc", "libc6-dev")  # the virtual board alone, with firmware that is ready
+TEST_TOOLS = ("clang", "libnewlib-dev", "strace")  # the library for other boards; journals whose system calls fail
 NETWORK_TOOLS = ("iproute2", "nftables", "util-linux")  # the networks of the fault laboratory
 
 
@@ -44,6 +45,13 @@ def install_network_tools() -> None:
 def install_emulator() -> None:
     """What the demo's virtual board needs."""
     install_tools(EMULATOR, "the demo's virtual boards")
+
+
+def install_test_tools() -> None:
+    """What tests need and nothing else does."""
+    install_board_tools()
+    install_network_tools()
+    install_tools(TEST_TOOLS, "tests that need another compiler, or system calls that fail")
 
 
 def install_tools(packages: tuple[str, ...], what: str) -> None:

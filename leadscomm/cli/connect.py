@@ -74,7 +74,7 @@ class Conversation(Callback):
             patience = INTERRUPTED_S
             try:
                 self.client.start(parallel=True)
-                wait_until(self._changed, lambda: self._connected or self._over)
+                wait_until(self._changed, lambda: self._met or self._over)  # which may have been a moment ago
                 if not self._over:
                     self._talk(self._lines)
                 patience = CLOSE_S

@@ -234,7 +234,7 @@ def test_a_port_without_hardware_is_not_shown(monkeypatch, tmp_path):
 
 
 def test_a_session_with_a_board():
-    with WireBoard() as board:
+    with WireBoard(patience_ms=20_000) as board:  # nothing is lost here: whoever sends again is only impatient
         report = Report(serial(board.port, "&reliable=1"), "--echo", "--listen", 0.01)
     assert report.code == 0, report.text
     assert report["session"] == "ok with 'wsc', which takes messages of 58 bytes, and 1 frame under way"

@@ -172,7 +172,7 @@ TCP: Final[Mapping[str, Option]] = {
     "nodelay": Option(True, flag, "send small messages at once (TCP_NODELAY)"),
     "keepalive": Option(5.0, seconds, "seconds of silence before the system probes the peer's host; 0: never"),
     "user_timeout": Option(
-        15.0, seconds, "seconds that sent bytes may stay unacknowledged (Linux); 0: the system's default"
+        15.0, seconds, "seconds that the peer's host may answer nothing (Linux); 0: the system's default"
     ),
 }
 TLS: Final[Mapping[str, Option]] = {

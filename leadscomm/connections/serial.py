@@ -124,11 +124,8 @@ class SerialConnection(ConnectionBase):
             return ConnectionLost(f"{self}: {error}")
         return ConnectionLost(f"{self}: it is gone, unplugged perhaps ({error.strerror or error})")
 
-    def _wait_readable(self, timeout: float | None) -> bool:
-        return self._opened().wait(timeout)
-
-    def _wait_writable(self, timeout: float) -> bool:
-        return self._opened().wait(timeout, writable=True)
+    def _wait(self, timeout: float | None, writable: bool) -> bool:
+        return self._opened().wait(timeout, writable=writable)
 
     @property
     def _answers_goodbye(self) -> bool:
@@ -182,16 +179,6 @@ class BoardConnection(SerialConnection):
         if data:
             self._asked = None
         return data
-
-    def _wait_readable(self, timeout: float | None) -> bool:
-        end = None if timeout is None else time.monotonic() + timeout
-        while True:
-            due = None if self.keeper is not None else self.tick()
-            rest = None if end is None else max(0.0, end - time.monotonic())
-            if super()._wait_readable(min((span for span in (rest, due) if span is not None), default=None)):
-                return True
-            if end is not None and time.monotonic() >= end:
-                return False
 
 
 # Opening -------------------------------------------------------------------------------------------------------------

@@ -62,6 +62,8 @@ class TlsConnection(TcpConnection):
                 with self._lock:
                     data = self._tls.recv(CHUNK_BYTES)
                 self._more = True  # a record may be half read; only SSLWantReadError tells
+                if not data:
+                    self._check_end()
                 return data or None
             except ssl.SSLWantReadError:
                 if until and time.perf_counter() < until:
@@ -71,6 +73,7 @@ class TlsConnection(TcpConnection):
                     raise BlockingIOError from None
                 self._wait_readable(None)
             except ssl.SSLError as error:
+                self._check_end()
                 raise failed(str(self), error) from error
 
     def _write(self, data: bytes | memoryview) -> int:
@@ -203,4 +206,5 @@ def listen_tls(address: Address) -> ListenerBase:
 def _dressed(sock: ssl.SSLSocket, peer: tuple[Any, ...], address: Address) -> ConnectionBase:
     connection = TlsConnection(sock, peer, framing=address.framing.make())
     connection.spin = address.options["spin"]
+    connection.watch_host(address.options["user_timeout"])
     return connection

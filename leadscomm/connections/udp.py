@@ -14,7 +14,7 @@ import time
 from typing import Any, Final
 
 from leadscomm.connections.address import Address, is_loopback
-from leadscomm.connections.base import ConnectionBase, ListenerBase, wait_for
+from leadscomm.connections.base import ConnectionBase, ListenerBase
 from leadscomm.connections.sockets import bind_all, place, readable, resolve, why_not
 from leadscomm.connections.udp_server import BURST, RECEIVE_BYTES, UdpListener, enlarge
 from leadscomm.errors import ConnectFailed, ConnectionLost
@@ -67,16 +67,6 @@ class UdpConnection(ConnectionBase):
         with contextlib.suppress(OSError):
             self._write(b"")
         return self._hold
-
-    def _wait_readable(self, timeout: float | None) -> bool:
-        end = None if timeout is None else time.monotonic() + timeout
-        while True:
-            rest = None if end is None else max(0.0, end - time.monotonic())
-            due = None if self.keeper is not None else self.tick()
-            if wait_for(self.fileno(), min((span for span in (rest, due) if span is not None), default=None)):
-                return True
-            if end is not None and time.monotonic() >= end:
-                return False
 
     def read_batch(self) -> list[bytes] | None:
         batch = super().read_batch()

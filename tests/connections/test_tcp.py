@@ -214,7 +214,8 @@ def test_sockets_are_tuned():
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         if sys.platform == "linux":
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 7
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 9000
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0  # it would end slow peers too
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 3
     with conversation(TCP4, keepalive=0, user_timeout=0, nodelay=0) as (client, _, _):
         sock = client._socket
         assert not sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from typing_extensions import Self
@@ -243,7 +243,8 @@ def _ask(
                 asked[device] = inquiry(lines[device], address, tag)
             except ConnectFailed as error:
                 refusals[device] = str(error)
-        found = find(asked, deadline)
+        with address.caller.waking(lambda: _end(lines)):
+            found = find(asked, deadline)
         refusals.update((device, f"{device} {asked[device].said()}") for device in asked if device not in found)
         if len(found) == 1:
             del asked[found[0]]
@@ -261,6 +262,11 @@ def _ask(
     chosen = lines[found[0]]
     chosen._on_close = on_close
     return chosen
+
+
+def _end(lines: Mapping[str, SerialConnection]) -> None:
+    for line in lines.values():
+        line.abort()
 
 
 def who_is_there(device: str, deadline: float, baud: int = 115200) -> str | None:

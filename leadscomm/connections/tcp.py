@@ -189,7 +189,7 @@ def dressed(sock: socket.socket, peer: tuple[Any, ...], address: Address) -> Tcp
 
 def connect_tcp(address: Address, deadline: float) -> ConnectionBase:
     """Open ``tcp://``; tries every address of a name until ``deadline`` (as ``time.monotonic()`` counts)."""
-    sock = dial(address.host, address.port, deadline)
+    sock = dial(address, deadline)
     try:
         return dressed(sock, sock.getpeername(), address)
     except BaseException:
@@ -204,4 +204,4 @@ def listen_tcp(address: Address) -> ListenerBase:
 
 def listening(address: Address) -> list[socket.socket]:
     """Sockets that listen on every address of the host."""
-    return bind_all(address.host, address.port, socket.SOCK_STREAM)
+    return bind_all(address, socket.SOCK_STREAM)

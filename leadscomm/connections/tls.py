@@ -181,7 +181,7 @@ def connect_tls(address: Address, deadline: float) -> ConnectionBase:
     """Open ``tls://``; the handshake is done by ``open``."""
     context = client_context(address.options)
     name = address.options["server_name"] or address.host
-    sock = dial(address.host, address.port, deadline)
+    sock = dial(address, deadline)
     try:
         tune(sock, address.options)
         peer = sock.getpeername()

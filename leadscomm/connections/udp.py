@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from leadscomm.connections.address import Address, is_loopback
 from leadscomm.connections.base import ConnectionBase, ListenerBase
-from leadscomm.connections.sockets import bind_all, place, readable, resolve, why_not
+from leadscomm.connections.names import resolve
+from leadscomm.connections.sockets import bind_all, place, readable, why_not
 from leadscomm.connections.udp_server import BURST, RECEIVE_BYTES, UdpListener, enlarge
 from leadscomm.errors import ConnectFailed, ConnectionLost
 from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
@@ -135,7 +136,9 @@ def connect_udp(address: Address, deadline: float) -> ConnectionBase:
     hold = address.options["hold"]
     hold = address.options["silence"] / 3 if hold is None else hold
     last: OSError | None = None
-    for family, kind, proto, _, target in resolve(address.host, address.port, socket.SOCK_DGRAM):
+    for family, kind, proto, _, target in resolve(
+        address.host, address.port, socket.SOCK_DGRAM, deadline, address.caller
+    ):
         try:
             sock = socket.socket(family, kind, proto)
         except OSError as error:
@@ -167,4 +170,4 @@ def _knock(sock: socket.socket, patience: float) -> None:
 
 def listen_udp(address: Address) -> ListenerBase:
     """Listen on ``udp://``: on every address of the host, on one port."""
-    return UdpListener(bind_all(address.host, address.port, socket.SOCK_DGRAM), address)
+    return UdpListener(bind_all(address, socket.SOCK_DGRAM), address)

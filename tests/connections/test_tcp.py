@@ -92,8 +92,12 @@ def test_a_port_that_is_not_given(monkeypatch, error, mend):
 
 
 def test_no_socket_can_be_had(monkeypatch):
-    def no_socket(*args: object) -> None:
-        raise OSError(97, "Address family not supported by protocol")
+    real = socket.socket
+
+    def no_socket(family: int = -1, *args: object) -> socket.socket:
+        if family == socket.AF_INET:
+            raise OSError(97, "Address family not supported by protocol")
+        return real(family, *args)
 
     monkeypatch.setattr(sockets.socket, "socket", no_socket)
     with pytest.raises(ConnectFailed, match="cannot be reached: Address family not supported"):
@@ -103,7 +107,7 @@ def test_no_socket_can_be_had(monkeypatch):
 
 
 def test_a_host_without_addresses(monkeypatch):
-    monkeypatch.setattr(sockets, "resolve", lambda host, port: [])
+    monkeypatch.setattr(sockets, "resolve", lambda *_: [])
     with pytest.raises(ConnectFailed, match="cannot be reached: it has no address"):
         connect(1)
 
@@ -157,7 +161,7 @@ def test_when_the_first_address_fails_the_next_is_tried(monkeypatch):
         found = [
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in (("127.0.0.1", free_port()), target)
         ]
-        monkeypatch.setattr(sockets, "resolve", lambda host, port: found)
+        monkeypatch.setattr(sockets, "resolve", lambda *_: found)
         client = connect("tcp://twofold:1")
         assert str(client) == f"127.0.0.1:{target[1]}"
         client.abort()
@@ -176,7 +180,7 @@ def test_any_free_port_is_free_at_every_address(monkeypatch):
 
     addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0)) for host in ("127.0.0.2", "127.0.0.1")]
     monkeypatch.setattr(sockets, "bound", unlucky)
-    monkeypatch.setattr(sockets, "resolve", lambda host, port, kind: addresses)
+    monkeypatch.setattr(sockets, "resolve", lambda *_: addresses)
     with first, listening("tcp://both:0") as listener:
         assert listener.port() not in (0, taken)
         assert not ports

@@ -189,7 +189,7 @@ def test_when_the_first_address_refuses_the_next_is_tried(monkeypatch):
             for family, sock in ((12345, peer), (socket.AF_INET, gone), (socket.AF_INET, peer))
         ]
         gone.close()
-        monkeypatch.setattr(udp, "resolve", lambda host, port, kind: addresses)
+        monkeypatch.setattr(udp, "resolve", lambda *_: addresses)
         client = connect("udp://threefold:1")
         assert str(client) == f"127.0.0.1:{peer.getsockname()[1]}"
         client.close()

@@ -271,7 +271,7 @@ def test_two_of_one_name_are_told_apart_from_a_restart(nodes: Nodes) -> None:
     first = nodes.start("arm", connect=[place(base)])
     meet(base, first)
     second = nodes.start("arm", connect=[place(base)])
-    wait_until(lambda: second._diallers[0]._failures > 2)  # it comes again and again, and is told of once
+    wait_until(lambda: second._diallers[0]._backoff.failures > 2)  # it comes again and again, and is told of once
     (error,) = notes(base).wait("fail")
     assert "two nodes are called 'arm'" in str(error)
     base.send(b"x", to="arm")

@@ -191,6 +191,7 @@ UDP: Final[Mapping[str, Option]] = {
         "client: seconds between the empty datagrams that keep the server's memory of it; 0: none; "
         "default: a third of silence",
     ),
+    "broadcast": Option(False, flag, "client: the host is the address of a whole network; nobody's answer is heard"),
 }
 SERIAL: Final[Mapping[str, Option]] = {
     "baud": Option(115200, count, "bits a second; LEADS's own boards want 9600"),

@@ -28,9 +28,7 @@ _NO_FAMILY: Final = (97, 47, 10047)  # EAFNOSUPPORT
 _INVALID: Final = (22, 65, 10022)  # EINVAL; macOS says EHOSTUNREACH
 NEXT_AFTER_S: Final = 0.25
 """How long an address of several is given before the next one is dialled as well."""
-_ZONE: Final = (
-    "such an address is one of a cable alone; say which: [fe80::1%eth0], and `ip link` tells what it is called"
-)
+_ZONE: Final = "such an address is one of a cable; say which, as in [fe80::1%eth0]: `ip link` tells what it is called"
 
 
 def place(host: str, port: int) -> str:

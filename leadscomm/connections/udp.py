@@ -22,6 +22,7 @@ from leadscomm.errors import ConnectFailed, ConnectionLost
 from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
 
 _NOWAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
+_BROADCAST: Final = (errno.EACCES, 10013)  # that of Windows
 REFUSAL_S: Final = 0.05
 """How long a host is given to say that nobody listens there; one on this machine says it at once."""
 
@@ -146,6 +147,7 @@ def connect_udp(address: Address, deadline: float) -> ConnectionBase:
             continue
         try:
             enlarge(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, int(address.options["broadcast"]))
             sock.connect(target)
             if hold:
                 _knock(sock, 0.0 if is_loopback(target[0]) else min(REFUSAL_S, deadline - time.monotonic()))
@@ -153,7 +155,12 @@ def connect_udp(address: Address, deadline: float) -> ConnectionBase:
         except OSError as error:
             sock.close()
             last = error
-    raise ConnectFailed(why_not(place(address.host, address.port), last)) from last
+    where = place(address.host, address.port)
+    if last is not None and last.errno in _BROADCAST and not address.options["broadcast"]:
+        raise ConnectFailed(
+            f"{where} is the address of a whole network: add broadcast=1 to reach all who listen there, or name a host"
+        ) from last
+    raise ConnectFailed(why_not(where, last)) from last
 
 
 def _knock(sock: socket.socket, patience: float) -> None:

@@ -82,10 +82,8 @@ def attempt(open_it: Callable[[], ConnectionBase], caller: Caller, name: str) ->
     """Open a connection in a thread of its own, so that giving it up waits for nobody: neither for a transport that
     cannot be ended, nor for one that pays no heed to its deadline. What comes of it afterwards is closed.
 
-    :param open_it: does it.
-    :param caller: on whose behalf; may give it up.
+    :param caller: may give it up; None is returned then.
     :param name: of the thread.
-    :return: None: it was given up.
     :raises Exception: whatever ``open_it`` raises.
     """
     outcome: deque[ConnectionBase | Exception] = deque()
@@ -110,13 +108,12 @@ def attempt(open_it: Callable[[], ConnectionBase], caller: Caller, name: str) ->
             done.wait()
     except BaseException:  # Ctrl-C in the main thread
         caller.give_up()
-        _discard(outcome)
         raise
-    if caller.given_up:
-        worker.join(_LEAVE_S)  # what it has open would be in the way of the next attempt
-        _discard(outcome)
-        return None
-    result = outcome.popleft()
+    finally:
+        if caller.given_up:
+            worker.join(_LEAVE_S)  # what it has open would be in the way of the next attempt
+            _discard(outcome)
+    result = outcome.popleft() if outcome else None
     if isinstance(result, Exception):
         raise result
     return result

@@ -531,3 +531,13 @@ def test_waiting_without_poll(monkeypatch):
         got = server.receive(PATIENCE_S)
         monkeypatch.undo()
         assert got == b"by select"
+
+
+def test_the_address_of_a_whole_network():
+    with pytest.raises(ConnectFailed, match=r"127\.255\.255\.255:9 is the address of a whole network: add broadcast=1"):
+        connect("udp://127.255.255.255:9")
+    with create_server("udp://0.0.0.0:0", heard := Recorder()) as server:
+        client = connect(f"udp://127.255.255.255:{server.port()}?broadcast=1")
+        client.send(b"to all")
+        assert heard.wait("receive") == [b"to all"]
+        client.close()

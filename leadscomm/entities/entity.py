@@ -56,7 +56,6 @@ class Entity(Owner):
         self._reports: deque[Exception] = deque(maxlen=_REPORTS)
         self._reporter: threading.Thread | None = None
         self._close_by = 0.0  # as time.monotonic() counts
-        self._why: Exception | None = None  # it is not connected, or not running: the last reason
 
     @property
     def _name(self) -> str:

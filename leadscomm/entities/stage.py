@@ -64,6 +64,8 @@ class Owner(Service):
     _flusher: FlusherThread
     _handlers: Mapping[int, RecordHandler]
     _handshake_timeout: float = 5.0
+    _why: Exception | None = None
+    """Why it is not connected, or not running: the last reason."""
 
     @property
     @abstractmethod

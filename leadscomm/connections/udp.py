@@ -11,6 +11,8 @@ import errno
 import socket
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from leadscomm.connections.address import Address, is_loopback
@@ -23,6 +25,8 @@ from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
 
 _NOWAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
 _BROADCAST: Final = (errno.EACCES, 10013)  # that of Windows
+_TURN: Final = "udp"
+"""Which of a host's addresses is dialled first; among the notes of an address."""
 REFUSAL_S: Final = 0.05
 """How long a host is given to say that nobody listens there; one on this machine says it at once."""
 
@@ -33,16 +37,24 @@ class UdpConnection(ConnectionBase):
     :param socket: connected; the connection's own from now on.
     :param address: of the peer.
     :param hold: seconds of own silence after which an empty datagram is sent; 0: none is.
+    :param on_heard: called when the first datagram has come.
     """
 
-    __slots__ = ("_aborted", "_failure", "_flags", "_hold", "_said", "_socket", "address")
+    __slots__ = ("_aborted", "_failure", "_flags", "_hold", "_on_heard", "_said", "_socket", "address")
 
     def __init__(
-        self, socket: socket.socket, address: tuple[Any, ...], *, hold: float = 0.0, framing: Framing | None = None
+        self,
+        socket: socket.socket,
+        address: tuple[Any, ...],
+        *,
+        hold: float = 0.0,
+        framing: Framing | None = None,
+        on_heard: Callable[[], None] | None = None,
     ) -> None:
         self._socket = socket
         self.address = address
         self._hold = hold
+        self._on_heard = on_heard
         self._said = time.monotonic()
         self._aborted = False
         self._failure: ConnectionLost | None = None
@@ -91,6 +103,9 @@ class UdpConnection(ConnectionBase):
                 raise self._failed(error) from error
         if not self._aborted:
             self._more = True
+            if self._on_heard is not None:
+                self._on_heard()
+                self._on_heard = None
             return data
         if self._failure is not None:
             raise self._failure
@@ -133,13 +148,18 @@ class UdpConnection(ConnectionBase):
 
 
 def connect_udp(address: Address, deadline: float) -> ConnectionBase:
-    """Open ``udp://``: nothing is awaited but a refusal, which takes a moment at most."""
+    """Open ``udp://``: nothing is awaited but a refusal, which takes a moment at most.
+
+    Of several addresses the one is taken from which something was heard the last time; if nothing was, the next.
+    """
     hold = address.options["hold"]
     hold = address.options["silence"] / 3 if hold is None else hold
     last: OSError | None = None
-    for family, kind, proto, _, target in resolve(
-        address.host, address.port, socket.SOCK_DGRAM, deadline, address.caller
-    ):
+    found = resolve(address.host, address.port, socket.SOCK_DGRAM, deadline, address.caller)
+    turn = address.notes.get(_TURN, 0)
+    for number in range(len(found)):
+        turn = (turn + bool(number)) % len(found)
+        family, kind, proto, _, target = found[turn]
         try:
             sock = socket.socket(family, kind, proto)
         except OSError as error:
@@ -151,7 +171,9 @@ def connect_udp(address: Address, deadline: float) -> ConnectionBase:
             sock.connect(target)
             if hold:
                 _knock(sock, 0.0 if is_loopback(target[0]) else min(REFUSAL_S, deadline - time.monotonic()))
-            return UdpConnection(sock, target, hold=hold, framing=address.framing.make())
+            address.notes[_TURN] = turn + 1
+            stays = partial(address.notes.__setitem__, _TURN, turn)
+            return UdpConnection(sock, target, hold=hold, framing=address.framing.make(), on_heard=stays)
         except OSError as error:
             sock.close()
             last = error

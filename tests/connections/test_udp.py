@@ -195,6 +195,22 @@ def test_when_the_first_address_refuses_the_next_is_tried(monkeypatch):
         client.close()
 
 
+def test_an_address_that_swallows_everything_is_not_dialled_for_ever(monkeypatch):
+    """Nobody refuses there, so only the session can find out."""
+    with deaf() as mute, create_server("udp://127.0.0.1:0?reliable=1", heard := Recorder()) as server:
+        addresses = [
+            (socket.AF_INET, socket.SOCK_DGRAM, 0, "", place)
+            for place in (mute.getsockname(), ("127.0.0.1", server.port()))
+        ]
+        monkeypatch.setattr(udp, "resolve", lambda *_: addresses)
+        quick = {"reconnect": True, "reconnect_min": 0.01, "reconnect_max": 0.01, "connect_timeout": 0.2}
+        with create_client("udp://twofold:1?reliable=1", told := Recorder(), **quick) as client:
+            heard.wait("connect")
+            told.wait("connect")
+            assert str(client.connection) == f"127.0.0.1:{server.port()}"
+            assert client.endpoint.notes[udp._TURN] == 1  # where it goes the next time, too
+
+
 def test_a_port_in_use():
     with listening("udp://127.0.0.1:0") as listener, pytest.raises(ConnectFailed, match="is in use by another program"):
         listen(f"udp://127.0.0.1:{listener.port()}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,6 +15,26 @@ from leadscomm.errors import EndpointError
 from leadscomm.protocol.framing import FramingSpec
 
 _log = logging.getLogger("leadscomm")
+
+
+class Gate:
+    """Where a thread waits until another opens it; then it is shut again.
+
+    It is a lock and no more, so that a signal handler may open it in the middle of the waiting.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def open(self) -> None:
+        """Let one thread through, that waits or is about to. Any thread."""
+        with suppress(RuntimeError):  # it is open
+            self._lock.release()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is open, at most ``timeout`` seconds (None: for ever); whether it was."""
+        return self._lock.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX))
 
 
 class Caller:

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any, Final
 
-from leadscomm.connections.address import NOBODY, Caller
+from leadscomm.connections.address import NOBODY, Caller, Gate
 from leadscomm.errors import ConnectFailed
 
 Found = list[tuple[Any, ...]]
@@ -76,7 +76,7 @@ class _LookUp:
         self._found: Found | None = None
         self._error: Exception | None = None
         self._done = False
-        self._waiting: list[threading.Event] = []
+        self._waiting: list[Gate] = []
 
     def begin(self) -> None:
         """:raises ConnectFailed: there is no thread left for it."""
@@ -98,16 +98,16 @@ class _LookUp:
         _under_way.pop(self._question, None)
         self._error = error
         self._done = True
-        for event in self._waiting:
-            event.set()
+        for gate in self._waiting:
+            gate.open()
 
     def answer(self, deadline: float | None, caller: Caller) -> Found | None:
         """Wait for the answer; None: it did not come in time, or was given up."""
-        event = threading.Event()
-        self._waiting.append(event)
+        gate = Gate()
+        self._waiting.append(gate)
         if not self._done:
-            with caller.waking(event.set):
-                event.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            with caller.waking(gate.open):
+                gate.wait(None if deadline is None else deadline - time.monotonic())
         if self._error is not None:
             raise self._error
         return self._found if self._done else None

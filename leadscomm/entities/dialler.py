@@ -11,7 +11,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final
 
-from leadscomm.connections.address import Caller
+from leadscomm.connections.address import Caller, Gate
 from leadscomm.connections.base import ConnectionBase, leads_shaped
 from leadscomm.connections.endpoint import Endpoint, dial
 from leadscomm.entities.line import LineStage
@@ -87,7 +87,7 @@ def attempt(open_it: Callable[[], ConnectionBase], caller: Caller, name: str) ->
     :raises Exception: whatever ``open_it`` raises.
     """
     outcome: deque[ConnectionBase | Exception] = deque()
-    done = threading.Event()
+    done = Gate()
 
     def work() -> None:
         try:
@@ -96,7 +96,7 @@ def attempt(open_it: Callable[[], ConnectionBase], caller: Caller, name: str) ->
             outcome.append(error)
         if caller.given_up:
             _discard(outcome)
-        done.set()
+        done.open()
 
     worker = threading.Thread(target=work, name=f"{name}-dialler", daemon=True)
     try:
@@ -104,7 +104,7 @@ def attempt(open_it: Callable[[], ConnectionBase], caller: Caller, name: str) ->
     except RuntimeError as error:
         raise ConnectFailed(f"{name}: {error}; it may be tried again") from error
     try:
-        with caller.waking(done.set):
+        with caller.waking(done.open):
             done.wait()
     except BaseException:  # Ctrl-C in the main thread
         caller.give_up()
@@ -163,13 +163,13 @@ class Dialler:
         self._backoff = Backoff(endpoint) if backoff is None else backoff
         self._told = ""
         self._stage: LineStage | None = None  # the newest line
-        self._wakes = threading.Event()
+        self._wakes = Gate()
         self._caller = Caller(entity._report)
 
     def interrupt(self) -> None:
         """Look at once whether to end; what is being dialled, and a line that carries nothing yet, is given up. Any
         thread."""
-        self._wakes.set()
+        self._wakes.open()
         if not self._over():
             return
         self._caller.give_up()
@@ -187,7 +187,6 @@ class Dialler:
     def pause(self) -> None:
         """Wait for the time of the next attempt."""
         self._wakes.wait(self._delay())
-        self._wakes.clear()
 
     def once(self) -> None:
         """One attempt, and the line that comes of it until its end.

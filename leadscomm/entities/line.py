@@ -83,7 +83,8 @@ class LineStage(Stage):
         self.abort()
 
     def _tell_failed(self, error: Exception) -> None:
-        if not self._given_up:
+        closing = self.entity._stopping.is_set() and self._deadline is None  # who has dialled it is told all the same
+        if not (closing or self._given_up):
             self._tell(error)
 
     def _prepare(self, deadline: float) -> None:

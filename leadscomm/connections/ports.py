@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from leadscomm.connections.address import Address
 from leadscomm.errors import ConnectFailed, EndpointError
+from leadscomm.protocol.words import printable
 
 if TYPE_CHECKING:
     from serial import Serial
@@ -71,11 +72,11 @@ def available_ports() -> list[Port]:
     system = [
         Port(
             found.device,
-            found.description or "",
+            printable(found.description or ""),
             found.vid,
             found.pid,
-            found.serial_number,
-            found.manufacturer,
+            printable(found.serial_number) if found.serial_number else None,
+            printable(found.manufacturer) if found.manufacturer else None,
             found.location,
         )
         for found in sorted(comports())

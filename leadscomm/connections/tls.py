@@ -15,6 +15,7 @@ from leadscomm.connections.sockets import SocketListener, dial
 from leadscomm.connections.tcp import TcpConnection, listening, tune
 from leadscomm.errors import AuthenticationFailed, CommTimeout, EndpointError
 from leadscomm.protocol.framing import Framing
+from leadscomm.protocol.words import printable
 
 
 class TlsConnection(TcpConnection):
@@ -90,7 +91,8 @@ def failed(peer: str, error: ssl.SSLError) -> AuthenticationFailed:
     """What to say of a TLS conversation that came to nothing."""
     reason = error.reason or ""
     if isinstance(error, ssl.SSLCertVerificationError):
-        mend = f"its certificate does not fit: {error.verify_message}; ca= names its authority, server_name= its name"
+        why = printable(error.verify_message)
+        mend = f"its certificate does not fit: {why}; ca= names its authority, server_name= its name"
     elif "PEER_DID_NOT_RETURN_A_CERTIFICATE" in reason:
         mend = "it showed no certificate, and client_ca asks for one; it has to give cert= and cert_key="
     elif "CERTIFICATE_REQUIRED" in reason:
@@ -104,7 +106,7 @@ def failed(peer: str, error: ssl.SSLError) -> AuthenticationFailed:
     elif isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         mend = "it ended the conversation in the middle of the handshake; does it speak TLS?"
     else:
-        mend = reason or str(error)
+        mend = reason or printable(str(error))
     return AuthenticationFailed(f"TLS with {peer} failed: {mend}")
 
 

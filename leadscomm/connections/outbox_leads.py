@@ -55,6 +55,6 @@ class LeadsOutbox(Outbox):
 
 def outbox_for(writer: Writer, framing: Framing) -> Outbox:
     """The outbox that suits ``framing`` best."""
-    if isinstance(framing, SeparatorFraming) and len(framing.separator) == 1:
+    if isinstance(framing, SeparatorFraming) and len(framing.separator) == 1 and not framing.lost:
         return LeadsOutbox(writer, framing)
     return Outbox(writer, framing)

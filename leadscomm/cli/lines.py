@@ -6,6 +6,7 @@ import os
 import select
 import sys
 import threading
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from queue import Empty, Full, Queue
 from types import TracebackType
@@ -36,10 +37,13 @@ class Lines:
         self._chunks = _ThreadChunks(self._fd) if sys.platform == "win32" else _PolledChunks(self._fd)
 
     def __iter__(self) -> Iterator[bytes]:
-        held = bytearray()
+        held, begins = bytearray(), True
         for chunk in self._chunks:
             start = len(held)
             held += chunk
+            if begins:  # PowerShell begins with a mark, perhaps
+                begins = len(held) < len(BOM_UTF8) and BOM_UTF8.startswith(held)
+                held, start = held.removeprefix(BOM_UTF8), 0
             if held.find(b"\n", start) >= 0:
                 *whole, rest = bytes(held).split(b"\n")
                 held = bytearray(rest)

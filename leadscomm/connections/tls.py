@@ -15,7 +15,7 @@ from leadscomm.connections.sockets import SocketListener, dial
 from leadscomm.connections.tcp import TcpConnection, listening, tune
 from leadscomm.errors import AuthenticationFailed, CommTimeout, EndpointError
 from leadscomm.protocol.framing import Framing
-from leadscomm.protocol.words import printable
+from leadscomm.protocol.words import marked, printable
 
 
 class TlsConnection(TcpConnection):
@@ -149,6 +149,9 @@ def client_context(options: Mapping[str, Any]) -> ssl.SSLContext:
 
 
 def _load(context: ssl.SSLContext, options: Mapping[str, Any]) -> None:
+    if options["cert_key"]:
+        with _readable("cert_key", options["cert_key"]):
+            pass  # so that what is wrong with it is not said of the certificate
     with _readable("cert", options["cert"]):
         context.load_cert_chain(options["cert"], options["cert_key"], password=_no_password)
 
@@ -164,6 +167,11 @@ def _no_password() -> str:
 @contextlib.contextmanager
 def _readable(name: str, path: str) -> Iterator[None]:
     try:
+        with open(path, "rb") as file:
+            if marked(file.read(4)):
+                raise EndpointError(
+                    f"{name}={path} begins with a byte order mark, behind which OpenSSL finds nothing: save it as ASCII"
+                )
         yield
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":

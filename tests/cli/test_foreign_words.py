@@ -61,3 +61,11 @@ def test_a_stream_of_such_a_name_gets_a_file_of_a_plain_one(tmp_path: Path) -> N
     with Server("tcp://127.0.0.1:0?reliable=1", told) as server, Client(server.endpoint, Recorder()) as client:
         client.send_file(source, name=EVIL)
         assert told.of("stream") == [tmp_path / "_]0;owned__[2J__+ admin_"]
+
+
+def test_lines_from_powershell_begin_behind_its_mark(tmp_path: Path) -> None:
+    told = Recorder()
+    with Server("tcp://127.0.0.1:0", told) as server, Program("connect", server.endpoint) as program:
+        program.write(b"\xef\xbb\xbfhello\n\xef\xbb\xbfagain\n")
+        program.end_input()
+        assert told.wait("receive", 2) == [b"hello", b"\xef\xbb\xbfagain"]

@@ -281,6 +281,36 @@ def test_a_key_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        b"0123456789abcdef\r\n",
+        b"\xef\xbb\xbf0123456789abcdef\r\n",
+        "\ufeff0123456789abcdef\r\n".encode("utf-16-le"),
+        "\ufeff0123456789abcdef\n".encode("utf-16-be"),
+        "\ufeff0123456789abcdef".encode("utf-32-le"),
+        "\ufeff0123456789abcdef".encode("utf-32-be"),
+    ],
+)
+def test_a_key_file_that_notepad_or_powershell_wrote(tmp_path, content):
+    (tmp_path / "key").write_bytes(content)
+    assert Endpoint.parse("tcp://h", key_file=str(tmp_path / "key")).key() == b"0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "key", [b"\xef\xbb\xbf" + b"\xff" * 16, b"\xff\xfe" + bytes(range(20)), b"\xfe\xff" + b"\xd8" * 17]
+)
+def test_a_key_of_any_bytes_may_begin_as_a_mark_does(tmp_path, key):
+    (tmp_path / "key").write_bytes(key)
+    assert Endpoint.parse("tcp://h", key_file=str(tmp_path / "key")).key() == key
+
+
+@pytest.mark.parametrize("value", ["0123456789abcdef\r", "\ufeff0123456789abcdef"])
+def test_a_key_of_the_environment_that_windows_wrote(monkeypatch, value):
+    monkeypatch.setenv("LEADSCOMM_TEST_KEY", value)
+    assert Endpoint.parse("tcp://h", key_env="LEADSCOMM_TEST_KEY").key() == b"0123456789abcdef"
+
+
+@pytest.mark.parametrize(
     ("options", "mend"),
     [
         ({"key": b"short"}, "a key of 5 bytes is too short; use 16 or more, such as `openssl rand -hex 32`"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from leadscomm.entities.node_groups import decode as read_groups
 from leadscomm.protocol.handshake import Handshake
 from leadscomm.protocol.stream_records import Drop, Offer, Refuse, read
-from leadscomm.protocol.words import UNKNOWN, printable, words
+from leadscomm.protocol.words import UNKNOWN, marked, printable, unmarked, words
 
 EVIL = b"\x1b]0;owned\x07\x1b[2J\r\n+ admin"
 SHOWN = "�]0;owned��[2J��+ admin"
@@ -55,3 +55,15 @@ def test_names_of_peers_groups_and_streams_and_reasons_are_made_printable() -> N
         assert isinstance(refused, type(record))
         assert SHOWN in refused.reason
         assert refused.reason.isprintable()
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_text_loses_its_mark(coding: str) -> None:
+    data = "\ufeffgröße\r\n".encode(coding)
+    assert marked(data)
+    assert unmarked(data) == "größe\r\n".encode()
+
+
+@pytest.mark.parametrize("data", [b"plain", b"", b"\xef\xbb\xbf\xff", b"\xff\xfe\0\0x", b"\xff\xfe\x01\0"])
+def test_what_is_no_text_behind_a_mark_stays_as_it_is(data: bytes) -> None:
+    assert unmarked(data) == data

@@ -20,6 +20,7 @@ FLOORS = {
     "leadscomm.version": 1,
     "leadscomm.errors": 1,
     "leadscomm.log": 1,
+    "leadscomm.packages": 1,
     "leadscomm.protocol": 2,
     "leadscomm.connections": 3,
     "leadscomm.entities": 4,

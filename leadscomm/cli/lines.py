@@ -12,10 +12,9 @@ from queue import Empty, Full, Queue
 from types import TracebackType
 from typing import Final
 
-from typing_extensions import Self
-
 from leadscomm.cli.waiting import LOOK_S
 from leadscomm.errors import CommError
+from leadscomm.packages import Self
 
 _READ_BYTES: Final = 64 * 1024
 MAX_LINE: Final = 64 << 20

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from leadscomm.connections.address import Address
 from leadscomm.errors import ConnectFailed, EndpointError
+from leadscomm.packages import pyserial
 from leadscomm.protocol.words import printable
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def available_ports() -> list[Port]:
     If the environment variable ``LEADSCOMM_PORTS`` is set, it names them instead (separated as in ``PATH``): all others
     are left alone, and pseudo-terminals, which no system lists, are found as well.
     """
+    pyserial()
     from serial.tools.list_ports import comports
 
     system = [
@@ -168,12 +170,12 @@ def open_port(path: str, options: Mapping[str, Any]) -> Serial:
     :param options: those of ``serial://``.
     :raises EndpointError: the settings cannot be right.
     :raises ConnectFailed: it cannot be opened; the text says why.
+    :raises MissingExtra: pyserial is missing, or another package has its name.
     """
-    import serial
-
+    serial: Any = pyserial()
     query = "&".join(f"{name}={value}" if value else name for name, value in options["nested"].items())
     try:
-        port = serial.serial_for_url(
+        port: Serial = serial.serial_for_url(
             path + (f"?{query}" if query else ""),
             do_not_open=True,
             baudrate=options["baud"],

@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from typing_extensions import Self
-
 from leadscomm.connections import ports
 from leadscomm.connections.address import Address
 from leadscomm.connections.asking import AnyInquiry, Inquiry, find, inquiry, question
@@ -22,6 +20,7 @@ from leadscomm.connections.lines import Line, line_of
 from leadscomm.connections.opening import Plan
 from leadscomm.connections.options import SERIAL
 from leadscomm.errors import CommTimeout, ConnectFailed, ConnectionLost, EndpointError
+from leadscomm.packages import Self
 from leadscomm.protocol.board import BoardFraming
 from leadscomm.protocol.framing import Framing, SeparatorFraming
 

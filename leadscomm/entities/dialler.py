@@ -86,7 +86,7 @@ class Dialler:
         """
         try:
             connection = dial(self._endpoint, time.monotonic() + self._patience())
-        except OSError as error:
+        except Exception as error:  # whatever a transport raises
             self._failed(error)
             return
         stage = self._stage = LineStage(self._entity, connection, self._join, self._failed)

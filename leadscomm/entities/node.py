@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from typing_extensions import Self
-
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.entities.acceptor import Acceptor
@@ -25,6 +23,7 @@ from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import Readable
 from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, EndpointError, LocalProtocolError
+from leadscomm.packages import Self
 from leadscomm.protocol.records import GROUPS
 
 _START_S: Final = 10.0

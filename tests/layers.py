@@ -31,6 +31,7 @@ FLOORS = {
     "leadscomm.panel": 6,
     "leadscomm.testing": 6,
     "leadscomm.cli": 7,
+    "leadscomm.freezing": 7,
     "leadscomm.__main__": 7,
 }
 TRANSPORTS = ("tcp", "tls", "unix", "udp", "serial", "websocket", "loop", "reliable", "faulty", "faults")

@@ -21,10 +21,10 @@ from leadscomm.connections.options import Option
 from leadscomm.connections.url import (
     FAULT,
     add_query,
-    closest,
     faults_of,
     host_and_port,
     no_endpoint,
+    no_option,
     no_scheme,
     option_word,
     quoted,
@@ -41,6 +41,7 @@ _FRAMING_OPTIONS: Final = ("separator", "crc", "max_message")
 
 Connect = Callable[[Address, float], ConnectionBase]
 Listen = Callable[[Address], ListenerBase]
+Transport = tuple[Connect, Listen]
 
 
 @dataclass(frozen=True)
@@ -74,39 +75,76 @@ class Scheme:
     nests: bool = False
 
 
+# Each transport is imported at its first use, by a statement: tools that freeze programs follow those.
+
+
+def _tcp() -> Transport:
+    from leadscomm.connections.tcp import connect_tcp, listen_tcp
+
+    return connect_tcp, listen_tcp
+
+
+def _tls() -> Transport:
+    from leadscomm.connections.tls import connect_tls, listen_tls
+
+    return connect_tls, listen_tls
+
+
+def _udp() -> Transport:
+    from leadscomm.connections.udp import connect_udp, listen_udp
+
+    return connect_udp, listen_udp
+
+
+def _unix() -> Transport:
+    from leadscomm.connections.unix import connect_unix, listen_unix
+
+    return connect_unix, listen_unix
+
+
+def _serial() -> Transport:
+    from leadscomm.connections.serial import connect_serial, listen_serial
+
+    return connect_serial, listen_serial
+
+
+def _loop() -> Transport:
+    from leadscomm.connections.loop import connect_loop, listen_loop
+
+    return connect_loop, listen_loop
+
+
+def _lazy(transport: Callable[[], Transport]) -> Transport:
+    return (lambda address, deadline: transport()[0](address, deadline)), (lambda address: transport()[1](address))
+
+
 _ALL: Final = {**groups.DELIVERY, **groups.LIMITS, **groups.DIALLING}
-_HERE: Final = "leadscomm.connections"
 SCHEMES: Final[dict[str, Scheme]] = {
     "tcp": Scheme(
-        f"{_HERE}.tcp:connect_tcp",
-        f"{_HERE}.tcp:listen_tcp",
+        *_lazy(_tcp),
         options={**groups.TCP, **groups.KEYS, **groups.SPIN, **groups.RELIABLE},
         stream=True,
     ),
     "tls": Scheme(
-        f"{_HERE}.tls:connect_tls",
-        f"{_HERE}.tls:listen_tls",
+        *_lazy(_tls),
         options={**groups.TCP, **groups.TLS, **groups.KEYS, **groups.SPIN, **groups.RELIABLE},
         stream=True,
     ),
     "udp": Scheme(
-        f"{_HERE}.udp:connect_udp",
-        f"{_HERE}.udp:listen_udp",
+        *_lazy(_udp),
         "datagram",
         options={**groups.UDP, **groups.KEYS, **groups.RELIABLE},
         session_framing="datagram",
         challenges=False,
     ),
     "unix": Scheme(
-        f"{_HERE}.unix:connect_unix",
-        f"{_HERE}.unix:listen_unix",
+        *_lazy(_unix),
         options={**groups.UNIX, **groups.KEYS, **groups.SPIN, **groups.RELIABLE},
         place="path",
         stream=True,
     ),
     "serial": Scheme(
-        f"{_HERE}.serial:connect_serial",
-        f"{_HERE}.serial:listen_serial",
+        *_lazy(_serial),
         options={**groups.SERIAL, **groups.KEYS, **groups.RELIABLE},
         place="path",
         session_crc="crc-ccitt-false",
@@ -115,8 +153,7 @@ SCHEMES: Final[dict[str, Scheme]] = {
         nests=True,
     ),
     "loop": Scheme(
-        f"{_HERE}.loop:connect_loop",
-        f"{_HERE}.loop:listen_loop",
+        *_lazy(_loop),
         options={**groups.KEYS, **groups.SPIN, **groups.RELIABLE, **groups.FAULTS},
         place="path",
     ),
@@ -182,7 +219,7 @@ class Endpoint(Address):
         framing, ours = _framing(scheme, _for_session(scheme, given))
         theirs = given.keys() - ours - table.keys()
         if theirs and not (SCHEMES[scheme].nests and "://" in path):
-            raise _no_option(scheme, min(theirs), {*table, "framing", *_FRAMING_OPTIONS} - {"key"})
+            raise no_option(scheme, min(theirs), {*table, "framing", *_FRAMING_OPTIONS} - {"key"})
         values = {name: option.default for name, option in table.items()}
         for name in given.keys() & table.keys():
             try:
@@ -256,7 +293,9 @@ class Endpoint(Address):
         """The endpoint of the lines below its sessions, if it has some; otherwise it itself."""
         if not self.has_session:
             return self
-        return replace(self, framing=_load(f"{_HERE}.session_line:line_framing")(self))
+        from leadscomm.connections.session_line import line_framing
+
+        return replace(self, framing=line_framing(self))
 
 
 def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **options: Any) -> ConnectionBase:
@@ -272,8 +311,9 @@ def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **opti
     parsed = _bare(Endpoint.parse(endpoint, **options))
     deadline = time.monotonic() + (parsed.options["connect_timeout"] if timeout is None else timeout)
     if parsed.has_session:
-        begin: Callable[..., ConnectionBase] = _load(f"{_HERE}.bare_session:connect_session")
-        return begin(parsed, dial(parsed, deadline), deadline)
+        from leadscomm.connections.bare_session import connect_session
+
+        return connect_session(parsed, dial(parsed, deadline), deadline)
     connection = dial(parsed, deadline)
     key = parsed.key()
     if leads_shaped(connection):
@@ -301,7 +341,9 @@ def dial(endpoint: Endpoint, deadline: float) -> ConnectionBase:
     open_it: Connect = _load(SCHEMES[endpoint.scheme].connect)
     connection = open_it(endpoint.line(), deadline)
     if endpoint.faulty:
-        connection = _load(f"{_HERE}.faulty:with_faults")(connection, endpoint.line())
+        from leadscomm.connections.faulty import with_faults
+
+        connection = with_faults(connection, endpoint.line())
     if not leads_shaped(connection):
         connection.outbox.timeout = endpoint.options["send_timeout"]
     return connection
@@ -331,7 +373,11 @@ def listen(endpoint: str | int | Endpoint, **options: Any) -> ListenerBase:
     """
     parsed = _bare(Endpoint.parse(endpoint, **options))
     listener = listen_for_lines(parsed)
-    return _load(f"{_HERE}.bare_session:SessionListener")(listener, parsed) if parsed.has_session else listener
+    if not parsed.has_session:
+        return listener
+    from leadscomm.connections.bare_session import SessionListener
+
+    return SessionListener(listener, parsed)
 
 
 def listen_for_lines(endpoint: Endpoint) -> ListenerBase:
@@ -342,7 +388,9 @@ def listen_for_lines(endpoint: Endpoint) -> ListenerBase:
     bind: Listen = _load(accepts)
     listener = bind(endpoint.line())
     if endpoint.faulty:
-        listener = _load(f"{_HERE}.faulty:FaultyListener")(listener, endpoint.line())
+        from leadscomm.connections.faulty import FaultyListener
+
+        listener = FaultyListener(listener, endpoint.line())
     return listener
 
 
@@ -351,13 +399,6 @@ def _load(target: Any) -> Any:
         return target
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)
-
-
-def _no_option(scheme: str, name: str, known: set[str]) -> EndpointError:
-    near = closest(name, sorted(known))
-    mend = f"; faults are made by {FAULT}{name}=.../ before it" if name in groups.FAULTS else ""
-    said = f"{scheme}:// has no option {name!r}; {f'did you mean {near}? ' if near else ''}it has"
-    return EndpointError(f"{said} {', '.join(sorted(known))}{mend}")
 
 
 def _framing(scheme: str, given: Mapping[str, Any]) -> tuple[FramingSpec, set[str]]:
@@ -389,7 +430,7 @@ def _for_session(scheme: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _asks_for_session(scheme: str, given: Mapping[str, Any]) -> bool:
-    return "reliable" in SCHEMES[scheme].options and _is_on(given.get("reliable", False))
+    return "reliable" in SCHEMES[scheme].options and groups.is_on(given.get("reliable", False))
 
 
 def _check_without_session(scheme: str, given: Mapping[str, Any]) -> None:
@@ -400,10 +441,3 @@ def _check_without_session(scheme: str, given: Mapping[str, Any]) -> None:
     keys = [name for name in groups.KEYS if name in given and name in SCHEMES[scheme].options]
     if keys and not SCHEMES[scheme].challenges:
         raise EndpointError(f"{scheme}:// can ask for a key in a session alone: add reliable=1, or leave {keys[0]} out")
-
-
-def _is_on(value: Any) -> bool:
-    try:
-        return groups.flag(value)
-    except ValueError:
-        return False  # said of the option itself

@@ -18,13 +18,13 @@ put right whenever a block is taken.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from time import perf_counter
-from typing import Final
+from typing import ClassVar, Final
 
 from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES, Backlog
 from leadscomm.connections.writer import Flusher, Writer, here
-from leadscomm.errors import OutboxFull
+from leadscomm.errors import LocalProtocolError, OutboxFull
 from leadscomm.protocol.framing import Framing, plain
 
 PACE_S: Final = 20e-6
@@ -48,6 +48,8 @@ class Outbox(Backlog):
     :param framing: makes blocks of messages.
     """
 
+    _lacks: ClassVar[str] = "has no session, which {} is for: give both sides reliable=1, or leave it out"
+    """What to say of options that mean nothing here."""
     __slots__ = (
         "_batch",
         "_blocked",
@@ -118,13 +120,25 @@ class Outbox(Backlog):
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
-    def send(self, message: bytes) -> None:
+    def send(
+        self,
+        message: bytes,
+        lane: int | None = None,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """Send one message, now or with those that follow. Any thread.
 
-        :raises LocalProtocolError: the framing cannot carry it.
+        :param lane: is for sessions, as ``lifetime`` and ``latest`` are: see :meth:`LaneOutbox.send`.
+        :param timeout: seconds to wait for room, instead of ``send_timeout``.
+        :raises LocalProtocolError: the framing cannot carry it; or something is for sessions, and this is none.
         :raises ConnectionLost: the conversation is over.
         :raises OutboxFull: the peer did not make room within ``timeout`` seconds (at once inside a callback).
         """
+        if lane is not None or lifetime is not None or latest is not None or timeout is not None:
+            self._send_as(message, timeout, lane=lane, lifetime=lifetime, latest=latest)
+            return
         if type(message) is not bytes:
             message = plain(message)
         self._framing.check(message)
@@ -142,6 +156,31 @@ class Outbox(Backlog):
         self._pending = pending
         if not self.waiting:
             self._push()
+
+    def _send_as(self, message: bytes, timeout: float | None, **others: object) -> None:
+        """:meth:`send` with more than a message."""
+        given = [name for name, value in others.items() if value is not None]
+        if given:
+            raise LocalProtocolError(f"{self._writer} {self._lacks.format(', '.join(given))}")
+        assert timeout is not None
+        message = plain(message)
+        self._framing.check(message)
+        if self._flusher is None:  # the sender waits by himself, for the writing itself
+            before, self.timeout = self.timeout, timeout
+            try:
+                self.send(message)
+            finally:
+                self.timeout = before
+            return
+        size = len(message) + MESSAGE_BYTES
+        if self.policy == "block" and not self._fits(size):
+            self.flush(patient=True)
+            if not self._wait(lambda: self._fits(size) or self.closed, 0.0 if here.inside is not None else timeout):
+                raise OutboxFull(
+                    f"{self._writer} takes nothing: outbox={self.limit} is full, and timeout={timeout:g} s went by; "
+                    "send less, or raise outbox"
+                )
+        self.send(message)
 
     def put(self, messages: list[bytes], block: bytes | None, size: int) -> None:
         """Queue messages of a broadcast; ``block`` is their encoding. Never waits, never raises.

@@ -110,6 +110,14 @@ def no_scheme(scheme: str, schemes: Iterable[str]) -> EndpointError:
     return EndpointError(f"{scheme}:// is not known; {f'did you mean {near}://? ' if near else ''}there are {known}")
 
 
+def no_option(scheme: str, name: str, known: set[str]) -> EndpointError:
+    """What to say of an option that a scheme does not have."""
+    near = closest(name, sorted(known))
+    mend = f"; faults are made by {FAULT}{name}=.../ before it" if name in FAULTS else ""
+    said = f"{scheme}:// has no option {name!r}; {f'did you mean {near}? ' if near else ''}it has"
+    return EndpointError(f"{said} {', '.join(sorted(known))}{mend}")
+
+
 def closest(word: str, known: Iterable[str]) -> str:
     """What somebody has probably meant; empty: there is nothing like it."""
     names = list(known)

@@ -150,14 +150,14 @@ class DurableMessages(RecordHandler):
         for outgoing in self._outgoing_to(peers):
             self._feed(outgoing)
 
-    def broadcast(self, connections: Sequence[ConnectionBase], message: bytes) -> None:
+    def broadcast(self, connections: Sequence[ConnectionBase], message: bytes, **how: Any) -> None:
         """To all of these; durable for those whose peers have names."""
         named = {name: one for one in connections if (name := getattr(one, "name", ""))}
         if named:
-            self.send_all(list(named), message)
+            self.send_all(list(named), message, **how)
         for connection in connections:
             if connection not in named.values():
-                connection.outbox.send(message)
+                connection.outbox.send(message, **how)
 
     def _outgoing_to(self, peers: Sequence[str]) -> list[Outgoing]:
         return [outgoing for outgoing in map(self._outgoing.get, peers) if outgoing is not None]

@@ -20,11 +20,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from time import perf_counter
-from typing import ClassVar, Final
+from typing import Final
 
 from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES, Backlog
 from leadscomm.connections.writer import Flusher, Writer, here
-from leadscomm.errors import LocalProtocolError, OutboxFull
+from leadscomm.errors import OutboxFull
 from leadscomm.protocol.framing import Framing, plain
 
 PACE_S: Final = 20e-6
@@ -48,8 +48,6 @@ class Outbox(Backlog):
     :param framing: makes blocks of messages.
     """
 
-    _lacks: ClassVar[str] = "has no session, which {} is for: give both sides reliable=1, or leave it out"
-    """What to say of options that mean nothing here."""
     __slots__ = (
         "_batch",
         "_blocked",
@@ -159,28 +157,16 @@ class Outbox(Backlog):
 
     def _send_as(self, message: bytes, timeout: float | None, **others: object) -> None:
         """:meth:`send` with more than a message."""
-        given = [name for name, value in others.items() if value is not None]
-        if given:
-            raise LocalProtocolError(f"{self._writer} {self._lacks.format(', '.join(given))}")
-        assert timeout is not None
-        message = plain(message)
-        self._framing.check(message)
-        if self._flusher is None:  # the sender waits by himself, for the writing itself
-            before, self.timeout = self.timeout, timeout
-            try:
-                self.send(message)
-            finally:
-                self.timeout = before
-            return
-        size = len(message) + MESSAGE_BYTES
-        if self.policy == "block" and not self._fits(size):
-            self.flush(patient=True)
-            if not self._wait(lambda: self._fits(size) or self.closed, 0.0 if here.inside is not None else timeout):
-                raise OutboxFull(
-                    f"{self._writer} takes nothing: outbox={self.limit} is full, and timeout={timeout:g} s went by; "
-                    "send less, or raise outbox"
-                )
-        self.send(message)
+        self._check_lacking(others)
+        before, seconds = self.timeout, timeout or 0.0
+        if self._flusher is None:
+            self.timeout = seconds  # the sender waits by himself, until it is written
+        else:
+            self._wait_at_most(len(message) + MESSAGE_BYTES, seconds)
+        try:
+            self.send(message)
+        finally:
+            self.timeout = before
 
     def put(self, messages: list[bytes], block: bytes | None, size: int) -> None:
         """Queue messages of a broadcast; ``block`` is their encoding. Never waits, never raises.

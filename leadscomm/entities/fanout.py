@@ -35,8 +35,7 @@ class FanOut(Outbox):
     def check(self, message: bytes, timeout: float | None = None, **others: object) -> None:
         """Refuse what the framing cannot carry, and what is for sessions, as :meth:`send` does."""
         self._framing.check(message)
-        if any(value is not None for value in others.values()):
-            self._send_as(message, timeout, **others)
+        self._check_lacking(others)
 
     def catch_up(self) -> None:
         """Hand out what waits, and wait for whoever is at it: then all of it is in every outbox."""

@@ -45,7 +45,10 @@ def test_version_and_help():
         ([], "the following arguments are required: COMMAND"),
         (["serv"], "invalid choice: 'serv'"),
         (["serve"], "the following arguments are required: ENDPOINT"),
-        (["connect", "tpc://x"], "argument ENDPOINT: tpc:// is not known; there are fault://, loop://,"),
+        (
+            ["connect", "tpc://x"],
+            "argument ENDPOINT: tpc:// is not known; did you mean tcp://? there are fault://, loop://,",
+        ),
         (["connect", "1", "--wait", "-1"], "argument --wait: write seconds, 0 or more"),
         (["demo", "--seconds", "soon"], "argument --seconds: invalid"),
     ],

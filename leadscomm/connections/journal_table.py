@@ -14,13 +14,13 @@ ROW: Final = 64
 
 
 def checksum(*values: Any) -> int:
-    """What is stored beside a row to know later that it is as it was written."""
-    total = 0
-    for value in values:
-        if not isinstance(value, bytes):
-            value = value.encode() if isinstance(value, str) else b"%d" % (value or 0)
-        total = zlib.crc32(value, zlib.crc32(b"%d " % len(value), total))
-    return total
+    """What is stored beside a row, whose last value is bytes, to know later that it is as it was written."""
+    *others, last = values
+    words = [
+        value if type(value) is bytes else value.encode() if isinstance(value, str) else b"%d" % (value or 0)
+        for value in others
+    ]
+    return zlib.crc32(last if type(last) is bytes else str(last).encode(), zlib.crc32(b" ".join(words)))
 
 
 def checked(file: JournalFile, table: str, columns: str, more: str = "", values: Sequence[Any] = ()) -> Iterator[Any]:

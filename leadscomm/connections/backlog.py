@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final
 
 from leadscomm.connections.writer import Writer, here
-from leadscomm.errors import ConnectionLost, DeliveryError, OutboxFull
+from leadscomm.errors import ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
 
 OUTBOX_BYTES: Final = 8 * 1024 * 1024
 SEND_TIMEOUT_S: Final = 5.0
@@ -29,6 +29,8 @@ class Backlog:
     :ivar error: why, if it is not that the conversation was closed.
     """
 
+    _lacks: ClassVar[str] = "has no session, which {} is for: give both sides reliable=1, or leave it out"
+    """What to say of options that mean nothing here."""
     __slots__ = (
         "_changed",
         "_front",
@@ -92,6 +94,25 @@ class Backlog:
             )
         if self.closed:
             raise self.late()
+
+    def _wait_at_most(self, size: int, timeout: float) -> None:
+        """Wait for room, where that is what is done at the bound; not inside a callback.
+
+        :raises OutboxFull: there was none in time.
+        """
+        if self.policy != "block" or self._fits(size):
+            return
+        if not self._wait(lambda: self._fits(size) or self.closed, 0.0 if here.inside is not None else timeout):
+            raise OutboxFull(
+                f"{self._writer} takes nothing: outbox={self.limit} is full, and timeout={timeout:g} s went by; send "
+                "less, or raise outbox"
+            )
+
+    def _check_lacking(self, others: Mapping[str, object]) -> None:
+        """:raises LocalProtocolError: something was given that is for sessions."""
+        given = [name for name, value in others.items() if value is not None]
+        if given:
+            raise LocalProtocolError(f"{self._writer} {self._lacks.format(', '.join(given))}")
 
     def _overflow(self, messages: list[bytes], size: int) -> bool:
         """Apply a policy that loses something. Whether ``messages`` may be queued."""

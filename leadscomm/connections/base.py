@@ -17,7 +17,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar, Final, Protocol
 
 from leadscomm.connections.keyed import authenticate
@@ -286,16 +286,27 @@ class ConnectionBase(Writer):
             raise ServiceError(f"no service runs {self}, and streams need one: use a Client or a Server")
         return self.keeper.streams
 
-    def send(self, message: bytes) -> None:
+    def send(
+        self,
+        message: bytes,
+        lane: int | None = None,
+        *,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """Send one message. Any thread.
 
-        :raises LocalProtocolError: the framing cannot carry it; nothing was sent.
+        :param lane: is for sessions, as ``lifetime`` and ``latest`` are: see :meth:`SessionConnection.send`.
+        :param timeout: seconds to wait for room instead of ``send_timeout``.
+        :raises LocalProtocolError: the framing cannot carry it, or something is for sessions and this is none; nothing
+            was sent.
         :raises ConnectionLost: the conversation is over.
         :raises OutboxFull: the peer does not take it (see ``send_timeout`` and ``outbox``).
         """
         if self.outbox.closed:
             raise self.outbox.late()
-        self.outbox.send(message)
+        self.outbox.send(message, lane, lifetime, latest, timeout)
 
     def disconnect(self) -> None:
         """Say goodbye, where the framing has a word for it; the peer then closes. Nothing can be sent after it."""

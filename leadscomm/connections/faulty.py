@@ -14,7 +14,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any, ClassVar, Final
 
@@ -375,8 +375,15 @@ class FaultyOutbox(HeldOutbox):
     def run_until(self, done: Callable[[], bool], timeout: float) -> None:
         self._connection.run_until(done, timeout)
 
-    def send(self, message: bytes) -> None:
-        super().send(message)
+    def send(
+        self,
+        message: bytes,
+        lane: int | None = None,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        super().send(message, lane, lifetime, latest, timeout)
         if self._flusher is None:
             self.run_until(self._connection.has_sent, self.timeout)
 

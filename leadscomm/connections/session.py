@@ -328,7 +328,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
     def send(
         self,
         message: bytes,
-        lane: int = DEFAULT_LANE,
+        lane: int | None = None,
         *,
         lifetime: float | None = None,
         latest: Hashable | None = None,
@@ -349,7 +349,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
         if self.outbox.closed:
             raise self.outbox.late()
         send = self.outbox.send if self.keeps is None else self.keeps
-        send(message, lane, lifetime=lifetime, latest=latest, timeout=timeout)
+        send(message, DEFAULT_LANE if lane is None else lane, lifetime=lifetime, latest=latest, timeout=timeout)
 
     def send_datagram(self, message: bytes) -> None:
         if self.outbox.closed or not self.session.open:

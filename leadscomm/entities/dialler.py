@@ -197,7 +197,7 @@ class Dialler:
         endpoint = self._endpoint.called_by(self._caller)
         try:
             connection = attempt(lambda: dial(endpoint, begun + self._patience()), self._caller, self._entity._name)
-        except OSError as error:
+        except Exception as error:  # whatever a transport raises
             self._failed(error)
             return
         if connection is None:

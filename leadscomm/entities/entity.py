@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from typing_extensions import Self
-
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.options import DELIVERY
 from leadscomm.connections.outbox import Outbox
@@ -24,6 +22,7 @@ from leadscomm.entities.service import CLOSE_TIMEOUT_S
 from leadscomm.entities.stage import Owner, RecordHandler, Stage
 from leadscomm.entities.streams import Streams
 from leadscomm.errors import CommError
+from leadscomm.packages import Self
 from leadscomm.protocol.records import DURABLE, STREAM
 
 _log = logging.getLogger("leadscomm")

@@ -11,9 +11,8 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any, Final
 
-from typing_extensions import Self
-
 from leadscomm.errors import ServiceError
+from leadscomm.packages import Self
 
 _log = logging.getLogger("leadscomm")
 CLOSE_TIMEOUT_S: Final = 5.0

@@ -152,6 +152,7 @@ class CobsFraming(Framing):
     """
 
     name = "cobs"
+    any_byte = True
 
     def __init__(self, crc: str = DEFAULT_CRC, max_message: int = DEFAULT_MAX_MESSAGE) -> None:
         super().__init__(max_message)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeGuard
 
 from leadscomm.protocol.frames import CONTROL, HELLO, REFUSE, WELCOME, Frame, control
+from leadscomm.protocol.words import words
 
 VERSION: Final = 1
 ASKING: Final = 0
@@ -34,7 +35,7 @@ class Handshake:
     :ivar epoch: the number that it chose for this session; not 0.
     :ivar echo: the epoch of whom it answers; 0 where it asks.
     :ivar profiles: :data:`COMPACT`, :data:`FULL` or both; the one chosen in a WELCOME; :data:`ASKING`.
-    :ivar tag: its name.
+    :ivar tag: its name; of a peer what can be printed of it.
     :ivar segment: the longest frame that it takes, in bytes behind the header.
     :ivar longest: the longest message that it takes, from all its pieces, in bytes.
     :ivar resend: milliseconds after which it should be sent again what it did not acknowledge.
@@ -80,7 +81,7 @@ class Handshake:
         tag = body[_FIXED.size : _FIXED.size + size]
         if len(tag) < size:
             return None
-        name = tag.decode("utf-8", "replace")
+        name = words(tag)
         return cls(epoch, echo, profiles, name, segment, longest, resend, window, credit, version)
 
 

@@ -41,7 +41,7 @@ def arguments(args: list[str]) -> list[str]:
     places = [place for place in (ROOT / arg.partition("::")[0] for arg in args) if place.exists()]
     if said or (places and all(place.is_file() for place in places)):
         return args
-    return ["-n", str(min(WORKERS_A_CORE * cores(), MOST_WORKERS)), "--dist", "loadgroup", *args]
+    return ["-n", str(min(WORKERS_A_CORE * cores(), MOST_WORKERS)), "--dist", "worksteal", *args]
 
 
 def covered(python: str, args: list[str]) -> None:

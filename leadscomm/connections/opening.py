@@ -58,6 +58,8 @@ def why_not(who: str, session: Beginning, heard: bytes) -> CommError:
     """
     if session.trouble is not None:
         return ConnectFailed(f"{who}: {session.trouble}")
+    if session.hint is not None:
+        return ConnectFailed(f"{who}: {session.hint}")
     if not heard:
         return CommTimeout(
             f"{who} does not answer: is its baud rate another (baud=), does its program run, and has it a session "

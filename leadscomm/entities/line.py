@@ -60,6 +60,10 @@ class LineStage(Stage):
             report=self.entity._report,
         )
 
+    @property
+    def _has_to_ask(self) -> bool:
+        return True
+
     def _tell_failed(self, error: Exception) -> None:
         if not self.entity._stopping.is_set():
             self._tell(error)

@@ -132,6 +132,7 @@ class Stage(Task):
         "_rest",
         "_shut",
         "batch",
+        "came_at",
         "connection",
         "ended",
         "entity",
@@ -145,6 +146,7 @@ class Stage(Task):
         self.batch = _NOTHING
         self._rest: Iterator[bytes] = iter(())  # of the batch, what was not handed out
         self.ended = False
+        self.came_at = time.monotonic()  # what precedes the first message is waited for from here on
         self._shut = False  # closed by this side: nothing more is delivered
         self._opened = False
         self._pool: ReaderPool | None = None
@@ -190,6 +192,11 @@ class Stage(Task):
         """What can be polled, or None: then its reading and writing wait in threads of its own."""
         return self.connection.fileno()
 
+    @property
+    def _has_to_ask(self) -> bool:
+        """Whether its opening waits for the peer."""
+        return self.connection.has_to_ask
+
     # Where it is run -------------------------------------------------------------------------------------------------
 
     def run_in(self, pool: ReaderPool | None) -> None:
@@ -197,6 +204,7 @@ class Stage(Task):
         fd = self.fileno()
         if pool is not None and fd is not None and self.connection.pooled:
             self._pool = pool
+            self.waits = self._has_to_ask
             self.connection.set_blocking(False)
             pool.add(fd, self)
         else:
@@ -230,7 +238,9 @@ class Stage(Task):
             return
         if not self._opened:
             self._opened = ending = True
-            if not self._open():
+            opened = self._open()
+            self.waits = False
+            if not opened:
                 return
             self._begin()
         while self._step() and not self.ended:
@@ -241,12 +251,12 @@ class Stage(Task):
 
     def _open(self) -> bool:
         try:
-            self._prepare(time.monotonic() + self.entity._handshake_timeout)
+            self._prepare(self.came_at + self.entity._handshake_timeout)
         except Exception as error:
             self.ended = True
             self._release()
             self.entity._left(self)
-            self._tell_failed(error)
+            self._tell_failed(_lost(self.connection, error))
             return False
         self._announce()
         return not self.ended

@@ -25,6 +25,12 @@ TROUBLE: Final = 2
 MAX_ANSWERS: Final = 32
 MEASURE_EVERY_S: Final = 10.0
 """How often round trip and clocks are measured at least, however much is said."""
+GREET_EVERY_S: Final = 0.2
+"""How often a peer is asked for a sign that it hears this side."""
+BYTES_FOR_ONE: Final = 3
+"""An address that may be forged gets less than so many bytes for each that came from there, ..."""
+_FRAMES_FOR_ONE: Final = 2
+"""... and so many frames for each."""
 _ACK_BYTES: Final = 96
 _SMALLEST: Final = 40
 """Bytes of a lane in a segment, at least: an acknowledgement of one lane with a range has to fit, too."""
@@ -39,7 +45,10 @@ class Link:
     :param rate: bytes a second, where the line is known to carry no more; 0 if not.
     :param overhead: bytes that the framing, and what is below it, add to a frame.
     :param preference: the link with the lowest one of those that are well carries the segments.
+    :param spoofable: the sender of what comes may be forged, so that answers may reach somebody who asked for nothing.
     :ivar joined: the peer has agreed to it.
+    :ivar proved: the peer has shown over it that it hears this side. Before, it carries nothing but greetings: anybody
+        may have said the peer's, from any address, or have seen them once.
     :ivar dead: nothing came over it for so long that it is to be closed.
     :ivar clock: the peer's.
     :ivar unanswered: how many PINGs in a row nothing came after.
@@ -54,10 +63,15 @@ class Link:
         rate: float = 0.0,
         overhead: int = 8,
         preference: int = 0,
+        spoofable: bool = False,
     ) -> None:
         self.segment = segment
         self.preference = preference
         self.joined = False
+        self.proved = False
+        self._spoofable = spoofable
+        self._frames_left = 0  # that may be sent before that is so
+        self._bytes_left = 0
         self.ready_at = 0.0  # since when the peer can be heard over it
         self.dead = False
         self._longest = 0  # bytes of a lane in a segment, and
@@ -98,6 +112,30 @@ class Link:
             self._around += DATA_OVERHEAD + self.seal.overhead
             self.heard_at = self.said_at = now
             self.pinged_at = now - MEASURE_EVERY_S  # the first measurement is due
+
+    @property
+    def greets_at(self) -> float:
+        """When the peer is to be asked again, as long as it has not shown that it hears this side."""
+        return self.pinged_at + GREET_EVERY_S if self.joined else self.ask_at
+
+    def arrived(self, size: int) -> None:
+        """A frame came, whatever it is."""
+        self.received_bytes += size
+        self._frames_left += _FRAMES_FOR_ONE
+        self._bytes_left += BYTES_FOR_ONE * size - 1
+
+    def permitted(self, frames: list[bytes]) -> list[bytes]:
+        """Those that may be sent: to an address that may be forged only a little for each frame that came from there.
+        The others are lost, as frames may be."""
+        if self.proved or self.asked or not self._spoofable:
+            return frames
+        permitted = []
+        for frame in frames:
+            if self._frames_left and len(frame) <= self._bytes_left:
+                self._frames_left -= 1
+                self._bytes_left -= len(frame)
+                permitted.append(frame)
+        return permitted
 
     @property
     def well(self) -> bool:

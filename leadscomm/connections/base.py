@@ -25,7 +25,8 @@ from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_leads import outbox_for
 from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.writer import Writer
-from leadscomm.errors import CommError, CommTimeout, ServiceError
+from leadscomm.errors import CommError, CommTimeout, RemoteProtocolError, ServiceError
+from leadscomm.protocol import guess
 from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming
 
 CHUNK_BYTES: Final = 64 * 1024
@@ -209,8 +210,11 @@ class ConnectionBase(Writer):
 
     def _end(self) -> None:
         self._ended = True
+        wants = guess.greeting(self.framing.remainder)
         truncated = self.framing.finish()
-        if truncated is not None:
+        if truncated is not None and wants:
+            self.framing.faults.append(RemoteProtocolError(f"the peer {wants}"))
+        elif truncated is not None:
             self.framing.faults.append(truncated)
 
     def unread(self) -> list[bytes]:

@@ -90,7 +90,8 @@ class Meeting:
         self._stale: Stale | None = None
         self._trouble: CommError | None = None
         self._hint_at = 0.0
-        self._may_say = 0 if address.scheme == "udp" else 1 << 62  # bytes
+        self._forgeable = address.scheme == "udp"
+        self._may_say = 0 if self._forgeable and connection.accepted else 1 << 62  # bytes
         connection.set_blocking(False)
         if connection.accepted:
             connection.be_wary()
@@ -111,7 +112,9 @@ class Meeting:
 
     def refuse_profile(self) -> None:
         """Tell the peer that its profile is not spoken here."""
-        self._hint(Refusal(OTHER_PROFILE, FULL))
+        self._say(
+            Refusal(OTHER_PROFILE, self._me.profiles & ~COMPACT if self._forgeable else self._me.profiles).frame()
+        )
 
     def refuse_name(self) -> None:
         """Tell the peer that another one has its name; twice, since once might be a damaged frame."""
@@ -136,7 +139,6 @@ class Meeting:
     def _guest(self, hello: Hello) -> Guest:
         """Whoever the last frame has introduced."""
         frames, self._unread, self._next = self._unread[self._next - 1 :], [], 0
-        self._may_say -= BYTES_FOR_ONE * len(frames[0])  # whoever goes on from here counts it
         return Guest(hello.offer, frames)
 
     def turn_away(self, epoch: int) -> None:
@@ -146,9 +148,12 @@ class Meeting:
 
     def _listen(self, deadline: float) -> None:
         if time.monotonic() >= deadline:
-            if self._heard and self._patience == MOST_FRAMES:
-                self._hint(Refusal(NO_SESSION, NOT_UNDERSTOOD))
             raise self._why_not()
+        if (
+            self._heard and self._patience == MOST_FRAMES and self._connection.accepted
+        ):  # what the peer sees of this tells it why
+            self._hint(Refusal(NO_SESSION, NOT_UNDERSTOOD))
+            deadline = min(deadline, self._hint_at)
         self._hear(deadline)
 
     def _why_not(self) -> CommError:
@@ -164,14 +169,15 @@ class Meeting:
         except BlockingIOError:
             return
         if data is None:
-            raise (
-                self._trouble or self._stale or ConnectionLost(f"{connection} ended before it had asked for a session")
-            )
+            if self._heard:
+                raise self._why_not()
+            raise ConnectionLost(f"{connection} ended before it had asked for a session")
+        if not self._heard:
+            self._hint_at = time.monotonic() + HINT_EVERY_S
         self._heard = (self._heard + data)[:HEARD_BYTES]
         self._unread, self._next = connection.framing.feed(data), 0
-        if connection.framing.count_faults() and self._patience == MOST_FRAMES:  # what it sees of this tells it why
+        if connection.framing.count_faults():
             self._may_say += BYTES_FOR_ONE * len(data) - 1
-            self._hint(Refusal(NO_SESSION, NOT_UNDERSTOOD))
 
     def _heed(self, frame: bytes) -> Hello | None:
         key = self._terms.key

@@ -197,7 +197,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
             except BlockingIOError:
                 continue
             if data is None:
-                raise line.ended_early(self.session)
+                raise line.ended_early(self.session, heard)
             heard = (heard + data)[:HEARD_BYTES]
             self.took(line, connection.framing.feed(data))
 

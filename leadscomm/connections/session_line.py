@@ -176,10 +176,15 @@ class Line:
             return CommTimeout(f"{who} has begun a session, and does not go on")
         return nothing_of_a_session(who, self.connection.framing, heard)
 
-    def ended_early(self, session: FullSession) -> CommError:
-        """Say that the connection ended before the peer had agreed."""
-        if session.hint is not None:
-            return why_not(str(self.connection), session, b"")
+    def ended_early(self, session: FullSession, heard: bytes) -> CommError:
+        """Say that the connection ended before the peer had agreed.
+
+        :param heard: what it said instead.
+        """
+        if session.trouble is not None or session.hint is not None:
+            return why_not(str(self.connection), session, heard)
+        if heard and not self.link.joined:
+            return nothing_of_a_session(str(self.connection), self.connection.framing, heard)
         if self.connection.accepted:
             return ConnectionLost(f"{self.connection} ended before it had begun its session")
         return ConnectionLost(

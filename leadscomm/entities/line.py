@@ -61,6 +61,10 @@ class LineStage(Stage):
         )
 
     @property
+    def _plain(self) -> bool:
+        return False
+
+    @property
     def _has_to_ask(self) -> bool:
         return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
@@ -15,7 +15,10 @@ from leadscomm.connections.terms import Terms
 from leadscomm.protocol.frames import CONTROL, HELLO, parse
 from leadscomm.protocol.handshake import ASKING, Handshake, welcome_of
 from leadscomm.protocol.offer import Hello, shown
-from leadscomm.protocol.session import ask_steadily
+from leadscomm.protocol.session import ASK_EVERY_S, ask_steadily
+
+SHOW_S: Final = 0.25
+"""So long a peer is shown that this side is in a session with it, before it is taken for another one."""
 
 
 class Acquaintances(Protocol):
@@ -56,6 +59,7 @@ class Introduction(Meeting):
         self._known = known
         self._plan = plan_of(address)
         self._asked = 0
+        self._shown_at = 0.0
         self._began = time.monotonic()
 
     @property
@@ -81,12 +85,18 @@ class Introduction(Meeting):
         """Ask who is there once more: an answer to what was asked before does not count.
 
         :param echo: shows the peer that this side is in a session with it.
-        :return: False: that was shown before, and this side does not ask again.
+        :return: False: that was shown for a while, and this side does not ask again.
         """
-        if self._question is None or (echo and echo == self._question.echo):
+        now = time.monotonic()
+        if self._question is None:
+            return False
+        again = echo != 0 and echo == self._question.echo
+        if not again:
+            self._shown_at = now
+        elif now > self._shown_at + SHOW_S:  # the peer may not have heard of the session at first
             return False
         self._question = replace(self._question, epoch=new_epoch(), echo=echo)
-        self._asked, self._began = 0, time.monotonic()
+        self._asked, self._began = 0, now + ASK_EVERY_S * again
         return True
 
     def _answer_in(self, frame: bytes) -> Handshake | None:

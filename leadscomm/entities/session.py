@@ -73,6 +73,10 @@ class SessionStage(Stage):
         return self._session
 
     @property
+    def _plain(self) -> bool:
+        return False
+
+    @property
     def in_blocks(self) -> bool:
         return False  # the session numbers each message by itself
 

@@ -16,7 +16,8 @@ from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.readers import ReaderPool, Task
 from leadscomm.entities.service import Service
-from leadscomm.errors import CommError, ConnectionLost, DeliveryError
+from leadscomm.errors import CommError, ConnectFailed, ConnectionLost, DeliveryError
+from leadscomm.protocol import guess
 from leadscomm.protocol.framing import Framing
 from leadscomm.protocol.records import STREAM
 
@@ -170,8 +171,22 @@ class Stage(Task):
     def _take_over(self, connection: ConnectionBase) -> None:
         connection.keeper = self
         self._framing = connection.framing
-        self._receive = connection.read_batch
+        self._receive = self._receive_first if self._plain else connection.read_batch
         self.outbox = connection.outbox
+
+    def _receive_first(self) -> list[bytes] | None:
+        """Read for the first time: a peer that means another kind of conversation is named."""
+        messages = self.connection.read_batch()
+        self._receive = self.connection.read_batch
+        wants = guess.greeting(messages[0] if messages else self._framing.remainder)
+        if wants:
+            self.entity._fail(ConnectFailed(f"{self.connection} {wants}"), self)
+        return messages
+
+    @property
+    def _plain(self) -> bool:
+        """Whether there is nothing between the connection and the callbacks."""
+        return True
 
     @property
     def shut(self) -> bool:

@@ -112,9 +112,8 @@ class Meeting:
 
     def refuse_profile(self) -> None:
         """Tell the peer that its profile is not spoken here."""
-        self._say(
-            Refusal(OTHER_PROFILE, self._me.profiles & ~COMPACT if self._forgeable else self._me.profiles).frame()
-        )
+        spoken = FULL if self._forgeable else self._me.profiles  # the compact one is for lines that keep the order
+        self._say(Refusal(OTHER_PROFILE, spoken).frame())
 
     def refuse_name(self) -> None:
         """Tell the peer that another one has its name; twice, since once might be a damaged frame."""
@@ -149,10 +148,8 @@ class Meeting:
     def _listen(self, deadline: float) -> None:
         if time.monotonic() >= deadline:
             raise self._why_not()
-        if (
-            self._heard and self._patience == MOST_FRAMES and self._connection.accepted
-        ):  # what the peer sees of this tells it why
-            self._hint(Refusal(NO_SESSION, NOT_UNDERSTOOD))
+        if self._heard and self._patience == MOST_FRAMES and self._connection.accepted:
+            self._hint(Refusal(NO_SESSION, NOT_UNDERSTOOD))  # what the peer sees of it tells it why
             deadline = min(deadline, self._hint_at)
         self._hear(deadline)
 

@@ -31,6 +31,8 @@ _MOSTLY: Final = 0.8
 _ENOUGH: Final = 16
 """Fewer bytes than these say nothing, unless they are a whole message."""
 _LOOK_BYTES: Final = 64
+_MANY: Final = 8
+"""So many frames convince, though another one is begun behind them."""
 _HELLO: Final = 0xC8
 _HELLO_BYTES: Final = 20
 _NO_SESSION: Final = b"\xd8\x01"
@@ -83,7 +85,7 @@ def look(data: bytes, expected: FramingSpec) -> Impression:
             other = spec.make()
             seen = _read(data, other)
             if _convinces(spec.name, *seen, printable) and (
-                spec.name != "length" or seen[0] > 2 or not other.remainder
+                spec.name != "length" or seen[0] >= _MANY or not other.remainder
             ):
                 return Impression(OTHER, messages, faults, printable, options=options)
     unknown = TEXT if printable >= _MOSTLY else NOISE

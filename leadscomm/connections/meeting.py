@@ -12,7 +12,7 @@ from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.opening import HEARD_BYTES, nothing_of_a_session
 from leadscomm.connections.terms import Terms
 from leadscomm.errors import AuthenticationFailed, CommError, ConnectFailed, ConnectionLost
-from leadscomm.protocol.frames import parse
+from leadscomm.protocol.frames import CONTROL, parse
 from leadscomm.protocol.handshake import (
     COMPACT,
     FULL,
@@ -28,6 +28,7 @@ from leadscomm.protocol.handshake import (
 )
 from leadscomm.protocol.link import BYTES_FOR_ONE
 from leadscomm.protocol.offer import Hello, Offer, answer, epoch_in, no_session, read_hello
+from leadscomm.protocol.segments import DATA_OVERHEAD
 
 HINT_EVERY_S: Final = 0.25
 """How often a peer is told at most why it gets no session: nobody knows yet who it is."""
@@ -187,7 +188,7 @@ class Meeting:
                 other = refusal_of(parse(said))
                 if other is not None and other.reason == OTHER_VERSION:
                     self._trouble = ConnectFailed(f"{self._connection}: {Refusal(OTHER_VERSION, frame[1])}")
-                else:
+                elif frame[0] >> 6 == CONTROL or len(frame) >= DATA_OVERHEAD:
                     self._stale = Stale(f"{self._connection} speaks of a session that is over")
                 self._say(said)
         elif hello.offer is not None or (hello.said.profiles == COMPACT and key is None):

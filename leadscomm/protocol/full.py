@@ -336,7 +336,7 @@ class FullSession(Exchange):
 
     def _link_deadlines(self, link: Link) -> list[float | None]:
         if not link.proved:
-            return [None if link.dead else self.greets_at(link)]
+            return [link.greets_at] if (link.joined and not link.dead) or (self._asks and not link.joined) else []
         due = [link.recovery.deadline(), link.ack_at(), self._ping_at(link)]
         if not link.dead and not self.busy:
             due.append(link.heard_at + self._silence)

@@ -26,7 +26,7 @@ from leadscomm.protocol.handshake import (
     Refusal,
     refusal_of,
 )
-from leadscomm.protocol.link import BYTES_FOR_ONE
+from leadscomm.protocol.link import Allowance
 from leadscomm.protocol.offer import Hello, Offer, answer, epoch_in, no_session, read_hello
 from leadscomm.protocol.segments import DATA_OVERHEAD
 
@@ -92,7 +92,7 @@ class Meeting:
         self._trouble: CommError | None = None
         self._hint_at = 0.0
         self._forgeable = address.scheme == "udp"
-        self._may_say = 0 if self._forgeable and connection.accepted else 1 << 62  # bytes
+        self._allowance = Allowance() if self._forgeable and connection.accepted else None
         connection.set_blocking(False)
         if connection.accepted:
             connection.be_wary()
@@ -133,7 +133,8 @@ class Meeting:
         self._patience -= 1
         self._next += 1
         frame = self._unread[self._next - 1]
-        self._may_say += BYTES_FOR_ONE * len(frame) - 1
+        if self._allowance is not None:
+            self._allowance.came(len(frame))
         return frame
 
     def _guest(self, hello: Hello) -> Guest:
@@ -174,8 +175,8 @@ class Meeting:
             self._hint_at = time.monotonic() + HINT_EVERY_S
         self._heard = (self._heard + data)[:HEARD_BYTES]
         self._unread, self._next = connection.framing.feed(data), 0
-        if connection.framing.count_faults():
-            self._may_say += BYTES_FOR_ONE * len(data) - 1
+        if connection.framing.count_faults() and self._allowance is not None:
+            self._allowance.came(len(data))
 
     def _heed(self, frame: bytes) -> Hello | None:
         key = self._terms.key
@@ -223,8 +224,7 @@ class Meeting:
             self._say(refusal.frame())
 
     def _say(self, frame: bytes, before: bytes = b"") -> None:
-        if self._may_say < len(frame):
+        if self._allowance is not None and not self._allowance.spend(len(frame)):
             return
-        self._may_say -= len(frame)
         framing = self._connection.framing
         self._connection.outbox.put([frame], before + framing.encode_all([frame]), len(frame))

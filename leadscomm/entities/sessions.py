@@ -41,7 +41,8 @@ class Sessions:
         """
         connection, address = line_stage.connection, self._endpoint
         meeting = Meeting(connection, address, self._terms, self._knows)
-        while True:
+        stage = None
+        while stage is None:
             try:
                 guest = meeting.guest(deadline)
             except Stale:
@@ -53,25 +54,17 @@ class Sessions:
                     self._check_room(connection)
                 line_stage.hand_on(compact_session(connection, address, guest.frames))
                 return
-            if self._is_copy(guest.offer):
-                continue
-            former, gone_at = self._former_of(guest.offer), 0.0
-            if former is not None:
-                try:
-                    gone_at = check_gone(guest.offer.tag, former, connection)
-                except NameTaken:
-                    meeting.refuse_name()
-                    raise
-            stage = self._find(guest.offer, former, connection)
-            if stage is not None:
-                break
-            meeting.turn_away(guest.offer.epoch)
+            if not self._is_copy(guest.offer):
+                former, gone_at = self._former_of(guest.offer, meeting, connection)
+                stage = self._find(guest.offer, former, connection)
+                if stage is None:
+                    meeting.turn_away(guest.offer.epoch)
         line = stage.session.add(connection, address)
         try:
             stage.session.took(line, guest.frames)
             stage.session.agree(line, deadline)
             if former is not None:
-                check_away(guest.offer.tag, former, connection, gone_at)
+                check_away(stage.session.name, former, connection, gone_at)
         except BaseException:
             stage.session.remove(line)
             self._forget(stage)
@@ -89,14 +82,28 @@ class Sessions:
         with self._lock:
             return any(stage.session.session.is_copy(offer) for stage in self._present())
 
-    def _former_of(self, offer: Offer) -> SessionStage | None:
-        """The session of another one with the name of a peer that wants to begin one."""
-        if not offer.tag or offer.handshake.echo:
-            return None
+    def _former_of(
+        self, offer: Offer, meeting: Meeting, connection: ConnectionBase
+    ) -> tuple[SessionStage | None, float]:
+        """The session of another one with the name of a peer that wants to begin one, and when it was found to be gone.
+
+        :raises NameTaken: it is not.
+        """
+        former = None if offer.handshake.echo else self._bearer_of(offer.tag, offer.epoch)
+        if former is None:
+            return None, 0.0
+        try:
+            return former, check_gone(offer.tag, former, connection)
+        except NameTaken:
+            meeting.refuse_name()
+            raise
+
+    def _bearer_of(self, name: str, epoch: int) -> SessionStage | None:
+        """The session of a peer of this name, if its epoch is another one."""
         with self._lock:
             for stage in self._present():
                 peer = stage.session.session.peer
-                named = peer is not None and peer.tag == offer.tag and peer.epoch != offer.epoch
+                named = peer is not None and name and peer.tag == name and peer.epoch != epoch
                 if named and stage.session.session.trusted:
                     return stage
         return None

@@ -222,31 +222,6 @@ class FullSession(Exchange):
             elif kind == wire.DATA:
                 self._data(inner, now, link)
 
-    def _believes(self, frame: bytes, now: float, link: Link) -> bool:
-        """Whether a frame counts that came over a link over which the peer has not shown that it hears this side.
-
-        One with a proof shows it, as the proof is of both epochs; without a key the answer to a PING does. What comes
-        before is dropped, and comes again, so that nothing is held of who may not be there; a PING is answered later.
-        """
-        found = full.read_control(frame) if frame[0] >> 6 == wire.CONTROL else None
-        if self.me.key is not None or (found is not None and self._answers_ping(found, now, link)):
-            self._prove(now, link)
-        elif found is not None and found.which == wire.PING:
-            self._pinged(found, now, link)
-        return link.proved
-
-    def _answers_ping(self, found: full.Control, now: float, link: Link) -> bool:
-        clocks = full.read_pong(found.body) if found.which == full.PONG else None
-        if clocks is None or self.peer is None or found.epoch != self.peer.epoch:
-            return False
-        return full.clock(link.ready_at) <= full.veiled(clocks[0], self.me.epoch) <= full.clock(now)
-
-    def _pinged(self, found: full.Control, now: float, link: Link) -> None:
-        clock = full.read_ping(found.body)
-        if clock is not None:
-            link.pings.append((clock, now))
-            link.owe(now, frames=0, urgent=True)
-
     def _heard(self, now: float, link: Link) -> None:
         self._alive(now)
         link.heard(now)
@@ -286,11 +261,6 @@ class FullSession(Exchange):
             if not self.left:  # otherwise it is the answer to one
                 link.answers.append(link.seal.seal(full.control(wire.BYE, self.me.epoch)))
             self.end("both sides left" if self.left else "the peer left")
-
-    def _ponged(self, clocks: tuple[int, int, int] | None, now: float, link: Link) -> None:
-        if clocks is not None:
-            asked, came, left = clocks
-            link.answered((full.veiled(asked, self.me.epoch), came, left), now)
 
     def _acknowledged(self, ack: Ack | None, now: float) -> None:
         if ack is None:

@@ -27,13 +27,32 @@ MEASURE_EVERY_S: Final = 10.0
 """How often round trip and clocks are measured at least, however much is said."""
 GREET_EVERY_S: Final = 0.2
 """How often a peer is asked for a sign that it hears this side."""
-BYTES_FOR_ONE: Final = 3
-"""An address that may be forged gets less than so many bytes for each that came from there, ..."""
+_BYTES_FOR_ONE: Final = 3
 _FRAMES_FOR_ONE: Final = 2
-"""... and so many frames for each."""
 _ACK_BYTES: Final = 96
 _SMALLEST: Final = 40
 """Bytes of a lane in a segment, at least: an acknowledgement of one lane with a range has to fit, too."""
+
+
+class Allowance:
+    """What may be sent to an address that may be forged: less than three times the bytes that came from there, and two
+    frames for each."""
+
+    def __init__(self) -> None:
+        self._frames = self._bytes = 0
+
+    def came(self, size: int) -> None:
+        """A frame came, whatever it is."""
+        self._frames += _FRAMES_FOR_ONE
+        self._bytes += _BYTES_FOR_ONE * size - 1
+
+    def spend(self, size: int) -> bool:
+        """Whether a frame of this size may be sent; it counts as sent then."""
+        if not self._frames or size > self._bytes:
+            return False
+        self._frames -= 1
+        self._bytes -= size
+        return True
 
 
 class Link:
@@ -69,17 +88,14 @@ class Link:
         self.preference = preference
         self.joined = False
         self.proved = False
-        self._spoofable = spoofable
-        self._frames_left = 0  # that may be sent before that is so
-        self._bytes_left = 0
+        self._allowance = Allowance() if spoofable else None  # what may be sent before that is so
         self.ready_at = 0.0  # since when the peer can be heard over it
         self.dead = False
         self._longest = 0  # bytes of a lane in a segment, and
         self._around = overhead  # bytes that it has besides on the wire
         self._overhead = overhead
         self.clock = PeerClock()
-        self.unanswered = 0
-        self.pings_missed = 0
+        self.unanswered = self.pings_missed = 0
         self.sent_bytes = self.received_bytes = 0
         self.seal: Seal = Checked() if checked else NoSeal()
         self.recovery = Recovery(in_order=in_order)
@@ -121,21 +137,15 @@ class Link:
     def arrived(self, size: int) -> None:
         """A frame came, whatever it is."""
         self.received_bytes += size
-        self._frames_left += _FRAMES_FOR_ONE
-        self._bytes_left += BYTES_FOR_ONE * size - 1
+        if self._allowance is not None:
+            self._allowance.came(size)
 
     def permitted(self, frames: list[bytes]) -> list[bytes]:
         """Those that may be sent: to an address that may be forged only a little for each frame that came from there.
         The others are lost, as frames may be."""
-        if self.proved or self.asked or not self._spoofable:
+        if self.proved or self.asked or self._allowance is None:
             return frames
-        permitted = []
-        for frame in frames:
-            if self._frames_left and len(frame) <= self._bytes_left:
-                self._frames_left -= 1
-                self._bytes_left -= len(frame)
-                permitted.append(frame)
-        return permitted
+        return [frame for frame in frames if self._allowance.spend(len(frame))]
 
     @property
     def well(self) -> bool:

@@ -331,7 +331,9 @@ def session_frames() -> list[dict[str, Any]]:
         handshake("WELCOME of a board with credit", "WELCOME", "wsc", **{**board, "credit": 63}),
         handshake("WELCOME with a tag that is not ASCII", "WELCOME", "m\u00fcller", **board),
         *(
-            control(f"REFUSE {reason}, {value}", "REFUSE", 0, bytes([reason]) + little(value, 2), reason=reason, value=value)
+            control(
+                f"REFUSE {reason}, {value}", "REFUSE", 0, bytes([reason]) + little(value, 2), reason=reason, value=value
+            )
             for reason, value in ((1, 0), (1, 1), (1, 2), (1, 3), (2, 1), (3, 1), (4, 58), (5, 300))
         ),
         control("BYE", "BYE", 0, b""),

@@ -30,8 +30,9 @@ class _Talk:
         self._deadline = deadline
         self.unused = b""
 
-    def take(self, count: int, what: str) -> bytes:
-        while len(self.unused) < count:
+    def take(self, count: int, what: str, begins: bytes = b"") -> bytes:
+        """:param begins: how it begins; what begins otherwise is returned as it is, at once."""
+        while len(self.unused) < count and begins.startswith(self.unused[: len(begins)]):
             if not self._stream._wait_readable(max(0.0, self._deadline - time.monotonic())):
                 raise self._instead() or CommTimeout(f"{self._stream} did not send {what} in time; {_MEND}")
             try:
@@ -98,7 +99,7 @@ def authenticate(stream: Stream, key: bytes, *, server: bool, deadline: float) -
 
 
 def _nonce(talk: _Talk, stream: Stream) -> bytes:
-    words = talk.take(challenge.GREETING_BYTES, "the key challenge")
+    words = talk.take(challenge.GREETING_BYTES, "the key challenge", challenge.MAGIC)
     nonce = challenge.nonce_of(words)
     if nonce is None and (wants := guess.greeting(words)):
         raise AuthenticationFailed(f"{stream} {wants}")

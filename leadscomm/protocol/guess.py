@@ -30,6 +30,7 @@ _MOSTLY: Final = 0.8
 """Random bytes are printable to four tenths, text to more than nine."""
 _ENOUGH: Final = 16
 """Fewer bytes than these say nothing, unless they are a whole message."""
+ASKS_FOR_KEY: Final = "asks for a key"
 _LOOK_BYTES: Final = 64
 _MANY: Final = 8
 """So many frames convince, though another one is begun behind them."""
@@ -100,7 +101,7 @@ def greeting(data: bytes) -> str:
     """
     if data.startswith(b"LCK1"):
         mend = "give both sides the same key (key_file= or key_env=), or neither"
-        return f"asks for a key, and this side has none: {mend}"
+        return f"{ASKS_FOR_KEY}, and this side has none: {mend}"
     as_they_travel = (data, _unstuffed(data[:_LOOK_BYTES]), data[4:])  # alone, in COBS, behind a length
     if any(map(_begins_session, as_they_travel)):
         return "speaks in sessions, and this side does not: give both sides reliable=1, or neither"

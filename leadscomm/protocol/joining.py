@@ -168,6 +168,8 @@ class Joining(Beginning):
             link.recovery.measure(now - link.said_at)
         self._join(offer, now, link)
         if self.me.key is None:  # otherwise it may be a copy of an answer over another link: the next frame tells
+            if not link.proved:
+                link.answers.append(self.me.hello(offer.epoch))  # shows the peer that it was heard
             self._prove(now, link)
         link.owe(now, frames=0, urgent=True)  # and now it learns the same of this side
 

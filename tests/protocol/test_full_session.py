@@ -155,7 +155,7 @@ def test_a_peer_that_is_not_heard_any_more_has_left() -> None:
 
 
 def test_goodbye() -> None:
-    world = joined(Way(drop=0.2))
+    world = joined(Way(drop=0.2), 2)
     world.a.leave(world.now)
     assert not world.a.open
     world.run(1.0)

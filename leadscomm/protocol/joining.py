@@ -221,9 +221,7 @@ class Joining(Beginning):
             link.owe(now, frames=0, urgent=True)
 
     def _ponged(self, clocks: tuple[int, int, int] | None, now: float, link: Link) -> None:
-        if clocks is not None:
-            asked, came, left = clocks
-            link.answered((full.veiled(asked, self.me.epoch), came, left), now)
+        link.answered(clocks and (full.veiled(clocks[0], self.me.epoch), *clocks[1:]), now)
 
     @abstractmethod
     def _begun(self, peer: Offer) -> None:

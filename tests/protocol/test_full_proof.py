@@ -127,6 +127,17 @@ def test_nothing_ends_the_session_of_a_peer_that_answers() -> None:
         assert world.b.open
 
 
+def test_where_no_line_is_alive_a_restart_is_believed_at_once() -> None:
+    world = World(1)
+    path = world.join(Way())
+    world.run(0.5)
+    world.a.remove(path.links[0])
+    link = Link()
+    world.a.add(link, world.now)
+    world.a.receive(offers.no_session(1, None), world.now, link)
+    assert "restarted" in (world.a.ended or "")
+
+
 def test_an_address_that_may_be_forged_gets_less_than_three_times_what_came() -> None:
     session, link = asked(spoofable=True)
     came, sent, now = [offer(1).hello()], [], 0.0

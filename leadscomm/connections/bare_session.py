@@ -125,7 +125,7 @@ class SessionListener(ListenerBase):
         address = self._address
 
         def begin(session: BareSession, deadline: float) -> Line:
-            guest = Meeting(_open(line, deadline), session.terms).guest(deadline)
+            guest = Meeting(_open(line, deadline), address, session.terms).guest(deadline)
             if guest.offer is None:
                 raise SpeaksCompact(f"{line} speaks the compact profile alone; a Server can talk to it")
             added = session.add(line, address)

@@ -25,11 +25,14 @@ from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_leads import outbox_for
 from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.writer import Writer
-from leadscomm.errors import CommError, CommTimeout, ServiceError
+from leadscomm.errors import CommError, CommTimeout, RemoteProtocolError, ServiceError
+from leadscomm.protocol import guess
 from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming
 
 CHUNK_BYTES: Final = 64 * 1024
 """How much is read at a time. ``recv`` of more than 128 KiB is several times slower."""
+WARY_BYTES: Final = 16 * 1024
+"""How much of a frame is held of a peer of which nothing is known yet; with all around it, less than 64 KiB."""
 LINGER_S: Final = 1.0
 """How long a closed connection goes on reading (and discarding) so that its last bytes reach a peer that is still
 sending."""
@@ -64,6 +67,7 @@ class ConnectionBase(Writer):
         "_separator",
         "_shut",
         "_tail",
+        "_usual",
         "accepted",
         "framing",
         "keeper",
@@ -91,6 +95,7 @@ class ConnectionBase(Writer):
         self._ended = False  # the peer said goodbye, or its stream ended
         self._more = False  # the last _read may have left something behind
         self._shut = False  # close() was called
+        self._usual: int | None = None  # the longest message, while less is taken
         if remainder and type(self).receive is ConnectionBase.receive:
             self._inbox = deque(self.framing.feed(remainder))
         elif remainder:
@@ -140,10 +145,27 @@ class ConnectionBase(Writer):
             if unused:
                 self._inbox = deque(self.framing.feed(unused))
 
+    def be_wary(self) -> None:
+        """Hold little of what comes, as long as it is not known who is there. The thread that reads only."""
+        if self._usual is None:
+            self._usual = self.framing.max_message
+            self.framing.resize(min(self._usual, WARY_BYTES))
+
+    def at_ease(self) -> None:
+        """It is known now; the reverse of :meth:`be_wary`."""
+        if self._usual is not None:
+            self.framing.resize(self._usual)
+            self._usual = None
+
     def tick(self) -> float | None:
         """Do what is due from time to time, such as a sign of life; return the seconds until the next call, or None.
         For a connection that an entity runs the flusher calls it; must not block."""
         return None
+
+    @property
+    def has_to_ask(self) -> bool:
+        """Whether :meth:`open` waits for the peer."""
+        return self.key is not None
 
     @property
     def _origin(self) -> str | None:
@@ -203,8 +225,11 @@ class ConnectionBase(Writer):
 
     def _end(self) -> None:
         self._ended = True
+        wants = guess.greeting(self.framing.remainder)
         truncated = self.framing.finish()
-        if truncated is not None:
+        if truncated is not None and wants:
+            self.framing.faults.append(RemoteProtocolError(f"the peer {wants}"))
+        elif truncated is not None:
             self.framing.faults.append(truncated)
 
     def unread(self) -> list[bytes]:

@@ -126,6 +126,16 @@ class FaultyConnection(ConnectionBase):
         self.framing.clear()
         self.incoming.put(self._cut_in.feed(begun), time.monotonic())
 
+    @property
+    def has_to_ask(self) -> bool:
+        return self.key is not None or self.line.has_to_ask
+
+    def be_wary(self) -> None:
+        self.line.be_wary()
+
+    def at_ease(self) -> None:
+        self.line.at_ease()
+
     def shut_sending(self) -> None:
         with self._changed:
             self._leaving = True

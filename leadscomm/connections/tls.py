@@ -42,6 +42,10 @@ class TlsConnection(TcpConnection):
     def set_blocking(self, blocking: bool) -> None:
         self._waits = blocking
 
+    @property
+    def has_to_ask(self) -> bool:
+        return True
+
     def open(self, deadline: float) -> None:
         while True:
             try:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from leadscomm.connections.address import Address, is_loopback
-from leadscomm.connections.base import ConnectionBase, ListenerBase, wait_for
+from leadscomm.connections.base import WARY_BYTES, ConnectionBase, ListenerBase, wait_for
 from leadscomm.connections.sockets import Alarm, place, readable
 from leadscomm.errors import ConnectFailed, ConnectionLost, RemoteProtocolError
 from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
@@ -61,6 +61,7 @@ class UdpPeer(ConnectionBase):
         "_gone",
         "_listener",
         "_mail",
+        "_most",
         "_put",
         "_rung",
         "_socket",
@@ -87,6 +88,7 @@ class UdpPeer(ConnectionBase):
         self.dropped = 0
         self.turn = threading.Condition(listener.lock)
         self._mail: deque[bytes] = deque()
+        self._most = INBOX_BYTES
         self._put = self._took = 0  # bytes that ever came in, and that were ever read
         self._told = 0  # dropped datagrams that were reported
         self._told_at = -_REPORT_EVERY_S
@@ -111,12 +113,20 @@ class UdpPeer(ConnectionBase):
     def set_blocking(self, blocking: bool) -> None:
         self._waits = blocking
 
+    def be_wary(self) -> None:
+        super().be_wary()
+        self._most = WARY_BYTES
+
+    def at_ease(self) -> None:
+        super().at_ease()
+        self._most = INBOX_BYTES
+
     # What the listener does, under its lock --------------------------------------------------------------------------
 
     def put(self, datagram: bytes) -> None:
         """Take in what came."""
         size = len(datagram) + _EACH_BYTES
-        if self._put - self._took + size > INBOX_BYTES:
+        if self._put - self._took + size > self._most:
             self.dropped += 1
             return
         self._put += size
@@ -379,6 +389,8 @@ class UdpListener(ListenerBase):
             self._refusal = error
             self._turn.notify_all()
             return None
+        if limits["reliable"]:
+            peer.be_wary()
         self._peers[peer.label] = peer
         self._origins[host] += 1
         self._look_at = min(self._look_at, now + self._silence)

@@ -82,6 +82,14 @@ class LineStage(Stage):
         self._given_up = True
         self.abort()
 
+    @property
+    def _plain(self) -> bool:
+        return False
+
+    @property
+    def _has_to_ask(self) -> bool:
+        return True
+
     def _tell_failed(self, error: Exception) -> None:
         closing = self.entity._stopping.is_set() and self._deadline is None  # who has dialled it is told all the same
         if not (closing or self._given_up):

@@ -16,6 +16,10 @@ class ReliableStage(Stage):
         super().__init__(entity, connection)
 
     @property
+    def _plain(self) -> bool:
+        return False
+
+    @property
     def in_blocks(self) -> bool:
         return False  # the session numbers each message by itself
 

@@ -45,6 +45,7 @@ class SessionStage(Stage):
         "_working",
         "done",
         "former",
+        "origin",
     )
 
     def __init__(self, entity: Owner, connection: SessionConnection) -> None:
@@ -61,6 +62,8 @@ class SessionStage(Stage):
         self.done = threading.Event()
         self.former: SessionStage | None = None
         """A session of the same peer, which ends as soon as it is certain that this one is its too."""
+        self.origin: str | None = None
+        """What ``max_per_address`` counts it under, whether it has a line or not; None: it is not counted."""
         super().__init__(entity, connection)
         connection.on_end = self.wake
 
@@ -68,6 +71,10 @@ class SessionStage(Stage):
     def session(self) -> SessionConnection:
         """What it runs."""
         return self._session
+
+    @property
+    def _plain(self) -> bool:
+        return False
 
     @property
     def in_blocks(self) -> bool:

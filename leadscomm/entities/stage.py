@@ -16,7 +16,8 @@ from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.readers import ReaderPool, Task
 from leadscomm.entities.service import Service
-from leadscomm.errors import CommError, ConnectionLost, DeliveryError
+from leadscomm.errors import CommError, ConnectFailed, ConnectionLost, DeliveryError
+from leadscomm.protocol import guess
 from leadscomm.protocol.framing import Framing
 from leadscomm.protocol.records import STREAM
 
@@ -139,6 +140,7 @@ class Stage(Task):
         "_rest",
         "_shut",
         "batch",
+        "came_at",
         "connection",
         "ended",
         "entity",
@@ -154,6 +156,7 @@ class Stage(Task):
         self._rest: Iterator[bytes] = iter(())  # of the batch, what was not handed out
         self.ended = False
         self.heard = False
+        self.came_at = time.monotonic()  # what precedes the first message is waited for from here on
         self._shut = False  # closed by this side: nothing more is delivered
         self._opened = False
         self._pool: ReaderPool | None = None
@@ -177,8 +180,22 @@ class Stage(Task):
     def _take_over(self, connection: ConnectionBase) -> None:
         connection.keeper = self
         self._framing = connection.framing
-        self._receive = connection.read_batch
+        self._receive = self._receive_first if self._plain else connection.read_batch
         self.outbox = connection.outbox
+
+    def _receive_first(self) -> list[bytes] | None:
+        """Read for the first time: a peer that means another kind of conversation is named."""
+        messages = self.connection.read_batch()
+        self._receive = self.connection.read_batch
+        wants = guess.greeting(messages[0] if messages else self._framing.remainder)
+        if wants:
+            self.entity._fail(ConnectFailed(f"{self.connection} {wants}"), self)
+        return messages
+
+    @property
+    def _plain(self) -> bool:
+        """Whether there is nothing between the connection and the callbacks."""
+        return True
 
     @property
     def shut(self) -> bool:
@@ -199,6 +216,11 @@ class Stage(Task):
         """What can be polled, or None: then its reading and writing wait in threads of its own."""
         return self.connection.fileno()
 
+    @property
+    def _has_to_ask(self) -> bool:
+        """Whether its opening waits for the peer."""
+        return self.connection.has_to_ask
+
     # Where it is run -------------------------------------------------------------------------------------------------
 
     def run_in(self, pool: ReaderPool | None) -> None:
@@ -206,6 +228,7 @@ class Stage(Task):
         fd = self.fileno()
         if pool is not None and fd is not None and self.connection.pooled:
             self._pool = pool
+            self.waits = self._has_to_ask
             self.connection.set_blocking(False)
             pool.add(fd, self)
         else:
@@ -239,7 +262,9 @@ class Stage(Task):
             return
         if not self._opened:
             self._opened = ending = True
-            if not self._open():
+            opened = self._open()
+            self.waits = False
+            if not opened:
                 return
             self._begin()
         while self._step() and not self.ended:
@@ -250,12 +275,12 @@ class Stage(Task):
 
     def _open(self) -> bool:
         try:
-            self._prepare(time.monotonic() + self.entity._handshake_timeout)
+            self._prepare(self.came_at + self.entity._handshake_timeout)
         except Exception as error:
             self.ended = True
             self._release()
             self.entity._left(self)
-            self._tell_failed(error)
+            self._tell_failed(_lost(self.connection, error))
             return False
         self._announce()
         return not self.ended

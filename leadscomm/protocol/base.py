@@ -50,6 +50,10 @@ class Framing(ABC):
         self.faults: list[RemoteProtocolError] = []
         self._faults_not_kept = 0
 
+    def resize(self, max_message: int) -> None:
+        """Take messages up to another length from now on. The thread that reads only."""
+        self.max_message = max_message
+
     def check(self, message: bytes) -> None:
         """Raise `LocalProtocolError`, naming the mend, if this framing cannot carry ``message``.
 

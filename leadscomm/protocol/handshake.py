@@ -24,6 +24,14 @@ FRAME_TOO_LONG: Final = 4
 MESSAGE_TOO_LONG: Final = 5
 NAME_TAKEN: Final = 6
 
+# Why there is no session, as the value of NO_SESSION; it is a hint, which anybody may have made.
+OTHER_KEY: Final = 1
+"""What closes your handshake is not of my key."""
+NO_KEY: Final = 2
+"""And I have none."""
+NOT_UNDERSTOOD: Final = 3
+"""What you say is no frame here."""
+
 _FIXED: Final = struct.Struct("<BBIIHHHBBB")
 _REFUSAL: Final = struct.Struct("<BH")
 

@@ -18,7 +18,7 @@ from leadscomm.errors import LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol.base import MAX_FAULTS_KEPT
 from leadscomm.protocol.beginning import BEGUN_ANEW, KNOWS_NOTHING, Beginning
-from leadscomm.protocol.compact import CompactReceiver, CompactSender, Wire
+from leadscomm.protocol.compact import CompactReceiver, CompactSender, Missing, RoundTrip, Wire
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.frames import Frame, counts_missed, next_count, parse
 from leadscomm.protocol.handshake import (
@@ -40,6 +40,10 @@ _PINGS: Final = 5
 ASK_EVERY_S: Final = 0.05
 ACK_AFTER_S: Final = 0.002
 """How long an acknowledgement may wait for a message to travel with."""
+CLEAN_AFTER: Final = 100
+"""After so many intact frames in a row a line is clean."""
+RING_BYTES: Final = 63
+"""What every board holds while its sketch is busy, if it does not say less."""
 MAX_DATAGRAMS: Final = 64
 """How many datagrams wait for the line; of more the oldest are lost, as datagrams may be."""
 
@@ -81,6 +85,8 @@ class Session(Beginning):
         self.asked = 0
         self.receiver = CompactReceiver(longest)
         self.sender: CompactSender | None = None
+        self._missing = Missing(RoundTrip())
+        self._noise = 0  # how many intact frames must come before the line is clean
         self._silence = silence
         self._line = line or Wire()
         self._ask_at = ask_at
@@ -88,6 +94,7 @@ class Session(Beginning):
         self._heard_at = now
         self._said_at = now
         self._pinged_at = now
+        self._probe_at: float | None = None  # when something was said after a silence: an ACK must be the answer
         self._owes_ack = False  # something was dealt with since the peer was told
         self._owed_at = now
         self._urgent = False  # and it is to be told by an ACK
@@ -183,9 +190,21 @@ class Session(Beginning):
             self._owed_at = now
 
     def damaged(self, count: int = 1) -> None:
-        """Frames came damaged: the peer is told at once what is expected."""
+        """Frames came damaged: the peer is asked at once for what it has under way."""
         self._bad_frames += count
-        self._urgent |= count > 0 and self.open
+        if count and self.sender is not None and self.open:
+            self._noise = CLEAN_AFTER
+            self._probe_at = None
+            self.sender.heard(damaged=True)
+            self._missing.spoiled()
+            self._urgent = True
+
+    def parted(self, frame: bytes) -> bool:
+        """Whether a zero should stand before a frame, so that stray bytes before it spoil nothing: where the line is
+        not clean, and the peer holds one byte more than the frame."""
+        sender = self.sender
+        room = (sender.credit if sender is not None else 0) or RING_BYTES
+        return self._noise > 0 and self._line.size(len(frame)) < room
 
     def counters(self) -> LinkCounters:
         """What happened so far."""
@@ -195,7 +214,7 @@ class Session(Beginning):
             self._lost_datagrams,
             sender.resent if sender is not None else 0,
             self.receiver.duplicates,
-            sender.round_trip if sender is not None else None,
+            sender.trip.smoothed if sender is not None else None,
         )
 
     def receive(self, frame: bytes, now: float) -> None:
@@ -204,6 +223,9 @@ class Session(Beginning):
         if found is None or self.ended is not None or self.left:
             return
         self._heard_at = now
+        self._noise -= self._noise > 0
+        if self.sender is not None:
+            self.sender.heard(damaged=False)
         if found.kind == wire.CONTROL:
             self._control(found, now)
         elif not self.open:
@@ -231,7 +253,10 @@ class Session(Beginning):
         receiver = self.receiver
         if not receiver.expects(frame.number):
             self._urgent = True
+            if self.peer is not None and receiver.gap(frame.number, self.peer.window):
+                self._missing.gap()
             return
+        self._missing.filled()
         more = frame.kind == wire.MORE
         message = receiver.take(frame.number, frame.payload, more)
         if message is not None:
@@ -271,7 +296,11 @@ class Session(Beginning):
         elif not self.open:
             self._stranger()
         else:
-            self._acknowledged(frame, now, explicit=which == wire.ACK)
+            self._missing.answered(now)
+            if which == wire.ACK and self._probe_at is not None and self.sender is not None:
+                self.sender.trip.measure(now - self._probe_at)
+                self._probe_at = None
+            self._acknowledged(frame, now, explicit=True)
             self._urgent |= which == wire.PING
             if which == wire.ACK and frame.payload and self.sender is not None:
                 self.sender.credit = frame.payload[0]
@@ -303,6 +332,9 @@ class Session(Beginning):
         self.peer = peer
         self._began = True
         self.sender = CompactSender(peer, self._line)
+        self._missing = Missing(self.sender.trip)
+        if self._asks:
+            self.sender.trip.measure(now - self._said_at)
         self._said_at = self._pinged_at = now
 
     def _refused(self, refusal: Refusal | None) -> None:
@@ -328,9 +360,7 @@ class Session(Beginning):
         due = [self._heard_at + self._silence, self._ping_at()]
         if self._handed:
             del due[0]  # whoever deals with a message does not listen: the silence is his
-        resend = self.sender.deadline()
-        if resend is not None:
-            due.append(resend)
+        due += [when for when in (self.sender.deadline(), self._missing.deadline()) if when is not None]
         if self._owes_ack:
             due.append(self._owed_at + ACK_AFTER_S)
         return min(due)
@@ -351,6 +381,8 @@ class Session(Beginning):
         due[:0] = self._answers
         self._answers.clear()
         if due:
+            if self.sender is not None and now >= self._said_at + self.sender.trip.patience:
+                self._probe_at = now
             self._said_at = now
         return due
 
@@ -362,10 +394,18 @@ class Session(Beginning):
         ack = self.receiver.ack
         due = list(self._datagrams)
         self._datagrams.clear()
+        resent = self.sender.resent
+        self.sender.lead = self._noise > 0
         for frame in self.sender.frames(now, ack):
             due.append(frame)
             self._owes_ack = False
-        if self._urgent or self._owes_ack:
+        if self.sender.resent > resent:
+            self._noise = CLEAN_AFTER
+        if self._missing.asks(now):
+            due[:0] = wire.asking_again(ack)
+            self._pinged_at = now
+            self._owes_ack = self._urgent = False
+        elif self._urgent or self._owes_ack:
             due.insert(0, wire.control(wire.ACK, ack=ack))
             self._owes_ack = self._urgent = False
         if now >= self._ping_at():

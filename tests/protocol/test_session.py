@@ -10,7 +10,7 @@ import pytest
 
 from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol import frames
-from leadscomm.protocol.compact import MAX_RESEND_S, CompactSender, Wire
+from leadscomm.protocol.compact import MARGIN_S, MAX_RESEND_S, CompactReceiver, CompactSender, Missing, RoundTrip, Wire
 from leadscomm.protocol.frames import ACK, CONTROL, DATA, MORE, PING, REFUSE, parse
 from leadscomm.protocol.handshake import COMPACT, Handshake, Refusal
 from leadscomm.protocol.session import Session
@@ -281,7 +281,7 @@ def test_what_came_before_or_behind_a_gap_is_dropped_and_said():
     assert board.frames(pair.now) == [frames.control(ACK)]
     board.damaged()
     board.damaged(0)
-    assert board.frames(pair.now) == [frames.control(ACK)]
+    assert board.frames(pair.now) == frames.asking_again(0)
     assert (board.counters().duplicates, board.counters().bad_frames) == (1, 1)
 
 
@@ -346,6 +346,97 @@ def test_datagrams_are_counted():
     assert len(pair.host.session.frames(pair.now)) == 64  # of more than that the oldest are lost
 
 
+# What came damaged ----------------------------------------------------------------------------------------------------
+
+
+def missing() -> Missing:
+    trip = RoundTrip()
+    trip.measure(0.01)
+    return Missing(trip)
+
+
+def test_damage_asks_at_once_and_again_when_it_must_have_been_the_answer():
+    half = missing()
+    assert not half.asks(1.0)
+    half.spoiled()
+    assert half.asks(1.0)
+    half.spoiled()
+    assert not half.asks(1.002)  # it was on its way before the question was heard
+    half.spoiled()
+    assert half.asks(1.01)
+    half.filled()
+    assert half.deadline() is None
+
+
+def test_a_question_without_an_answer_is_put_again():
+    half = missing()
+    half.spoiled()
+    assert half.asks(1.0)
+    due = half.deadline()
+    assert due == pytest.approx(1.0 + 0.01 + 4 * 0.005)
+    assert not half.asks(due - 0.001)
+    assert half.asks(due)
+
+
+def test_an_answer_without_data_is_believed_the_second_time():
+    half = missing()
+    half.spoiled()
+    assert half.asks(1.0)
+    half.answered(1.001)  # too soon
+    assert not half.asks(1.001)
+    half.answered(1.01)
+    assert half.asks(1.01)  # the question may have been damaged
+    half.answered(1.02)
+    assert not half.asks(1.02)
+    assert half.deadline() is None
+
+
+def test_what_is_known_to_be_missing_is_asked_for_until_it_comes():
+    half = missing()
+    half.gap()
+    assert half.asks(1.0)
+    for now in (1.01, 1.02, 1.03, 1.04):
+        half.answered(now)
+        assert half.asks(now)
+    half.filled()
+    assert half.deadline() is None
+
+
+@pytest.mark.parametrize(("window", "gaps"), [(1, []), (2, [1]), (4, [1, 2, 3]), (7, [])])
+def test_a_frame_behind_a_missing_one_is_told_from_one_that_came_before(window: int, gaps: list[int]):
+    receiver = CompactReceiver(100)
+    assert [number for number in range(8) if receiver.gap(number, window)] == gaps
+
+
+def test_damage_has_all_sent_again_within_a_round_trip():
+    pair = opened()
+    board = pair.board.session
+    board.send(b"one")
+    board.send(b"two")
+    lost = board.frames(pair.now)
+    assert kinds(lost) == [(DATA, 0), (DATA, 1)]
+    host = pair.host.session
+    host.damaged(2)
+    for frame in host.frames(pair.now):
+        board.receive(frame, pair.now + 0.1)
+    assert kinds(board.frames(pair.now + 0.1)) == [(CONTROL, ACK), (DATA, 0), (DATA, 1)]
+
+
+def test_a_zero_parts_frames_on_a_line_that_is_not_clean_if_the_peer_holds_it():
+    pair = opened()
+    host = pair.host.session
+    assert not host.parted(bytes(10))
+    host.damaged()
+    assert host.parted(bytes(58))
+    assert not host.parted(bytes(59))  # 63 bytes with what the framing adds
+    host.receive(frames.control(ACK, b"\x20"), pair.now)
+    assert not host.parted(bytes(28))
+    assert host.parted(bytes(27))
+    for _ in range(100):
+        host.receive(frames.control(ACK), pair.now)
+    assert not host.parted(bytes(10))
+
+
 # The sending half ----------------------------------------------------------------------------------------------------
 
 
@@ -406,7 +497,7 @@ def test_the_timer_sends_all_of_it_again_and_waits_longer_each_time():
     assert waits == [0.05, *[MAX_RESEND_S] * 5]
     assert half.resent == 12
     half.acknowledge(2, now + 1, explicit=True)
-    assert half.round_trip is None  # nobody knows which of them was answered
+    assert half.trip.smoothed == pytest.approx(now + 1)  # nothing says that the first one got lost
 
 
 def test_the_round_trip_shortens_the_timer():
@@ -418,8 +509,8 @@ def test_the_round_trip_shortens_the_timer():
         half.send(b"more")
         now += 0.01
     sent(half, now)
-    assert half.round_trip == pytest.approx(0.008)
-    assert half.deadline() == pytest.approx(now + 0.018)
+    assert half.trip.smoothed == pytest.approx(0.008)
+    assert half.deadline() == pytest.approx(now + 0.008 + MARGIN_S)
 
 
 def test_a_slow_line_is_given_the_time_that_it_takes():
@@ -432,18 +523,71 @@ def test_a_slow_line_is_given_the_time_that_it_takes():
 def test_repeated_acks_send_again_once():
     half = given(5, window=4)
     sent(half, 0.0)
-    half.acknowledge(1, 0.01, explicit=True)  # says for the first time that 1 is expected
-    assert sent(half, 0.01) == [(DATA, 4)]
-    half.acknowledge(1, 0.011, explicit=False)  # a header says nothing of that kind
+    half.acknowledge(0, 0.01, explicit=True)
+    half.acknowledge(0, 0.011, explicit=False)  # a header says nothing of that kind
     assert sent(half, 0.011) == []
-    half.acknowledge(1, 0.012, explicit=True)
-    assert sent(half, 0.012) == [(DATA, 1), (DATA, 2), (DATA, 3), (DATA, 4)]
+    half.acknowledge(0, 0.012, explicit=True)
+    assert sent(half, 0.012) == [(DATA, 0), (DATA, 1), (DATA, 2), (DATA, 3)]
     for _ in range(5):
-        half.acknowledge(1, 0.013, explicit=True)
+        half.acknowledge(0, 0.013, explicit=True)
         assert sent(half, 0.013) == []
     half.acknowledge(2, 0.014, explicit=True)
     half.acknowledge(2, 0.014, explicit=True)
     assert sent(half, 0.014) == [(DATA, 2), (DATA, 3), (DATA, 4)]
+
+
+def test_one_ack_is_enough_once_it_must_speak_of_the_last_sending():
+    half = given(2, window=3)
+    sent(half, 0.0)
+    half.acknowledge(2, 0.008, explicit=True)
+    assert half.trip.shortest == pytest.approx(0.008)
+    half.send(b"2")
+    sent(half, 0.01)
+    half.acknowledge(2, 0.011, explicit=True)  # it left before this frame had come
+    assert sent(half, 0.011) == []
+    half.acknowledge(2, 0.017, explicit=True)
+    assert sent(half, 0.017) == [(DATA, 2)]
+    half.acknowledge(2, 0.018, explicit=True)  # said of the first sending, too
+    assert sent(half, 0.018) == []
+    half.acknowledge(2, 0.025, explicit=True)
+    assert sent(half, 0.025) == [(DATA, 2)]
+    smoothed = half.trip.smoothed
+    half.acknowledge(3, 0.027, explicit=True)
+    assert half.trip.smoothed == smoothed  # nobody knows which of them was answered
+
+
+def test_who_is_heard_is_asked_again_steadily_and_who_is_not_less_and_less():
+    half = given(1)
+    half.trip.measure(0.008)
+    heard: list[float] = []
+    silent: list[float] = []
+    now = 0.0
+    sent(half, now)
+    for waits in (silent, heard):
+        for _ in range(5):
+            due = half.deadline()
+            assert due is not None
+            waits.append(due - now)
+            now = due
+            assert sent(half, now) == [(DATA, 0)]
+            if waits is heard:
+                half.heard(damaged=True)
+        half.heard(damaged=False)
+    assert silent[0] * 2 == pytest.approx(silent[1])
+    assert heard == pytest.approx([silent[0]] * 5)
+
+
+def test_a_peer_that_does_not_take_a_frame_is_not_flooded():
+    half = given(1)
+    half.trip.measure(0.001)
+    now, count = 0.0, 0
+    sent(half, now)
+    while now < 10:
+        now += 0.0005
+        half.heard(damaged=False)
+        half.acknowledge(0, now, explicit=True)
+        count += len(sent(half, now))
+    assert 100 < count < 1500
 
 
 def test_acks_with_nothing_under_way_are_no_reason():

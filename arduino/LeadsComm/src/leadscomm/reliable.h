@@ -209,6 +209,8 @@ class BasicReliableConnection
     acknowledge(ack);
     if (name != Control::Ack) {
       ackDue_ = true;
+      // Who asks while the oldest is missing has heard something damaged.
+      if (name == Control::Ping && ack == oldest_ && underWay_) goBack();
       uint8_t wanted = expected_;
       wanted <<= 3;
       if (name == Control::Ping || ((header ^ wanted) & Header::numberBits)) return false;

@@ -1,0 +1,47 @@
+"""How soon a session with a board gets over damage, in the time of a serial line that is turned by hand."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from leadscomm.connections.opening import Plan
+from leadscomm.protocol.handshake import Handshake
+from tests.arduino.stepper import Stepper
+from tests.arduino.timed import TimedLine
+
+
+def per_second(program: Path, baud: int, count: int, faults: float, seed: int = 1) -> tuple[float, TimedLine]:
+    """How many messages of 2 to 58 bytes a board sends back in a second; each comes once and in order."""
+    dice = random.Random(7)
+    messages = [dice.randbytes(dice.randrange(2, 59)) for _ in range(count)]
+    me = Handshake(epoch=99, resend=Plan(baud).resend_ms)
+    with Stepper(program, "reliable") as board:
+        line = TimedLine(board, me, baud, seed, flip=faults, drop=faults, duplicate=faults, insert=faults)
+        session = line.host.session
+        while not session.open:
+            line.step()
+        began, left = line.now, list(reversed(messages))
+        while len(line.host.got) < count:
+            while left and session.wants:
+                session.send(left.pop())
+            line.step()
+            assert session.ended is None
+        assert line.host.got == messages
+        assert board.last is not None
+        assert (board.last.lost, session.take_faults()) == (0, [])
+    return count / (line.now - began), line
+
+
+@pytest.mark.parametrize(
+    ("baud", "count", "faults", "least"),
+    [(1_000_000, 150, 0.0, 600), (1_000_000, 300, 1e-3, 400), (1_000_000, 60, 1e-2, 60), (115_200, 100, 1e-3, 100)],
+)
+def test_damage_costs_little_more_than_a_round_trip(
+    board_program: Path, baud: int, count: int, faults: float, least: int
+) -> None:
+    rate, line = per_second(board_program, baud, count, faults)
+    assert rate >= least
+    assert bool(line.host.session.counters().bad_frames) == bool(faults)

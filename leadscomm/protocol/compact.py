@@ -161,6 +161,11 @@ class CompactSender:
         """The messages that were not acknowledged as a whole, oldest first."""
         return list(self._messages)
 
+    @property
+    def begun(self) -> int:
+        """How many of these were sent, if only in part."""
+        return self._cut + (self._offset > 0)
+
     def acknowledge(self, number: int, now: float, *, explicit: bool) -> bool:
         """The peer expects ``number``; whether anything was acknowledged by it.
 

@@ -161,6 +161,11 @@ class Session(Beginning):
         """The messages that were sent and not acknowledged as a whole, oldest first."""
         return [] if self.sender is None else self.sender.unacknowledged()
 
+    def remains(self) -> tuple[list[bytes], list[bytes]]:
+        """The same, those that were sent, if only in part, and those that were not."""
+        left, begun = self.unacknowledged(), 0 if self.sender is None else self.sender.begun
+        return left[:begun], left[begun:]
+
     # Receiving -------------------------------------------------------------------------------------------------------
 
     def take(self) -> list[bytes]:

@@ -181,8 +181,8 @@ class TimedConnection(ConnectionBase):
         """The report of messages that were not acknowledged when the session ended."""
         sent = self.outbox.begun
         text = (
-            f"{len(messages)} message(s) to {self} were not acknowledged: {sent} sent, and it is not known whether they "
-            f"arrived; {len(messages) - sent} never sent"
+            f"{len(messages)} message(s) to {self} were not acknowledged: {sent} sent, and it is not known whether "
+            f"they arrived; {len(messages) - sent} never sent"
         )
         why = self.session.ended
         return DeliveryError(text if why is None else f"{text}; {why}", messages, sent)

@@ -17,7 +17,7 @@ from typing import Final
 from leadscomm.errors import LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol.base import MAX_FAULTS_KEPT
-from leadscomm.protocol.beginning import BEGUN_ANEW, KNOWS_NOTHING, Beginning
+from leadscomm.protocol.beginning import BEGUN_ANEW, GIVES_BACK, KNOWS_NOTHING, Beginning
 from leadscomm.protocol.compact import CompactReceiver, CompactSender, Missing, RoundTrip, Wire
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.frames import Frame, counts_missed, next_count, parse
@@ -31,6 +31,7 @@ from leadscomm.protocol.handshake import (
     VERSION,
     Handshake,
     Refusal,
+    named,
 )
 
 SILENCE_S: Final = 5.0
@@ -311,10 +312,17 @@ class Session(Beginning):
                 self.sender.credit = frame.payload[0]
 
     def _hello(self, said: Handshake, now: float) -> None:
-        if said.profiles == ASKING:
+        if said.epoch == self.me.epoch:
+            # Even where a peer is behind the echo: no frame of this profile tells who has said it.
+            if self._asks:
+                self._turned_away(GIVES_BACK)
+        elif said.profiles == ASKING:
             self._answers.append(self.me.welcome(said, ASKING))
         elif not said.profiles & COMPACT:
-            self.trouble = "the peer does not speak the compact profile of the session protocol"
+            self.trouble = (
+                f"it wants another profile of the session protocol ({named(said.profiles)}) than this side speaks "
+                f"({named(COMPACT)})"
+            )
             self._answers.append(Refusal(OTHER_PROFILE, COMPACT).frame())
         elif self.peer is not None and said.epoch != self.peer.epoch:
             self.end(BEGUN_ANEW, again=True)
@@ -327,7 +335,10 @@ class Session(Beginning):
         if said.echo != self.me.epoch or said.profiles == ASKING:
             return
         if said.profiles != COMPACT:
-            self.end(f"the peer chose a profile that this side did not offer ({said.profiles})")
+            self._turned_away(
+                f"it chose a profile of the session protocol that this side did not offer ({named(said.profiles)}; "
+                f"offered was {named(COMPACT)})"
+            )
         elif self.peer is None:
             self._begin(said, now)
         elif said.epoch != self.peer.epoch:

@@ -102,8 +102,11 @@ def test_answers_are_bounded():
     [
         (replace(small(7), version=2).welcome(host(1), 1), "version 2"),
         (Refusal(2, 3).frame(), "version 3"),
-        (Refusal(3, 0).frame(), "profiles"),
-        (small(7).welcome(host(1), 2), "profile that this side did not offer"),
+        (Refusal(3, 0).frame(), "other profiles of the session protocol (none) than this side (compact)"),
+        (Refusal(3, 2).frame(), "(full)"),
+        (Refusal(3, 8).frame(), "(number 8, not known here)"),
+        (small(7).welcome(host(1), 2), "that this side did not offer (full; offered was compact)"),
+        (host(1).hello(), "gives back what is sent"),
     ],
 )
 def test_a_handshake_that_does_not_fit_names_why(answer: bytes, words: str):

@@ -237,6 +237,8 @@ class ReliableConnection(TimedConnection, Carrier):
         with self._turn:
             self.session.send_datagram(plain(message))
         self._emitting.do()
+        if self.outbox.flusher is None:  # nobody else would send it
+            self.run_until(lambda: self.over or not self.session.waiting_datagrams, self.outbox.timeout)
 
     def _write(self, data: bytes | memoryview) -> int:
         """Take a message from the outbox, with the mark before it."""

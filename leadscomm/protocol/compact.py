@@ -120,6 +120,8 @@ class CompactSender:
 
     :ivar credit: bytes that may be under way; 0: any number.
     :ivar lead: a byte stands before each frame.
+    :ivar beside: bytes that the peer may hold besides the frames under way, for its credit.
+    :ivar free_at: when all that was given to the line has left it, as far as its rate is known.
     :ivar resent: frames sent again.
     :ivar trip: how long the peer takes to acknowledge.
     """
@@ -130,6 +132,8 @@ class CompactSender:
         self._wire = wire
         self.credit = peer.credit
         self.lead = False
+        self.beside = 0
+        self.free_at = 0.0
         self.resent = 0
         self.trip = RoundTrip(min(max(peer.resend / 1000, _LEAST_FIRST_S), MAX_RESEND_S))
         self._messages: deque[bytes] = deque()  # not acknowledged as a whole
@@ -138,7 +142,6 @@ class CompactSender:
         self._under_way: deque[_Piece] = deque()
         self._base = 0  # the number of the oldest one under way
         self._sent_at = 0.0  # when a frame was sent last
-        self._free_at = 0.0  # when all that was sent has left
         self._tries = 0  # how often in a row the timer went off, and nothing came
         self._again = 0  # how often in a row all was sent again
         self._said = 0  # how often it was said that the oldest one under way is expected
@@ -148,6 +151,11 @@ class CompactSender:
     def wants(self) -> bool:
         """Whether another message should be given to :meth:`send`; it may be at any time."""
         return len(self._messages) - self._cut < 2
+
+    @property
+    def held_up(self) -> bool:
+        """Whether something waits though the window has room: the credit has none."""
+        return self._cut < len(self._messages) and len(self._under_way) < self._window
 
     @property
     def idle(self) -> bool:
@@ -224,10 +232,11 @@ class CompactSender:
         # There and back, as an answer may be as long as the question.
         return self._sent_at + wait + 2 * self._wire.seconds(sum(piece.size for piece in self._under_way))
 
-    def frames(self, now: float, ack: int) -> Iterator[bytes]:
+    def frames(self, now: float, ack: int, *, only_again: bool = False) -> Iterator[bytes]:
         """What is to be sent now.
 
         :param ack: goes into the headers.
+        :param only_again: nothing that was not sent before: others wait for the peer's credit, too.
         """
         due = self.deadline()
         timed_out = due is not None and now >= due
@@ -239,9 +248,9 @@ class CompactSender:
             for index, piece in enumerate(self._under_way):
                 self.resent += 1
                 yield self._frame(index, piece, now, ack)
-        while self._cut < len(self._messages) and len(self._under_way) < self._window:
+        while not only_again and self._cut < len(self._messages) and len(self._under_way) < self._window:
             piece = self._next_piece()
-            if not self._affords(piece):
+            if not self.affords(piece.size):
                 break
             self._take(piece)
             piece.first_at = now
@@ -249,20 +258,24 @@ class CompactSender:
 
     def _frame(self, index: int, piece: _Piece, now: float, ack: int) -> bytes:
         self._sent_at = now
-        piece.left_at = self._free_at = max(now, self._free_at) + self._wire.seconds(piece.size)
+        piece.left_at = self.occupy(piece.size, now)
         return data(piece.payload, (self._base + index) % NUMBERS, ack, more=piece.more)
+
+    def occupy(self, size: int, now: float) -> float:
+        """Give the line so many bytes; when they have left."""
+        self.free_at = max(now, self.free_at) + self._wire.seconds(size)
+        return self.free_at
+
+    def affords(self, size: int) -> bool:
+        """Whether the peer's credit allows so many bytes more; a single frame is always allowed."""
+        held = self.beside + sum(other.size for other in self._under_way)
+        return not (self.credit and held) or held + size <= self.credit
 
     def _next_piece(self) -> _Piece:
         message = self._messages[self._cut]
         end = self._offset + self._segment
         payload = message[self._offset : end]
         return _Piece(payload, end < len(message), self._wire.size(len(payload) + 1) + self.lead)
-
-    def _affords(self, piece: _Piece) -> bool:
-        """Whether the peer's credit allows it; a single frame is always allowed."""
-        if not self.credit or not self._under_way:
-            return True
-        return sum(other.size for other in self._under_way) + piece.size <= self.credit
 
     def _take(self, piece: _Piece) -> None:
         if not self._under_way:

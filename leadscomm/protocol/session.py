@@ -43,8 +43,11 @@ ACK_AFTER_S: Final = 0.002
 """How long an acknowledgement may wait for a message to travel with."""
 CLEAN_AFTER: Final = 100
 """After so many intact frames in a row a line is clean."""
+PING_BYTES: Final = 5
 RING_BYTES: Final = 63
 """What every board holds while its sketch is busy, if it does not say less."""
+QUEUED_BYTES: Final = 64
+"""A datagram does not leave while more than this waits at the line: messages that are acknowledged would wait, too."""
 MAX_DATAGRAMS: Final = 64
 """How many datagrams wait for the line; of more the oldest are lost, as datagrams may be."""
 
@@ -101,6 +104,9 @@ class Session(Beginning):
         self._urgent = False  # and it is to be told by an ACK
         self._answers: deque[bytes] = deque(maxlen=16)  # control frames on their way
         self._datagrams: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)
+        self._passed_over = False  # messages left, and a datagram waited
+        self._held_up = False  # the other way round
+        self._forgotten_at: float | None = None  # when a datagram counts no more, though nothing was heard of it
         self._count_sent = 0
         self._count_seen = 0
         self._came: list[bytes] = []
@@ -151,6 +157,11 @@ class Session(Beginning):
             )
         self._count_sent = next_count(self._count_sent)
         self._datagrams.append(wire.datagram(message, self._count_sent))
+
+    @property
+    def waiting_datagrams(self) -> int:
+        """How many datagrams have not left."""
+        return len(self._datagrams)
 
     def leave(self) -> None:
         """Say goodbye: it is the last thing that :meth:`frames` returns, and nothing is taken any more."""
@@ -302,20 +313,26 @@ class Session(Beginning):
         elif not self.open:
             self._stranger()
         else:
-            self._missing.answered(now)
-            if which == wire.ACK and self._probe_at is not None and self.sender is not None:
-                self.sender.trip.measure(now - self._probe_at)
-                self._probe_at = None
-            self._acknowledged(frame, now, explicit=True)
-            self._urgent |= which == wire.PING
-            if which == wire.ACK and frame.payload and self.sender is not None:
-                self.sender.credit = frame.payload[0]
+            self._told(frame, now)
+
+    def _told(self, frame: Frame, now: float) -> None:
+        """An ACK or a PING came."""
+        sender = self.sender
+        assert sender is not None
+        sender.beside, self._forgotten_at = 0, None
+        self._missing.answered(now)
+        if frame.number == wire.ACK and self._probe_at is not None:
+            sender.trip.measure(now - self._probe_at)
+            self._probe_at = None
+        self._acknowledged(frame, now, explicit=True)
+        self._urgent |= frame.number == wire.PING
+        if frame.number == wire.ACK and frame.payload:
+            sender.credit = frame.payload[0]
 
     def _hello(self, said: Handshake, now: float) -> None:
         if said.epoch == self.me.epoch:
             # Even where a peer is behind the echo: no frame of this profile tells who has said it.
-            if self._asks:
-                self._turned_away(GIVES_BACK)
+            self._turned_away(GIVES_BACK)
         elif said.profiles == ASKING:
             self._answers.append(self.me.welcome(said, ASKING))
         elif not said.profiles & COMPACT:
@@ -379,7 +396,40 @@ class Session(Beginning):
         due += [when for when in (self.sender.deadline(), self._missing.deadline()) if when is not None]
         if self._owes_ack:
             due.append(self._owed_at + ACK_AFTER_S)
+        due += [when for when in (self._datagram_at(), self._forgotten_at) if when is not None]
         return min(due)
+
+    def _datagram_at(self) -> float | None:
+        """When the next datagram may leave; None: not before something comes."""
+        sender = self.sender
+        assert sender is not None
+        if not self._datagrams or self._held_up or sender.beside or not sender.affords(self._datagram_bytes()):
+            return None
+        return self._said_at if self._passed_over else sender.free_at - self._line.seconds(QUEUED_BYTES)
+
+    def _datagram_bytes(self) -> int:
+        """What the next datagram takes of the line, and of the peer's credit where there is one."""
+        sender = self.sender
+        assert sender is not None
+        return self._line.size(len(self._datagrams[0])) + sender.lead + (PING_BYTES if sender.credit else 0)
+
+    def _due_datagrams(self, now: float) -> list[bytes]:
+        """The datagrams that may leave now: as many as keep the line busy, and one whenever messages have left before
+        it. Where the peer told a credit they count as well, until the PING behind each is answered."""
+        sender = self.sender
+        assert sender is not None
+        if self._forgotten_at is not None and now >= self._forgotten_at:
+            sender.beside, self._forgotten_at = 0, None  # the answer got lost
+        due: list[bytes] = []
+        while (when := self._datagram_at()) is not None and now >= when:
+            size = self._datagram_bytes()
+            self._passed_over = False
+            due.append(self._datagrams.popleft())
+            sender.occupy(size, now)
+            if sender.credit:
+                sender.beside, self._forgotten_at = size, now + sender.trip.patience
+                due.append(wire.control(wire.PING, ack=self.receiver.ack))
+        return due
 
     def _ping_at(self) -> float:
         quiet_since = max(self._pinged_at, min(self._said_at, self._heard_at))
@@ -408,13 +458,18 @@ class Session(Beginning):
             self.end(f"nothing came from the peer for {self._silence:g} s", again=True)
             return []
         ack = self.receiver.ack
-        due = list(self._datagrams)
-        self._datagrams.clear()
         resent = self.sender.resent
         self.sender.lead = self._noise > 0
-        for frame in self.sender.frames(now, ack):
+        due = self._due_datagrams(now)
+        count = len(due)
+        for frame in self.sender.frames(now, ack, only_again=self._passed_over):
             due.append(frame)
             self._owes_ack = False
+        if len(due) > count:
+            self._passed_over, self._held_up = True, False
+        else:
+            self._held_up = self._held_up or (self.sender.held_up and not self._passed_over)
+        self._passed_over &= bool(self._datagrams)
         if self.sender.resent > resent:
             self._noise = CLEAN_AFTER
         if self._missing.asks(now):

@@ -11,7 +11,7 @@ import pytest
 from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol import frames
 from leadscomm.protocol.compact import MARGIN_S, MAX_RESEND_S, CompactReceiver, CompactSender, Missing, RoundTrip, Wire
-from leadscomm.protocol.frames import ACK, CONTROL, DATA, MORE, PING, REFUSE, parse
+from leadscomm.protocol.frames import ACK, CONTROL, DATA, DATAGRAM, MORE, PING, REFUSE, parse
 from leadscomm.protocol.handshake import COMPACT, Handshake, Refusal
 from leadscomm.protocol.session import Session
 from tests.protocol.wire import DELAY_S, End, Pair, host, small
@@ -154,6 +154,7 @@ def test_a_peer_that_was_reset_ends_the_session_and_another_may_follow(sign: byt
     assert session.again
     assert not session.wants
     assert session.unacknowledged() == [b"one", b"two", b"three"]
+    assert session.remains() == ([b"one", b"two"], [b"three"])
     session.receive(frames.data(b"late", 0, 0), pair.now)
     assert session.take() == session.frames(pair.now) == []
 
@@ -347,6 +348,66 @@ def test_datagrams_are_counted():
     for number in range(100):
         pair.host.session.send_datagram(b"%d" % number)
     assert len(pair.host.session.frames(pair.now)) == 64  # of more than that the oldest are lost
+
+
+def on_a_line(**said: int | str) -> Session:
+    """A session over 115200 baud, and 100 datagrams given to it."""
+    session = Session(host(1), 0.0, asks=True, line=Wire(rate=11520))
+    session.frames(0.0)
+    session.receive(small(2, **said).welcome(host(1), COMPACT), 0.005)
+    for _ in range(100):
+        session.send_datagram(bytes(40))
+    return session
+
+
+def test_datagrams_leave_at_the_pace_of_the_line_and_take_turns_with_messages():
+    session = on_a_line()
+    for _ in range(2):
+        session.send(bytes(40))
+    first = kinds(session.frames(0.01))
+    assert [kind for kind, _ in first] == [DATAGRAM, DATAGRAM, DATA, DATA]
+    assert [kind for kind, _ in kinds(session.frames(0.011))] == [DATAGRAM]  # one that was passed over
+    assert session.frames(0.012) == []  # the line has enough to do
+    due = session.deadline()
+    assert due is not None
+    assert due > 0.012
+    assert [kind for kind, _ in kinds(session.frames(due))] == [DATAGRAM]
+    count, now = 4, due
+    while session.waiting_datagrams:
+        now += 0.001
+        count += sum(kind == DATAGRAM for kind, _ in kinds(session.frames(now)))
+    assert count == 64
+    assert now > 64 * 45 / 11520  # and no sooner than the line could take them
+
+
+def test_datagrams_and_messages_take_turns_at_a_small_credit():
+    session = on_a_line(credit=63)
+    order, expected, now = "", 0, 0.01
+    while len(order) < 12:
+        if session.wants:
+            session.send(bytes(40))
+        said = session.frames(now)
+        assert sum(len(frame) + 4 for frame in said) <= 63
+        now += 0.01
+        for kind, number in kinds(said):
+            order += {DATAGRAM: "g", DATA: "d"}.get(kind, "")
+            if kind == DATA:
+                expected = (number + 1) % 8
+                session.receive(frames.control(ACK, ack=expected), now)
+            elif (kind, number) == (CONTROL, PING):
+                session.receive(frames.control(ACK, ack=expected), now)
+    assert order == "gdgdgdgdgdgd"
+
+
+def test_a_datagram_of_which_nothing_is_heard_does_not_hold_up_for_ever():
+    session = on_a_line(credit=63)
+    session.send(bytes(40))
+    assert kinds(session.frames(0.01))[1:] == [(CONTROL, PING)]
+    assert session.frames(0.02) == []  # the message has no room beside it
+    due = session.deadline()
+    assert due is not None
+    assert due < 0.2
+    assert kinds(session.frames(due)) == [(DATA, 0)]
 
 
 # What came damaged ----------------------------------------------------------------------------------------------------

@@ -209,8 +209,9 @@ class Session(Beginning):
     def damaged(self, count: int = 1) -> None:
         """Frames came damaged: the peer is asked at once for what it has under way."""
         self._bad_frames += count
-        if count and self.sender is not None and self.open:
+        if count:
             self._noise = CLEAN_AFTER
+        if count and self.sender is not None and self.open:
             self._probe_at = None
             self.sender.heard(damaged=True)
             self._missing.spoiled()
@@ -443,7 +444,8 @@ class Session(Beginning):
             due = self._due(now)
         elif when is not None and now >= when:
             self.asked += 1
-            due = [self.me.hello()]
+            # Stray bytes before an answer spoil it, but not another one right behind it.
+            due = [self.me.hello()] * (2 if self._noise else 1)
         due[:0] = self._answers
         self._answers.clear()
         if due:

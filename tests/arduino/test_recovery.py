@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,59 @@ def test_damage_costs_little_more_than_a_round_trip(
     rate, line = per_second(board_program, baud, count, faults)
     assert rate >= least
     assert bool(line.host.session.counters().bad_frames) == bool(faults)
+
+
+def at_each_message(text: bytes) -> Callable[[float, int], bytes]:
+    return lambda now, came: text * came
+
+
+def every(seconds: float, text: bytes) -> Callable[[float, int], bytes]:
+    due = [0.0]
+
+    def prints(now: float, came: int) -> bytes:
+        if now < due[0]:
+            return b""
+        due[0] = now + seconds
+        return text
+
+    return prints
+
+
+@pytest.mark.parametrize(
+    "prints",
+    [
+        at_each_message(b"got 1234\r\n"),
+        at_each_message(b"\0\0"),
+        at_each_message(b"x" * 40),
+        every(0.1, b"t=123456\r\n"),
+        every(0.1, b"y" * 300),
+        every(0.005, b"."),
+        every(0.02, b"got 1\0t=2\r\n"),
+    ],
+    ids=[
+        "a line each",
+        "zeros each",
+        "a long line each",
+        "a line",
+        "a very long line",
+        "a byte often",
+        "a zero inside",
+    ],
+)
+def test_what_a_sketch_prints_slows_a_session_and_does_not_starve_it(
+    board_program: Path, prints: Callable[[float, int], bytes]
+) -> None:
+    with Stepper(board_program, "reliable") as board:
+        line = TimedLine(board, Handshake(epoch=99, resend=Plan(115_200).resend_ms), 115_200)
+        line.prints = prints
+        session, number, began = line.host.session, 0, 0.0
+        while number < 20:
+            assert line.now < 5, "it is starved"
+            if session.open and len(line.host.got) == number:
+                began = began or line.now
+                number += 1
+                session.send(b"%04d" % number)
+            line.step()
+            assert session.ended is None
+        assert line.host.got == [b"%04d" % count for count in range(1, number)]
+        assert (number - 1) / (line.now - began) > 30

@@ -7,6 +7,7 @@ overflows, a board that is busy with a frame, a host that is woken late. Nothing
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from leadscomm.protocol.compact import Wire
@@ -56,10 +57,12 @@ class TimedLine:
 
     :param me: what the host says of itself.
     :param faults: probabilities per byte, each way.
+    :ivar prints: what the sketch prints on the same line now; it is told the time, and how many messages came.
     """
 
     def __init__(self, board: Stepper, me: Handshake, baud: int, seed: int = 1, **faults: float) -> None:
         self.now = 0.0
+        self.prints: Callable[[float, int], bytes] = lambda now, came: b""
         self.host = End(Session(me, self.now, asks=True, line=Wire(rate=baud / 10)))
         self._board = board
         self._down = Way(10 / baud, Faults(seed + 1, **faults))
@@ -84,4 +87,4 @@ class TimedLine:
         passed = int(self.now * 1000) - self._board.now
         step = self._board.step(came, after=passed, room=max(0, RING - self._up.waiting(self.now)), echo=True)
         self._busy_until = self.now + CODING_S * (len(came) + len(step.out))
-        self._up.put(step.out, self._busy_until, LATE_S)
+        self._up.put(self.prints(self.now, len(step.messages)) + step.out, self._busy_until, LATE_S)

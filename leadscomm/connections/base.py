@@ -156,10 +156,25 @@ class ConnectionBase(Writer):
         return True
 
     def _wait_readable(self, timeout: float | None) -> bool:
-        return wait_for(self.fileno(), timeout)
+        return self._wait_ticking(timeout, writable=False)
 
     def _wait_writable(self, timeout: float) -> bool:
-        return wait_for(self.fileno(), timeout, writable=True)
+        return self._wait(timeout, writable=True)
+
+    def _wait_ticking(self, timeout: float | None, *, writable: bool) -> bool:
+        """Wait until it can be read (or written), at most ``timeout`` seconds; whether it can. Where no entity runs the
+        connection, what is due from time to time is done meanwhile."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            due = None if self.keeper is not None else self.tick()
+            rest = None if end is None else max(0.0, end - time.monotonic())
+            if self._wait(min((span for span in (rest, due) if span is not None), default=None), writable):
+                return True
+            if end is not None and time.monotonic() >= end:
+                return False
+
+    def _wait(self, timeout: float | None, writable: bool) -> bool:
+        return wait_for(self.fileno(), timeout, writable=writable)
 
     # Receiving -------------------------------------------------------------------------------------------------------
 

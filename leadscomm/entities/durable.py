@@ -134,7 +134,9 @@ class DurableMessages(RecordHandler):
         message = plain(message)
         journal = self._journal
         if journal is None:
-            raise ConnectionLost(f"{self._entity._name} must be running to send durable messages; start it first")
+            raise ConnectionLost(
+                f"{self._entity._name} must be running to send durable messages; start it first"
+            ) from self._entity._why
         if how.get("lifetime") is not None or how.get("latest") is not None:
             raise LocalProtocolError(
                 "a durable message is kept until it has arrived, so it has no lifetime= and no latest=: send it over "

@@ -141,6 +141,11 @@ class Entity(Owner):
         finally:
             here.inside = before
 
+    def _could_not_connect(self, error: Exception) -> None:
+        self._why = error
+        self._ready.set()
+        self._call(self._fail, error)
+
     def _report(self, error: Exception) -> None:
         """Tell ``on_fail`` from a thread of its own: for whoever holds a lock or must not wait for a callback."""
         with self._lock:
@@ -230,11 +235,11 @@ class Entity(Owner):
         """Run; whatever is raised reaches ``on_fail``."""
         self._flusher = FlusherThread(self._name)
         self._streams = self._handlers[STREAM] = Streams(self)
+        self._why = None
         try:
             super()._run(*args, **kwargs)
         except Exception as error:
-            self._ready.set()
-            self._call(self._fail, error)
+            self._could_not_connect(error)
         finally:
             self._wind_up()
             self._durable.close()
@@ -246,6 +251,7 @@ class Entity(Owner):
         if not self.join(timeout):
             for stage in self._stages:
                 stage.abort()
+            self._interrupt()  # what a session was still dialling for
             self.join(1.0)
 
     def _ask_to_end(self, timeout: float) -> None:
@@ -268,7 +274,7 @@ class Entity(Owner):
         with self._lock:
             opening = tuple(self._opening)
         for stage in opening:
-            stage.abort()
+            stage.give_up()
 
     def _wind_up(self) -> None:
         """Wait for the connections to end, then end the threads. In the thread that ran the service."""

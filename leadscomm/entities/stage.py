@@ -64,6 +64,8 @@ class Owner(Service):
     _flusher: FlusherThread
     _handlers: Mapping[int, RecordHandler]
     _handshake_timeout: float = 5.0
+    _why: Exception | None = None
+    """Why it is not connected, or not running: the last reason."""
 
     @property
     @abstractmethod
@@ -115,12 +117,17 @@ class Owner(Service):
     def _fail(self, error: Exception, stage: Stage | None = None) -> None:
         """Tell ``on_fail`` in this thread."""
 
+    @abstractmethod
+    def _could_not_connect(self, error: Exception) -> None:
+        """An attempt to connect came to nothing: tell ``on_fail`` in this thread, and whoever sends."""
+
 
 class Stage(Task):
     """Runs one connection. One thread at a time reads it and calls back; any thread may send and close.
 
     :param entity: whose callbacks are called.
     :param connection: open, or to be opened here.
+    :ivar heard: the peer has said something.
     """
 
     __slots__ = (
@@ -135,6 +142,7 @@ class Stage(Task):
         "connection",
         "ended",
         "entity",
+        "heard",
         "outbox",
     )
 
@@ -145,6 +153,7 @@ class Stage(Task):
         self.batch = _NOTHING
         self._rest: Iterator[bytes] = iter(())  # of the batch, what was not handed out
         self.ended = False
+        self.heard = False
         self._shut = False  # closed by this side: nothing more is delivered
         self._opened = False
         self._pool: ReaderPool | None = None
@@ -312,6 +321,7 @@ class Stage(Task):
         before = here.inside
         here.inside = self
         self.batch = messages
+        self.heard = self.heard or bool(messages)
         rest = self._rest = iter(messages)
         try:
             while True:
@@ -391,6 +401,10 @@ class Stage(Task):
         """End it at once."""
         if not self.ended:
             self.connection.abort()
+
+    def give_up(self) -> None:
+        """End it before it was announced. Any thread."""
+        self.abort()
 
 
 def _lost(connection: ConnectionBase, error: Exception) -> Exception:

@@ -385,3 +385,38 @@ def test_a_host_of_leads_finds_a_board_of_ours(
         assert any(message.startswith(telemetry) for message in leads.wait("receive", 3))
         leads.command("write", order)
         wait_until(lambda: virtual.pin(13))
+
+
+def test_a_host_of_leads_that_opens_its_port_anew_does_not_ask(
+    sketches: Sketches, leads_python: Callable[[str], str]
+) -> None:
+    """It trusts the board. So is heard what comes first, and what comes after a farewell."""
+    from tests.interop.leads_peer import LeadsPeer
+
+    firmware = sketches.changed(COMPANION, [("#define BAUD 115200", "#define BAUD 9600")])
+    with running(firmware, reset_on_open=False) as virtual:
+        for order, high in ((b"d13:1", True), (b"d13:0", False)):
+            with LeadsPeer(leads_python("0.9.7"), "0.9.7") as leads:
+                leads.command("serial", virtual.port, 9600)
+                leads.wait("connect")
+                leads.command("write", order)
+                wait_until(lambda high=high: virtual.pin(13) is high)
+                leads.command("write", b"disconnect")
+                leads.kill()
+
+
+def test_a_sketch_that_prints_on_the_line_of_its_session(sketches: Sketches) -> None:
+    """Each frame begins with a 00, which ends what was printed: nothing has to be sent again for it."""
+    echoes = Echoes()
+    send = "host.send(host.data(), host.size());"
+    chatty = ECHO.replace(send, f'{{ Serial.print(F("got ")); Serial.println(host.size()); {send} }}')
+    with (
+        running(sketches.text(chatty)) as virtual,
+        Client(f"{virtual.endpoint}&reliable=1", echoes) as client,
+    ):
+        for number in range(1, 31):
+            client.send(bytes([number]))
+            echoes.wait(number)
+        assert client.connection.counters().resent < 10
+        assert client.connection.counters().bad_frames >= 30, "the prints"
+    assert echoes.failed == []

@@ -46,6 +46,7 @@ class Outbox(Backlog):
 
     :param writer: where the blocks go.
     :param framing: makes blocks of messages.
+    :ivar begun: of the messages that it was abandoned with, how many had been sent in part; they are the first ones.
     """
 
     __slots__ = (
@@ -63,6 +64,7 @@ class Outbox(Backlog):
         "_upstream_flush",
         "_writing",
         "_written",
+        "begun",
         "heir",
         "waiting",
     )
@@ -71,6 +73,7 @@ class Outbox(Backlog):
         super().__init__(writer)
         self._framing = framing
         self._flusher: Flusher | None = None
+        self.begun = 0
         self._upstream: Sequence[bytes] = ()
         self._upstream_flush: Callable[[], None] = _nothing
         self.waiting = False
@@ -430,9 +433,10 @@ class Outbox(Backlog):
         left: list[bytes] = []
         ends = 0
         for message in self._batch if self._blocks else ():
-            ends += len(self._frame(message))
+            begins, ends = ends, ends + len(self._frame(message))
             if ends > self._written:
                 left.append(message)
+                self.begun += begins < self._written
         left += self._queue
         self._blocks = []
         self._batch = ()

@@ -21,8 +21,9 @@ class Acknowledging(Protocol):
     def check(self, message: bytes) -> None:
         """:raises LocalProtocolError: the peer does not take a message of this size."""
 
-    def unacknowledged(self) -> list[bytes]:
-        """The messages that the peer is not known to have dealt with."""
+    def remains(self) -> tuple[list[bytes], list[bytes]]:
+        """The messages that the peer is not known to have dealt with: those that were sent, if only in part, and those
+        that were not."""
 
 
 class Carrier(Writer):
@@ -41,16 +42,17 @@ class AcknowledgedOutbox(HeldOutbox):
 
     :param carrier: takes the messages.
     :param session: theirs.
-    :ivar left: the messages that had not been acknowledged when it was abandoned.
+    :ivar left: the messages that had not been acknowledged when it was abandoned, those that were sent first.
     """
 
-    __slots__ = ("_carrier", "_session", "left")
+    __slots__ = ("_begun", "_carrier", "_session", "left")
 
     def __init__(self, carrier: Carrier, session: Acknowledging, framing: Framing) -> None:
         super().__init__(carrier, framing)
         self._carrier = carrier
         self._session = session
         self.left: list[bytes] = []
+        self._begun = 0
 
     def idle(self) -> bool:
         return self._session.idle
@@ -59,10 +61,12 @@ class AcknowledgedOutbox(HeldOutbox):
         self._carrier.run_until(done, timeout)
 
     def abandon(self) -> list[bytes]:
-        written = self._session.unacknowledged()
+        sent, unsent = self._session.remains()
         queued = super().abandon()
         if not self.left:
-            self.left = written + queued
+            self.left = sent + unsent + queued
+            self._begun = len(sent)
+        self.begun = self._begun
         return self.left
 
 

@@ -179,9 +179,13 @@ class TimedConnection(ConnectionBase):
 
     def undelivered(self, messages: list[bytes]) -> DeliveryError:
         """The report of messages that were not acknowledged when the session ended."""
-        text = f"{len(messages)} message(s) to {self} were not acknowledged: it is not known whether they arrived"
+        sent = self.outbox.begun
+        text = (
+            f"{len(messages)} message(s) to {self} were not acknowledged: {sent} sent, and it is not known whether "
+            f"they arrived; {len(messages) - sent} never sent"
+        )
         why = self.session.ended
-        return DeliveryError(text if why is None else f"{text}; {why}", messages)
+        return DeliveryError(text if why is None else f"{text}; {why}", messages, sent)
 
     # The end ---------------------------------------------------------------------------------------------------------
 
@@ -193,5 +197,4 @@ class TimedConnection(ConnectionBase):
         reports = self.keeper is None and not self._shut
         super().close()
         if reports and self._unsent:
-            text = f"{len(self._unsent)} message(s) to {self} were not acknowledged before it closed"
-            raise DeliveryError(text, self._unsent)
+            raise self.undelivered(self._unsent)

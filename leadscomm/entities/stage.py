@@ -374,8 +374,12 @@ class Stage(Task):
         left = self._release()
         entity._left(self)
         if left:
-            text = f"{len(left)} message(s) to {connection} could not be sent before it was gone"
-            entity._fail(DeliveryError(text, left), self)
+            sent = connection.outbox.begun
+            text = (
+                f"{len(left)} message(s) to {connection} could not be sent before it was gone: {sent} sent in part, "
+                f"{len(left) - sent} never sent"
+            )
+            entity._fail(DeliveryError(text, left, sent), self)
 
     def _release(self) -> list[bytes]:
         """Let go of everything; return what was not sent."""

@@ -100,6 +100,10 @@ class Exchange(Joining):
         """The messages that the peer is not known to have dealt with; those of a lane in order."""
         return self.outgoing.unacknowledged(channel)
 
+    def remains(self) -> tuple[list[bytes], list[bytes]]:
+        """The application's messages among them: those that were sent, if only in part, and those that were not."""
+        return self.outgoing.remains()
+
     def expired(self, channel: int = MESSAGES) -> list[bytes]:
         """Take the messages that were not sent since their time had run out."""
         late, self.outgoing.expired[channel] = self.outgoing.expired[channel], []

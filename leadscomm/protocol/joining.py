@@ -9,7 +9,7 @@ from math import inf
 
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import segments as full
-from leadscomm.protocol.beginning import BEGUN_ANEW, KNOWS_NOTHING, Beginning
+from leadscomm.protocol.beginning import BEGUN_ANEW, GIVES_BACK, KNOWS_NOTHING, Beginning
 from leadscomm.protocol.handshake import (
     ASKING,
     COMPACT,
@@ -92,7 +92,9 @@ class Joining(Beginning):
         offer = Offer.decode(frame, self.me.key)
         if offer is None:
             self._not_full(frame, said, link)
-        elif offer.epoch != self.me.epoch and offer.epoch not in self._former:
+        elif offer.epoch == self.me.epoch:
+            self._turned_away(GIVES_BACK)
+        elif offer.epoch not in self._former:
             if which == wire.HELLO:
                 self._asked(offer, now, link)
             else:
@@ -240,7 +242,7 @@ class Joining(Beginning):
         if refusal.reason == FRAME_TOO_LONG and self._offers_compact:
             link.shortly = True
         else:
-            self._turned_away(str(refusal))
+            self._turned_away(refusal.text(self.me.handshake.profiles))
 
     def _meaning(self, value: int) -> str | None:
         """What a peer that has no session says of the reason."""

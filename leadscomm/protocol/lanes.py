@@ -287,6 +287,12 @@ class Lane:
         """The messages that the peer has not dealt with, oldest first."""
         return self.begun() + list(map(_message, self.waiting))
 
+    def remains(self) -> tuple[list[bytes], list[bytes]]:
+        """The same, those that were sent, if only in part, and those that were not."""
+        left = self.unacknowledged()
+        count = bisect_left([self.dealt, *self.ends[:-1]], self.next) if self.ends else 0
+        return left[:count], left[count:]
+
 
 class Outgoing:
     """All lanes of the sending half.
@@ -438,3 +444,13 @@ class Outgoing:
     def unacknowledged(self, channel: int = MESSAGES) -> list[bytes]:
         """The messages of a channel that the peer has not dealt with, lane by lane, oldest first."""
         return [message for lane in self.lanes if lane.channel == channel for message in lane.unacknowledged()]
+
+    def remains(self, channel: int = MESSAGES) -> tuple[list[bytes], list[bytes]]:
+        """The same, those that were sent, if only in part, and those that were not."""
+        sent: list[bytes] = []
+        unsent: list[bytes] = []
+        for lane in self.lanes:
+            if lane.channel == channel:
+                for whole, of_lane in zip((sent, unsent), lane.remains(), strict=True):
+                    whole += of_lane
+        return sent, unsent

@@ -734,6 +734,19 @@ def test_a_frame_of_ones_own_that_comes_back_is_not_answered() -> None:
     assert not link.answers
 
 
+@pytest.mark.parametrize("key", [None, KEY])
+def test_a_line_that_gives_back_what_is_sent_is_named(key: bytes | None) -> None:
+    me = offer(1, key=key)
+    session, link = FullSession(me, 0.0, asks=True), Link()
+    session.add(link, 0.0)
+    for _ in range(2):
+        assert session.trouble is None
+        session.receive(me.hello(), 0.0, link)
+    assert "gives back what is sent" in (session.trouble or "")
+    assert (session.ended is None) == (key is not None)  # anybody can send a frame back
+    assert not link.answers
+
+
 def test_pieces_cost_what_they_take_of_memory() -> None:
     world = World(b=FullSession(offer(2, room=100_000), 100.0, asks=False, longest=5000))
     world.join(Way())

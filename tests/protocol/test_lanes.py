@@ -12,7 +12,7 @@ from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol.lanes import DONE, Outgoing, Sent
 from leadscomm.protocol.prefixed import joined
 from leadscomm.protocol.reassembly import MAX_GAPS, Incoming, LaneIn
-from leadscomm.protocol.segments import LANE_ACK_BYTES, MESSAGES, LaneAck, lane_number
+from leadscomm.protocol.segments import LANE_ACK_BYTES, MESSAGES, RECORDS, LaneAck, lane_number
 
 LISTS = st.lists(st.binary(max_size=40), min_size=1, max_size=30)
 ROOM = 1 << 20
@@ -163,6 +163,19 @@ def test_a_peer_that_takes_and_deals_with_parts() -> None:
     assert out.unacknowledged() == [b"x"]
     assert out.acknowledge(LaneAck(lane_number(4), 11, 11)) == []
     assert out.idle
+
+
+def test_what_was_sent_is_told_from_what_was_not() -> None:
+    out = Outgoing(ROOM, 2)
+    for message in (b"1234", b"5678", b"waits"):
+        out.put(message, lane_number(4), None, None)
+    out.put(b"urgent", lane_number(0), None, None)
+    assert out.remains() == ([], [b"urgent", b"1234", b"5678", b"waits"])
+    assert bits(cut(out, 100, budget=7)) == [(0, 0, b"\6urgent")]
+    assert out.remains() == ([b"urgent"], [b"1234", b"5678", b"waits"])
+    assert bits(cut(out, 2, budget=2)) == [(4, 0, b"\0041")]
+    assert out.remains() == ([b"urgent", b"1234"], [b"5678", b"waits"])
+    assert out.remains(RECORDS) == ([], [])
 
 
 def test_newer_values_and_deadlines() -> None:

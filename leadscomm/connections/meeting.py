@@ -67,10 +67,14 @@ class Meeting:
         :raises CommTimeout: nothing came.
         :raises ConnectionLost: the line ended.
         """
-        while True:
-            hello = self._heed(self._next_frame(deadline))
-            if hello is not None:
-                return self._guest(hello)
+        try:
+            while True:
+                hello = self._heed(self._next_frame(deadline))
+                if hello is not None:
+                    return self._guest(hello)
+        except CommError:
+            self._stale = self._trouble = None  # what is raised knows this frame, and so this meeting
+            raise
 
     def _next_frame(self, deadline: float) -> bytes:
         """The next frame that came.

@@ -37,7 +37,7 @@ IDLE_S: Final = 5.0
 class Task(ABC):
     """Something that becomes ready."""
 
-    __slots__ = ("again", "busy")
+    __slots__ = ("__weakref__", "again", "busy")
 
     def __init__(self) -> None:
         self.busy = False
@@ -125,6 +125,7 @@ class ReaderPool:
                     task.ready(bool(mask & _ENDING))
                     while self._unfinished(task):
                         task.ready(True)  # which events came meanwhile is not known: read until there is nothing
+                task = None  # it may have ended, and the next event be long in coming
         with self._lock:
             self._threads.discard(threading.current_thread())
             last = self._stopped and not self._threads

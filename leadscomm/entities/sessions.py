@@ -9,6 +9,7 @@ from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.meeting import Meeting, Stale
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.terms import Terms, compact_session
+from leadscomm.connections.writer import weakly
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.pair import FORMER
 from leadscomm.entities.session import SessionStage
@@ -64,7 +65,7 @@ class Sessions:
         echo, tag = offer.handshake.echo, offer.handshake.tag
         former = None
         with self._lock:
-            self._stages = [stage for stage in self._stages if not self._is_over(stage)]
+            self._sweep()
             for stage in self._stages:
                 session = stage.session.session
                 if session.me.epoch == echo or (session.peer is not None and session.peer.epoch == offer.epoch):
@@ -78,6 +79,7 @@ class Sessions:
                 raise CommError(f"there are {most} sessions already (max_connections): raise it, or close some")
             stage = SessionStage(self._entity, SessionConnection(self._terms, asks=False, former=tuple(self._former)))
             stage.former = former
+            stage.on_over = weakly(self._let_go)
             self._stages.append(stage)
             return stage
 
@@ -86,6 +88,15 @@ class Sessions:
         with self._lock:
             peers = [stage.session.session.peer for stage in self._stages if not stage.session.over]
         return any(peer is not None and peer.epoch == epoch for peer in peers)
+
+    def _let_go(self) -> None:
+        """A session has ended."""
+        with self._lock:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Forget the sessions that are over, but not their epochs. Under the lock."""
+        self._stages = [stage for stage in self._stages if not self._is_over(stage)]
 
     def _is_over(self, stage: SessionStage) -> bool:
         session = stage.session

@@ -20,7 +20,7 @@ from leadscomm.protocol.handshake import (
     Refusal,
 )
 from leadscomm.protocol.link import Link
-from leadscomm.protocol.offer import Offer, answer, epoch_in, keyed, no_session, read_no_session
+from leadscomm.protocol.offer import Offer, answer, epoch_in, keyed, no_session, read_no_session, read_too_long
 from leadscomm.protocol.seals import Proof
 
 
@@ -161,11 +161,18 @@ class Joining(Beginning):
     def _begun(self, peer: Offer) -> None:
         """The handshake has ended."""
 
+    @abstractmethod
+    def _drops(self, longest: int) -> None:
+        """The peer has dropped a message, or is about to, as it had more bytes than this."""
+
     def _refused(self, frame: bytes, now: float, link: Link) -> None:
         if read_no_session(frame, self.me.key) == self.me.epoch:
             if self.open:
                 self._restarted(KNOWS_NOTHING, now)
             return
+        longest = read_too_long(frame, self.me.epoch, self.me.key)
+        if longest is not None:
+            self._drops(longest)
         refusal = Refusal.decode(frame[1:])
         if refusal is None or refusal.reason in (NO_SESSION, MESSAGE_TOO_LONG) or not self._asks:
             return

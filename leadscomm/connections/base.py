@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -24,7 +22,7 @@ from leadscomm.connections.keyed import authenticate
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_leads import outbox_for
 from leadscomm.connections.stats import ConnectionStats
-from leadscomm.connections.writer import Writer
+from leadscomm.connections.writer import Writer, wait_for
 from leadscomm.errors import CommError, CommTimeout, RemoteProtocolError, ServiceError
 from leadscomm.protocol import guess
 from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming
@@ -50,6 +48,9 @@ class Keeper(Protocol):
     def closing(self) -> None:
         """The connection is being closed here; finish the conversation. Any thread; does not block."""
 
+    def parted(self) -> Keeper:
+        """Who stands for it once the conversation is over, and keeps nothing of it in memory."""
+
 
 class ConnectionBase(Writer):
     """One conversation with one peer.
@@ -60,6 +61,7 @@ class ConnectionBase(Writer):
     """
 
     __slots__ = (
+        "__weakref__",
         "_ended",
         "_inbox",
         "_more",
@@ -356,17 +358,23 @@ class ConnectionBase(Writer):
         """
         if self._shut:
             return
-        self._shut = True
-        if self.keeper is not None:
-            self.keeper.closing()
-            return
+        self._shut, keeper = True, self.keeper
+        if keeper is not None:
+            keeper.closing()
+        else:
+            self._close_alone()
+
+    def _close_alone(self) -> list[bytes]:
+        """As :meth:`close`, of one that no entity runs; return the messages that were accepted and not sent."""
         self.disconnect()
         self.outbox.drain(self.outbox.timeout)
         self.shut_sending()
         self._discard(time.monotonic() + LINGER_S)
-        self.outbox.abandon()
+        left = self.outbox.abandon()
         self.abort()  # another thread may still be in receive()
         self._close()
+        self._part()
+        return left
 
     def _discard(self, deadline: float) -> None:
         """Read until the peer has closed too: closing with bytes unread would reset what the peer has not read yet."""
@@ -389,7 +397,14 @@ class ConnectionBase(Writer):
         self._shut = True
         left = self.outbox.abandon()
         self._close()
+        self._part()
         return left
+
+    def _part(self) -> None:
+        """It is over: part from those that hold it, so that it need not wait for the garbage collector."""
+        if self.keeper is not None:
+            self.keeper = self.keeper.parted()
+        self.outbox.part()
 
     # LEADS's shape ---------------------------------------------------------------------------------------------------
 
@@ -457,18 +472,3 @@ class ListenerBase(ABC):
 
     def release(self) -> None:
         """Free what only the accepting thread may free. Called by it after :meth:`accept` returned None."""
-
-
-def wait_for(fd: int | None, timeout: float | None, *, writable: bool = False) -> bool:
-    """Wait until ``fd`` can be read (or written), at most ``timeout`` seconds; whether it can.
-
-    :raises OSError: the handle is closed, or is none that can be waited for.
-    """
-    if fd is None or fd < 0:
-        raise OSError("the connection is closed, or its transport cannot be waited for")
-    if sys.platform == "win32":
-        sets: tuple[list[int], list[int]] = ([], [fd]) if writable else ([fd], [])
-        return any(select.select(*sets, [], timeout))
-    poller = select.poll()
-    poller.register(fd, select.POLLOUT if writable else select.POLLIN)
-    return bool(poller.poll(None if timeout is None else timeout * 1000))

@@ -23,6 +23,7 @@ from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shape
 from leadscomm.connections.errand import Errand
 from leadscomm.connections.faults import Faults, Way
 from leadscomm.connections.outbox_held import HeldOutbox
+from leadscomm.connections.writer import forget_frames
 from leadscomm.errors import ConnectionLost, EndpointError
 from leadscomm.protocol.cutting import cutter_for
 
@@ -163,6 +164,12 @@ class FaultyConnection(ConnectionBase):
     def _close(self) -> None:
         self._aborted = True
         self.line._close()
+
+    def _part(self) -> None:
+        super()._part()
+        forget_frames(self._read_error)
+        forget_frames(self._write_error)
+        self.line._part()
 
     # Going out -------------------------------------------------------------------------------------------------------
 
@@ -374,16 +381,22 @@ class FaultyOutbox(HeldOutbox):
 
     def __init__(self, connection: FaultyConnection) -> None:
         super().__init__(connection, connection.framing)
-        self._connection = connection
+        self._connection: FaultyConnection | None = connection
+
+    def part(self) -> None:
+        super().part()
+        self._connection = None
 
     def has_room(self) -> bool:
-        return self._connection.has_room()
+        connection = self._connection
+        return connection is None or connection.has_room()
 
     def idle(self) -> bool:
-        return self._connection.has_room()  # what is only late has left
+        return self.has_room()  # what is only late has left
 
     def run_until(self, done: Callable[[], bool], timeout: float) -> None:
-        self._connection.run_until(done, timeout)
+        if self._connection is not None:
+            self._connection.run_until(done, timeout)
 
     def send(
         self,
@@ -394,8 +407,9 @@ class FaultyOutbox(HeldOutbox):
         timeout: float | None = None,
     ) -> None:
         super().send(message, lane, lifetime, latest, timeout)
-        if self._flusher is None:
-            self.run_until(self._connection.has_sent, self.timeout)
+        connection = self._connection
+        if self._flusher is None and connection is not None:
+            self.run_until(connection.has_sent, self.timeout)
 
 
 class FaultyListener(ListenerBase):

@@ -23,7 +23,7 @@ from time import perf_counter
 from typing import Final
 
 from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES, Backlog
-from leadscomm.connections.writer import Flusher, Writer, here
+from leadscomm.connections.writer import Flusher, Gone, Writer, forget_frames, here
 from leadscomm.errors import OutboxFull
 from leadscomm.protocol.framing import Framing, plain
 
@@ -424,6 +424,13 @@ class Outbox(Backlog):
                 break
             self.resume()
         return self.drained()
+
+    def part(self) -> None:
+        """After :meth:`abandon`: let go of the connection and of whoever ran it."""
+        self._writer = Gone(str(self._writer))
+        self._upstream, self._upstream_flush = (), _nothing
+        self.report = None
+        forget_frames(self.error)
 
     def abandon(self) -> list[bytes]:
         """End it; return the messages that were not written whole, oldest first. Waits for a writer at work, not for

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from leadscomm.connections.outbox_held import HeldOutbox
-from leadscomm.connections.writer import Writer
+from leadscomm.connections.writer import Gone, Writer
 from leadscomm.protocol.base import Framing, plain
 
 
@@ -37,6 +37,15 @@ class Carrier(Writer):
         ``timeout`` seconds."""
 
 
+class NoCarrier(Gone, Carrier):
+    """Takes the place of one that is over."""
+
+    __slots__ = ()
+
+    def run_until(self, done: Callable[[], bool], timeout: float | None) -> bool:
+        return done()
+
+
 class AcknowledgedOutbox(HeldOutbox):
     """The outbox of a session.
 
@@ -59,6 +68,11 @@ class AcknowledgedOutbox(HeldOutbox):
 
     def run_until(self, done: Callable[[], bool], timeout: float) -> None:
         self._carrier.run_until(done, timeout)
+
+    def part(self) -> None:
+        super().part()
+        self._carrier = NoCarrier(str(self._writer))
+        self.left = []
 
     def abandon(self) -> list[bytes]:
         sent, unsent = self._session.remains()

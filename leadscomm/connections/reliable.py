@@ -226,9 +226,10 @@ class ReliableConnection(TimedConnection, Carrier):
             self.line.outbox.abandon()
             self.line._close()
 
-    @property
-    def _unsent(self) -> list[bytes]:
-        return self.outbox.left
+    def _part(self) -> None:
+        super()._part()
+        if not self._yielded:
+            self.line._part()
 
     def _discard(self, deadline: float) -> None:
         self.line._discard(deadline)

@@ -24,7 +24,7 @@ from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.terms import SpeaksCompact, Terms
 from leadscomm.connections.timed import LOOK_S, TimedConnection
 from leadscomm.connections.writer import Flusher, here
-from leadscomm.errors import LocalProtocolError, OutboxFull
+from leadscomm.errors import LocalProtocolError, OutboxFull, RemoteProtocolError
 from leadscomm.protocol.base import plain
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.full import FullSession
@@ -236,6 +236,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
                 session.damaged(now, link, damaged)
             self.records += session.take_records()
             self.settled += session.settled()
+            self.framing.faults += session.take_faults()
             came = session.has_messages or session.datagrams.came
         if came:
             self.call_at(now + ACK_AFTER_S)  # in case that the callbacks take long
@@ -244,6 +245,11 @@ class SessionConnection(TimedConnection, LaneCarrier):
         """Take the most urgent messages that came, ``limit`` at most; :meth:`dealt` is to be told of them."""
         with self._turn:
             return self.session.take(limit)
+
+    def next_faults(self) -> list[RemoteProtocolError]:
+        """Take what the peer did that it may not do."""
+        with self._turn:
+            return self.framing.take_faults()
 
     def next_datagrams(self) -> list[bytes]:
         """Take the datagrams that came."""
@@ -292,9 +298,12 @@ class SessionConnection(TimedConnection, LaneCarrier):
                 line.connection.outbox.abandon()
                 line.connection._close()
 
-    @property
-    def _unsent(self) -> list[bytes]:
-        return self.outbox.left
+    def _part(self) -> None:
+        super()._part()
+        self.on_end, self.keeps = _nothing, None
+        for line in self.lines:
+            line.connection._part()
+        self.lines = ()
 
     def _discard(self, deadline: float) -> None:
         self.run_until(lambda: self.over, max(0.0, deadline - time.monotonic()))
@@ -360,9 +369,11 @@ class SessionConnection(TimedConnection, LaneCarrier):
         """Send a record of the toolkit itself. Any thread; waits for room of its lane, so never a callback's.
 
         :param timeout: seconds; None: as long as the session lives.
+        :raises LocalProtocolError: the peer does not take so long a one.
         :raises ConnectionLost: the session is over.
         :raises OutboxFull: there was no room in time.
         """
+        self.session.check(record)
         with self._changed:
             self._changed.wait_for(lambda: self.over or self.session.takes(lane, RECORDS), timeout)
             if self.over or not self.session.open:
@@ -385,6 +396,11 @@ class SessionConnection(TimedConnection, LaneCarrier):
         """Bytes of a message or record that the peer takes, at most."""
         return self.session.longest
 
+    @property
+    def certain(self) -> int:
+        """The same, as far as the peer has said so: it may drop what is longer."""
+        return self.session.certain
+
     def take(self, messages: list[bytes], *, anyway: bool = False) -> bool:
         with self._turn:
             if not (anyway or self.session.takes()):
@@ -395,6 +411,10 @@ class SessionConnection(TimedConnection, LaneCarrier):
     def take_one(self, message: bytes, lane: int, deadline: float | None, key: Hashable | None) -> None:
         with self._turn:
             self.session.send(message, lane, deadline=deadline, key=key)
+
+    def drop(self, excess: int, around: int) -> list[bytes]:
+        with self._turn:
+            return self.session.outgoing.drop(excess, around)
 
     def _write(self, data: bytes | memoryview) -> int:
         raise LocalProtocolError("a session takes messages, not bytes")
@@ -411,9 +431,8 @@ class SessionConnection(TimedConnection, LaneCarrier):
     def pump(self) -> None:
         with self._turn:
             self.session.tick(time.monotonic())
-            late = self.session.expired()
-        if late:
-            self.outbox.give_up(late)
+            late, refused, records = self.session.expired(), self.session.refused(), self.session.refused(RECORDS)
+        self.outbox.give_up(late, refused, records)
         self.outbox.progressed()
         self.emit()
         if self.session.ended is not None:

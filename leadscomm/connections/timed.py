@@ -6,11 +6,10 @@ import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import partial
 from typing import ClassVar, Final
 
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.writer import Flusher
+from leadscomm.connections.writer import Flusher, weakly
 from leadscomm.errors import DeliveryError
 from leadscomm.protocol.base import Framing
 from leadscomm.protocol.beginning import Beginning
@@ -87,11 +86,6 @@ class TimedConnection(ConnectionBase):
     def flusher(self) -> Flusher | None:
         """Who turns the timers; None: whoever sends or receives."""
 
-    @property
-    @abstractmethod
-    def _unsent(self) -> list[bytes]:
-        """The messages that had not been acknowledged at the end."""
-
     @abstractmethod
     def pump(self) -> None:
         """Send what there is room for, and do what is due. Any thread; does not block."""
@@ -113,10 +107,10 @@ class TimedConnection(ConnectionBase):
         if flusher is None or (self._timer_at is not None and self._timer_at <= when):
             return
         self._timer_at = when
-        flusher.call_later(max(LEAST_S, when - time.monotonic()), partial(self._timer, when))
+        flusher.call_later(max(LEAST_S, when - time.monotonic()), weakly(self._timer))
 
-    def _timer(self, when: float) -> None:
-        if self._timer_at == when:  # not overtaken by an earlier one
+    def _timer(self) -> None:
+        if self._timer_at is not None and self._timer_at <= time.monotonic():  # not overtaken by an earlier one
             self._timer_at = None
             self.pump()
 
@@ -189,12 +183,12 @@ class TimedConnection(ConnectionBase):
 
     # The end ---------------------------------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """As :meth:`ConnectionBase.close`; "sent" means acknowledged here.
+    def _close_alone(self) -> list[bytes]:
+        """As :meth:`ConnectionBase._close_alone`; "sent" means acknowledged here.
 
-        :raises DeliveryError: no entity runs the connection, and some messages were not acknowledged.
+        :raises DeliveryError: some messages were not acknowledged.
         """
-        reports = self.keeper is None and not self._shut
-        super().close()
-        if reports and self._unsent:
-            raise self.undelivered(self._unsent)
+        left = super()._close_alone()
+        if left:
+            raise self.undelivered(left)
+        return left

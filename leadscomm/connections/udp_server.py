@@ -14,8 +14,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from leadscomm.connections.address import Address, is_loopback
-from leadscomm.connections.base import WARY_BYTES, ConnectionBase, ListenerBase, wait_for
+from leadscomm.connections.base import WARY_BYTES, ConnectionBase, ListenerBase
 from leadscomm.connections.sockets import Alarm, place, readable
+from leadscomm.connections.writer import wait_for
 from leadscomm.errors import ConnectFailed, ConnectionLost, RemoteProtocolError
 from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
 

@@ -13,6 +13,7 @@ from leadscomm.connections.address import Caller
 from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
 from leadscomm.connections.endpoint import Endpoint, listen_for_lines
 from leadscomm.connections.reliable import ReliableConnection
+from leadscomm.connections.writer import weakly
 from leadscomm.entities.dialler import Backoff
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
@@ -63,7 +64,7 @@ class Acceptor:
         pooled: bool = True,
     ) -> None:
         self._entity = entity
-        self._caller = Caller(entity._report)
+        self._caller = Caller(weakly(entity._report))
         self._endpoint = endpoint.called_by(self._caller)
         self._join = join
         self._tell = tell or entity._fail
@@ -124,6 +125,7 @@ class Acceptor:
             if connection is None:
                 break
             self._welcome(connection)
+            del connection  # the next one may be long in coming
         if listener is not None and self._join is not None:  # sessions end with an acknowledgement, and a farewell
             self._entity._abandon_opening()
             listener.linger(CLOSE_TIMEOUT_S)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.options import DELIVERY
 from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.writer import Flusher, here
+from leadscomm.connections.writer import Flusher, forget_frames, here
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.durable import DurableMessages
 from leadscomm.entities.flusher import FlusherThread
@@ -241,6 +241,7 @@ class Entity(Owner):
             self._could_not_connect(error)
         finally:
             self._wind_up()
+            forget_frames(self._why)
             self._durable.close()
 
     def close(self, timeout: float = CLOSE_TIMEOUT_S) -> None:

@@ -15,6 +15,7 @@ from leadscomm.connections.meeting import Guest, Stale
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.session_line import Line
 from leadscomm.connections.terms import SpeaksCompact, Terms, compact_session
+from leadscomm.connections.writer import weakly
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.namesakes import NameTaken, check_away, check_gone
 from leadscomm.entities.node_meeting import Introduction
@@ -123,7 +124,14 @@ class Peers:
         """Under the lock."""
         if self._entity._stopping.is_set():
             raise ConnectionLost(f"{self._name} is closing")
-        return SessionStage(self._entity, SessionConnection(terms, asks=True, former=tuple(self._former)))
+        stage = SessionStage(self._entity, SessionConnection(terms, asks=True, former=tuple(self._former)))
+        stage.on_over = weakly(self._let_go)
+        return stage
+
+    def _let_go(self) -> None:
+        """A session has ended."""
+        with self._lock:
+            self._sweep()
 
     def withdraw(self, name: str, stage: SessionStage, line: Line) -> None:
         """A line does not carry the session. One that has never begun is kept, since the peer may have heard of it, but

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from leadscomm.connections.base import LINGER_S, ConnectionBase
 from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.writer import Flusher, here
+from leadscomm.connections.writer import Flusher, here, weakly
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.readers import ReaderPool, Task
 from leadscomm.entities.service import Service
-from leadscomm.errors import CommError, ConnectFailed, ConnectionLost, DeliveryError
+from leadscomm.errors import CommError, ConnectFailed, ConnectionLost, DeliveryError, ServiceError
 from leadscomm.protocol import guess
 from leadscomm.protocol.framing import Framing
 from leadscomm.protocol.records import STREAM
@@ -123,6 +124,32 @@ class Owner(Service):
         """An attempt to connect came to nothing: tell ``on_fail`` in this thread, and whoever sends."""
 
 
+class Former:
+    """Stands for the stage of a conversation that is over.
+
+    :param entity: ran it; it is not kept in memory.
+    """
+
+    __slots__ = ("_entity",)
+
+    def __init__(self, entity: Owner) -> None:
+        self._entity = weakref.ref(entity)
+
+    @property
+    def streams(self) -> Any:
+        """A peer that has a name is known again by it in a later session."""
+        entity = self._entity()
+        if entity is None:
+            raise ServiceError("the service that ran this connection is gone: a stream needs one")
+        return entity._handlers[STREAM]
+
+    def closing(self) -> None:
+        """It is over."""
+
+    def parted(self) -> Former:
+        return self
+
+
 class Stage(Task):
     """Runs one connection. One thread at a time reads it and calls back; any thread may send and close.
 
@@ -176,6 +203,9 @@ class Stage(Task):
     @property
     def streams(self) -> Any:
         return self.entity._handlers[STREAM]
+
+    def parted(self) -> Former:
+        return Former(self.entity)
 
     def _take_over(self, connection: ConnectionBase) -> None:
         connection.keeper = self
@@ -311,7 +341,7 @@ class Stage(Task):
     def _tick(self) -> None:
         delay = None if self.ended else self.connection.tick()
         if delay is not None:
-            self.entity._flusher.call_later(delay, self._tick)
+            self.entity._flusher.call_later(delay, weakly(self._tick))
 
     def _step(self) -> bool:
         """Read once and hand on what came. False: there is nothing now."""
@@ -411,12 +441,12 @@ class Stage(Task):
         self._shut = True
         self.batch.clear()  # nothing of this batch is delivered any more
         self.connection.disconnect()
-        self.entity._flusher.call_later(DRAIN_TIMEOUT_S, self.abort)
+        self.entity._flusher.call_later(DRAIN_TIMEOUT_S, weakly(self.abort))
         self.outbox.when_drained(self._sent)
 
     def _sent(self) -> None:
         self.connection.shut_sending()
-        self.entity._flusher.call_later(LINGER_S, self.abort)
+        self.entity._flusher.call_later(LINGER_S, weakly(self.abort))
 
     def close(self) -> None:
         """Close the connection, once what was sent to it is written. Does not wait."""

@@ -72,7 +72,7 @@ class Handshake:
 
     def _body(self) -> bytes:
         tag = self.tag.encode()
-        fixed = (self.segment, self.longest, self.resend, self.window, self.credit, len(tag))
+        fixed = (min(self.segment, MANY), min(self.longest, MANY), self.resend, self.window, self.credit, len(tag))
         return _FIXED.pack(self.version, self.profiles, self.epoch, self.echo, *fixed) + tag
 
     @classmethod

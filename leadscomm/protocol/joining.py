@@ -26,7 +26,16 @@ from leadscomm.protocol.handshake import (
     Refusal,
 )
 from leadscomm.protocol.link import Link
-from leadscomm.protocol.offer import Offer, answer, epoch_in, keyed, no_session, read_no_session, shown
+from leadscomm.protocol.offer import (
+    Offer,
+    answer,
+    epoch_in,
+    keyed,
+    no_session,
+    read_no_session,
+    read_too_long,
+    shown,
+)
 from leadscomm.protocol.seals import Proof
 
 
@@ -229,11 +238,18 @@ class Joining(Beginning):
     def _begun(self, peer: Offer) -> None:
         """The handshake has ended."""
 
+    @abstractmethod
+    def _drops(self, longest: int) -> None:
+        """The peer has dropped a message, or is about to, as it had more bytes than this."""
+
     def _refused(self, frame: bytes, now: float, link: Link) -> None:
         if read_no_session(frame, self.me.key) == self.me.epoch:
             if self.open:
                 self._restarted(KNOWS_NOTHING, now)
             return
+        longest = read_too_long(frame, self.me.epoch, self.me.key)
+        if longest is not None:
+            self._drops(longest)
         refusal = Refusal.decode(frame[1:])
         if refusal is not None and refusal.reason == NO_SESSION and not self._began:
             self.hint = self._meaning(refusal.value) or self.hint

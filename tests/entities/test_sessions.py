@@ -271,10 +271,13 @@ def stranger_at(server: Server, lines: int = 1) -> Iterator[list[Wire]]:
             peer.link(time.monotonic())
             wires.append(Wire("127.0.0.1", server.port(), udp=False))
             stack.enter_context(wires[-1].socket)
-            while not peer.joined:
+            asked = False
+            while not (peer.joined and asked):
                 wires[-1].send(peer.frames(time.monotonic()))
                 for frame in wires[-1].receive(0.01) or ():
+                    asked = asked or frame[0] == 3 << 6 | stranger.PING << 3
                     peer.receive(frame, time.monotonic())
+            wires[-1].send(peer.frames(time.monotonic()))  # its PONG shows that it hears the server
         yield wires
 
 

@@ -169,6 +169,7 @@ def test_a_peer_that_takes_and_deals_with_parts() -> None:
 
 def test_what_was_sent_is_told_from_what_was_not() -> None:
     out = Outgoing(ROOM, 2)
+    out.allow(ROOM, 2)
     for message in (b"1234", b"5678", b"waits"):
         out.put(message, lane_number(4), None, None)
     out.put(b"urgent", lane_number(0), None, None)

@@ -145,3 +145,6 @@ class SessionListener(ListenerBase):
 
     def port(self) -> int:
         return self._listener.port()
+
+    def handles(self) -> list[int]:
+        return self._listener.handles()

@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final, Protocol
 
+from leadscomm.connections.handles import lead_nowhere
 from leadscomm.connections.keyed import authenticate
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_leads import outbox_for
@@ -293,6 +294,12 @@ class ConnectionBase(Writer):
         farewell = self.framing.farewell if not self._ended or self._answers_goodbye else None
         self.outbox.send_last(b"" if farewell is None else self.framing.encode_all([farewell]))
 
+    def disown(self) -> None:
+        """This process was forked, and the conversation is its parent's: let go of it without a word."""
+        self._shut = True
+        self.outbox.disown()
+        lead_nowhere(self.fileno())
+
     def closed(self) -> bool:
         """Whether this side has closed the conversation."""
         return self._shut
@@ -399,6 +406,10 @@ class ListenerBase(ABC):
     def port(self) -> int:
         """The number that peers connect to; 0 where there is none."""
         return 0
+
+    def handles(self) -> list[int]:
+        """The descriptors that it listens with."""
+        return []
 
     def linger(self, timeout: float) -> None:
         """After :meth:`close`: go on with what the accepted conversations need of the listener, until they have ended,

@@ -15,7 +15,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar, Final
 
 from leadscomm.connections.address import Address
@@ -23,6 +22,7 @@ from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shape
 from leadscomm.connections.errand import Errand
 from leadscomm.connections.faults import Faults, Way
 from leadscomm.connections.outbox_held import HeldOutbox
+from leadscomm.connections.timer import Timer
 from leadscomm.errors import ConnectionLost, EndpointError
 from leadscomm.protocol.cutting import cutter_for
 
@@ -59,7 +59,7 @@ class FaultyConnection(ConnectionBase):
         "_read_error",
         "_reading",
         "_stuck",
-        "_timer_at",
+        "_timer",
         "_waits",
         "_write_error",
         "incoming",
@@ -82,7 +82,7 @@ class FaultyConnection(ConnectionBase):
         self._came: deque[bytes] = deque()  # due, not yet read
         self._blocks: list[bytes | memoryview] = []  # due, not yet written, the next one last
         self._stuck = False  # the line takes nothing at the moment
-        self._timer_at: float | None = None  # when the flusher calls next, as time.monotonic() counts
+        self._timer = Timer(self.pump)
         self._read_error: OSError | None = None
         self._write_error: OSError | None = None
         self._line_ended = self._leaving = self._aborted = False
@@ -155,6 +155,10 @@ class FaultyConnection(ConnectionBase):
         self.line._close()
 
     # Going out -------------------------------------------------------------------------------------------------------
+
+    def disown(self) -> None:
+        super().disown()
+        self.line.disown()
 
     def has_room(self) -> bool:
         with self._changed:
@@ -236,18 +240,10 @@ class FaultyConnection(ConnectionBase):
         flusher = self.outbox.flusher
         if flusher is None or self._stuck:
             return
-        now = time.monotonic()
         with self._changed:
-            when = self.outgoing.due(now)
-            if when is None or (self._timer_at is not None and self._timer_at <= when):
-                return
-            self._timer_at = when
-        flusher.call_later(max(0.0, when - now), partial(self._timer, when))
-
-    def _timer(self, when: float) -> None:
-        if self._timer_at == when:  # not overtaken by an earlier one
-            self._timer_at = None
-            self.pump()
+            when = self.outgoing.due(time.monotonic())
+        if when is not None:
+            self._timer.ask(when, flusher)
 
     def _wait_writable(self, timeout: float) -> bool:
         if self.outbox.flusher is None:
@@ -397,6 +393,9 @@ class FaultyListener(ListenerBase):
 
     def port(self) -> int:
         return self._listener.port()
+
+    def handles(self) -> list[int]:
+        return self._listener.handles()
 
     def release(self) -> None:
         self._listener.release()

@@ -141,4 +141,4 @@ class Meeting:
 
     def _say(self, frame: bytes, before: bytes = b"") -> None:
         framing = self._connection.framing
-        self._connection.outbox.put([frame], before + framing.encode_all([frame]), len(frame))
+        self._connection.outbox.put([frame], before + framing.encode_all([frame]))

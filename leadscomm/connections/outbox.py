@@ -11,22 +11,29 @@ A burst costs one system call a block, and a lone message no delay; only the tai
 
 The list is appended to without a lock (``list.append`` and ``del list[:n]`` are atomic in CPython); only the writing
 itself is under ``_writing``, which is never waited for: who finds it taken leaves his message to its holder, and the
-holder looks again after it has let go. The byte count of the list may therefore be off by a block for a moment; it is
-put right whenever a block is taken.
+holder looks again after it has let go. Senders count what they append without a lock, too low perhaps; near its bound
+the list is counted exactly, and appended to, under a lock that is held for an instant.
+
+``send`` may be called by a signal handler that interrupts another ``send``, or a finalizer that does: it finds
+``_writing`` taken then, and leaves its message to the one that was interrupted, or to the flusher.
 """
 
 from __future__ import annotations
 
+import logging
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from typing import Final
 
-from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES, Backlog
+from leadscomm.connections.backlog import BLOCK_BYTES, Backlog
+from leadscomm.connections.waiting import Interrupted, Waiters, enter, interrupted
 from leadscomm.connections.writer import Flusher, Writer, here
-from leadscomm.errors import OutboxFull
+from leadscomm.errors import CommError, ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
 from leadscomm.protocol.framing import Framing, plain
 
+_log = logging.getLogger("leadscomm")
 PACE_S: Final = 20e-6
 """A sender that is slower than this writes each message by itself; a faster one gains from batches. Two may follow
 each other."""
@@ -49,6 +56,7 @@ class Outbox(Backlog):
     """
 
     __slots__ = (
+        "_abandoned",
         "_batch",
         "_blocked",
         "_blocks",
@@ -78,6 +86,7 @@ class Outbox(Backlog):
         self.heir: Callable[[bytes], None] | None = None
         """Once closed: what takes the messages of those who still hold our ``send``."""
         self._blocked = False  # the peer takes nothing at the moment
+        self._abandoned = False  # nothing is written any more
         self._burst = False  # a sender has written a block by itself, and more is coming
         self._claimed = False  # a sender waits to do the writing
         self._blocks: list[bytes | memoryview] = []  # encoded, not yet written, the next one last
@@ -110,6 +119,7 @@ class Outbox(Backlog):
         self.timeout = send_timeout
         self.policy = overflow
         self.report = report
+        self._look_soon()
 
     def follow(self, upstream: Sequence[bytes], flush: Callable[[], None]) -> None:
         """Before anything is sent, call ``flush`` if ``upstream`` is not empty: what waits there was sent before."""
@@ -135,15 +145,14 @@ class Outbox(Backlog):
             return
         pending = self._pending + size
         if pending > self._room:
-            pending = self._make_room(message)
-            if not pending:
-                return
+            self._look(message)
+            return
         self._queue.append(message)
         self._pending = pending
         if not self.waiting:
-            self._push()
+            self._push(message)
 
-    def put(self, messages: list[bytes], block: bytes | None, size: int) -> None:
+    def put(self, messages: list[bytes], block: bytes | None) -> None:
         """Queue messages of a broadcast; ``block`` is their encoding. Never waits, never raises.
 
         A peer that lets more than ``limit`` bytes gather is dealt with as the policy says; "block" then means
@@ -158,12 +167,10 @@ class Outbox(Backlog):
             finally:
                 self._writing.release()
         if messages:
-            if self.closed:
+            if self.closed or not (self._squeezed_in(messages) or self._overflow(messages)):
                 return
-            if not self._fits(size) and not self._overflow(messages, size):
-                return
-            self._queue.extend(messages)
-            self._pending += size
+            if self.closed:  # since then
+                self._sweep(None)
         self._look_again()
 
     def send_last(self, frame: bytes) -> None:
@@ -191,7 +198,7 @@ class Outbox(Backlog):
             self._next = (after if after > now else now) + PACE_S
             try:
                 count = self._writer._write(frame)
-            except OSError:
+            except Exception:
                 count = 0  # found out again, and dealt with, below
             if count != len(frame):
                 self._load((message,), (memoryview(frame)[count:],), count)
@@ -210,21 +217,59 @@ class Outbox(Backlog):
             self.flush()
 
     def _frame(self, message: bytes) -> bytes:
-        """One message, checked already, as it goes out."""
-        return self._framing.encode_all([message])
+        """One message, checked already, as it goes out.
 
-    def _push(self) -> None:
-        """Write now, or have it written."""
+        :raises LocalProtocolError: the framing, somebody's own, fails at it.
+        """
+        try:
+            return self._framing.encode_all([message])
+        except CommError:
+            raise
+        except Exception as error:
+            raise LocalProtocolError(f"the framing {self._framing.name!r} cannot encode this: {error!r}") from error
+
+    def _push(self, message: bytes) -> None:
+        """Write now what was queued, or have it written.
+
+        :param message: the last of it.
+        """
         if self.closed:
-            raise self.late()
-        if self._flusher is None:
+            self._sweep(message)
+        elif self._flusher is None:
             self.flush()
             self._wait_until_written()
         elif self._pending >= BLOCK_BYTES:
             self.flush(patient=True)
         else:
             self.waiting = True
-            self._flusher.wake(self)
+            if self.closed:  # since a moment ago: then nobody may rely on the flusher
+                self._sweep(message)
+            else:
+                self._flusher.wake(self)
+
+    def _sweep(self, message: bytes | None) -> None:
+        """Something was queued although the outbox is closed, since just a moment ago: take it back. What others have
+        left behind after the end is reported.
+
+        :param message: the caller's own. If it is not there any more, it was sent, or reported.
+        :raises ConnectionLost: it was there.
+        """
+        self.waiting = False
+        if not enter(self._front):
+            return  # what was interrupted is at it
+        try:
+            self._count()
+            own = next((index for index, other in enumerate(self._queue) if other is message), None)
+            if own is not None:
+                self._bytes -= len(self._queue.pop(own))
+                self._counted -= 1
+            left = self._cut(len(self._queue)) if self._abandoned else []
+        finally:
+            self._front.release()
+        if left:
+            self._tell(DeliveryError(f"{len(left)} message(s) to {self._writer} came too late to be sent", left))
+        if own is not None:
+            raise self.late()
 
     # Writing ---------------------------------------------------------------------------------------------------------
 
@@ -257,10 +302,15 @@ class Outbox(Backlog):
                 return True
         finally:
             self._claimed = False
-        if not self.waiting and self._flusher is not None:
-            self.waiting = True
-            self._flusher.wake(self)  # whoever was at it may have left the rest to us
+        if not self.waiting:
+            self._leave()  # whoever was at it may have left the rest to us
         return False
+
+    def _leave(self) -> None:
+        """Leave the rest to the flusher."""
+        if self._flusher is not None:
+            self.waiting = True
+            self._flusher.wake(self)
 
     def due(self) -> None:
         """The flusher's answer to ``wake``."""
@@ -274,21 +324,26 @@ class Outbox(Backlog):
     def resume(self) -> None:
         """The flusher's answer to ``watch``: the peer takes bytes again."""
         if self.error is None:
-            self._look_at(BLOCK_BYTES)
+            self._look_soon()
             self.waiting = self._blocked = False
             self.flush()
 
     def _write_out(self, patient: bool = False) -> None:
         """Write until nothing is left or the peer takes no more. Under ``_writing``."""
-        while not self._blocked and (self._blocks or self._fill()):
+        while not self._blocked and (self._blocks or self._filled()):
             block = self._blocks[-1]
             try:
                 count = self._writer._write(block)
+            except Interrupted:
+                self._leave()
+                break
             except BlockingIOError:
                 count = 0
-            except OSError as error:
-                self._refuse(error)
-                self._blocked = True  # for good; abandon() tells what is left
+            except OSError as error:  # its reader finds the end too, behind what the peer has said before
+                self._give_up(error)
+                break
+            except Exception as error:
+                self._fail(error)
                 break
             self._written += count
             if count == len(block):
@@ -296,24 +351,60 @@ class Outbox(Backlog):
                 continue
             if count:
                 self._blocks[-1] = memoryview(block)[count:]
-            if not (patient and here.inside is None and self._writer._wait_writable(GRACE_S)):
+            if not (patient and here.inside is None and self._can_wait(GRACE_S)):
                 self._block()
-        if self._changed is not None:
-            self._notify()
+        self._notify()
+
+    def _can_wait(self, timeout: float) -> bool:
+        """Wait for the peer; whether it takes bytes again."""
+        try:
+            return self._writer._wait_writable(timeout)
+        except Exception:  # writing tells what is wrong
+            return False
+
+    def _give_up(self, error: Exception) -> None:
+        """Nothing can be written any more; :meth:`abandon` tells what is left."""
+        self._refuse(error)
+        self._blocked = True
+
+    def _fail(self, error: Exception) -> None:
+        """The transport or the framing has raised what none should: the conversation ends, with a report of why."""
+        failure = odd(str(self._writer), error)
+        self._give_up(failure)
+        self._tell(failure)
+        try:
+            self._writer.abort()
+        except Exception:
+            _log.exception("%s could not be ended", self._writer)
 
     def _block(self) -> None:
         """The peer takes no more for now: leave the rest to the flusher."""
-        self._blocked = self.waiting = True
+        self._blocked = True
+        self.waiting = not self.closed
         if self._flusher is not None:
             self._flusher.watch(self)
+
+    def _filled(self) -> bool:
+        """As :meth:`_fill`. A framing that fails at something ends the conversation."""
+        try:
+            return self._fill()
+        except Interrupted:
+            self._leave()
+            return False
+        except Exception as error:
+            with self._front:
+                self._put_back(list(self._batch))
+            self._batch = ()
+            self._fail(error)
+            return False
 
     def _fill(self) -> bool:
         """Make blocks of the front of the queue; whether there is anything to write. Under ``_writing``, with no
         blocks left."""
         framing = self._framing
         if self._queue:
-            batch = self._taken()
-            self._look_at(BLOCK_BYTES)
+            batch = self._batch = self._taken()
+            self._look_soon()
             if not framing.joins:
                 self._load(batch, map(framing.encode, batch))
             elif len(batch) == 1 and len(batch[0]) >= BLOCK_BYTES:
@@ -332,35 +423,33 @@ class Outbox(Backlog):
         self._blocks.reverse()
         self._batch, self._written = batch, written
 
-    def _make_room(self, message: bytes) -> int:
-        """See to it that ``message`` may be queued; return what ``_pending`` then is, or 0 for "it was dropped"."""
+    def _look(self, message: bytes) -> None:
+        """Queue a message when much waits already: write, wait for room or make some."""
         if self.closed:
             if self.heir is None:
                 raise self.late()
             self.heir(message)
-            return 0
+            return
         if not self._blocked:
             self._burst = True
             self.flush(patient=True)
             if self._flusher is None:
                 self._wait_until_written()
-        size = len(message) + MESSAGE_BYTES
-        if not self._fits(size):
+        if not self._squeezed_in([message]):
             if self.policy == "block":
-                self._wait_for_room(size)
-            elif not self._overflow([message], size):
+                self._wait_for_room(message)
+            elif not self._overflow([message]):
                 if self.closed:
                     raise self.late()
-                return 0
-        if self._blocked:
-            self._look_at(self._pending + BLOCK_BYTES)
-        return self._pending + len(message) + 1
+                return
+        if not self.waiting:
+            self._push(message)
 
     def _wait_until_written(self) -> None:
         """Without a flusher: the sender itself waits for its peer."""
         deadline = perf_counter() + self.timeout
         while self._blocked and self.error is None:
-            if self._writer._wait_writable(max(0.0, deadline - perf_counter())):
+            if self._can_wait(max(0.0, deadline - perf_counter())):
                 self.resume()
             else:
                 self._refuse(OutboxFull(f"{self._writer} took nothing for {self.timeout:g} s (send_timeout)"))
@@ -392,7 +481,7 @@ class Outbox(Backlog):
             return self.drained()
         deadline = perf_counter() + timeout
         while self._blocked and self.error is None:
-            if not self._writer._wait_writable(max(0.0, deadline - perf_counter())):
+            if not self._can_wait(max(0.0, deadline - perf_counter())):
                 break
             self.resume()
         return self.drained()
@@ -401,18 +490,21 @@ class Outbox(Backlog):
         """End it; return the messages that were not written whole, oldest first. Waits for a writer at work, not for
         the peer."""
         self._refuse(None)
-        held = self._writing.acquire(timeout=ABANDON_S)
+        held = self._writing.acquire(timeout=0 if interrupted(self) else ABANDON_S)
+        self.waiting = False  # senders who come too late have to see for themselves
+        self._abandoned = True
         left: list[bytes] = []
         ends = 0
         for message in self._batch if self._blocks else ():
-            ends += len(self._frame(message))
+            ends += self._size_of(message)
             if ends > self._written:
                 left.append(message)
-        left += self._queue
+        counted = enter(self._front)
+        left += self._cut(len(self._queue))
+        if counted:
+            self._front.release()
         self._blocks = []
         self._batch = ()
-        del self._queue[:]
-        self._pending = 0
         self._blocked = True
         self._on_drained = self._last = None
         if held:
@@ -420,5 +512,29 @@ class Outbox(Backlog):
         self._notify()
         return left
 
+    def disown(self) -> None:
+        """This process was forked, and what waits is its parent's: it is not sent, nor anything else. Waits for nobody:
+        no other thread is left."""
+        self._refuse(ConnectionLost("it belongs to the process that was forked; make a connection of your own"))
+        self.heir = self._on_drained = self._last = None
+        self._abandoned = self._blocked = True
+        self._blocks, self._batch = [], ()
+        self._queue.clear()
+        self._front = threading.Lock()
+        self._changed = Waiters()
+
+    def _size_of(self, message: bytes) -> int:
+        try:
+            return len(self._frame(message))
+        except CommError:  # then it was not sent
+            return sys.maxsize
+
 
 def _nothing() -> None: ...
+
+
+def odd(who: str, error: Exception) -> ConnectionLost:
+    """What to say where a transport or a framing has raised something that is no ``OSError``."""
+    lost = ConnectionLost(f"{who}: its transport or framing failed with {error!r}; that is a fault of its program")
+    lost.__cause__ = error
+    return lost

@@ -11,9 +11,11 @@ an entity the session has one line, and ends with it.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterator
+from contextlib import contextmanager
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
@@ -23,6 +25,7 @@ from leadscomm.connections.session_line import Line
 from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.terms import SpeaksCompact, Terms
 from leadscomm.connections.timed import LOOK_S, TimedConnection
+from leadscomm.connections.waiting import enter
 from leadscomm.connections.writer import Flusher, here
 from leadscomm.errors import ConnectionLost, LocalProtocolError, OutboxFull
 from leadscomm.protocol.base import plain
@@ -53,7 +56,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
     __slots__ = (
         "_hushed",
         "_place",
-        "_told",
+        "_telling",
         "keeps",
         "lines",
         "on_end",
@@ -83,7 +86,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
         self.owes: Callable[[], bool] = bool
         self.on_end: Callable[[], None] = _nothing
         self._place = ""  # where the peer was found last
-        self._told = False  # on_end was called
+        self._telling = threading.Lock()  # taken by who calls on_end
         self._hushed = False
         framing = LaneFraming(self.session)
         super().__init__(framing)
@@ -104,15 +107,25 @@ class SessionConnection(TimedConnection, LaneCarrier):
         return "" if peer is None else peer.tag
 
     def stats(self) -> ConnectionStats:
-        with self._turn:
+        with self._looking():
             seen = self.session.stats(time.monotonic())
             links = dict(zip(map(str, self.lines), seen.links, strict=False))
         carried = [link.round_trip for link in seen.links if link.carries]
         return ConnectionStats(*self.outbox.backlog(), carried[0] if carried else None, seen, links)
 
     def counters(self) -> LinkCounters:
-        with self._turn:
+        with self._looking():
             return self.session.counters()
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """The turn, for who only looks: in the middle of what was interrupted he looks without it."""
+        entered = enter(self._turn)
+        try:
+            yield
+        finally:
+            if entered:
+                self._turn.release()
 
     @property
     def flusher(self) -> Flusher | None:
@@ -132,7 +145,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
 
     @property
     def due_at(self) -> float | None:
-        with self._turn:
+        with self._looking():
             return self.session.deadline()
 
     def _carrier(self) -> ConnectionBase | None:
@@ -211,14 +224,19 @@ class SessionConnection(TimedConnection, LaneCarrier):
     def due(self, line: Line) -> tuple[list[bytes], bool]:
         """The frames that are to be sent over a line now, and whether it is of no more use. Any thread."""
         now = time.monotonic()
-        with self._turn:
+        if not enter(self._turn):
+            self.call_at(now)
+            return [], False
+        try:
             if line not in self.lines:
                 return [], False
             return self.session.frames(now, line.link), self._is_lost(line, now)
+        finally:
+            self._turn.release()
 
     def has_lost(self, line: Line) -> bool:
         """Whether a line is of no more use. Any thread."""
-        with self._turn:
+        with self._looking():
             return line in self.lines and self._is_lost(line, time.monotonic())
 
     def _is_lost(self, line: Line, now: float) -> bool:
@@ -276,9 +294,10 @@ class SessionConnection(TimedConnection, LaneCarrier):
 
     def shut_sending(self) -> None:
         """Say goodbye, and then nothing more."""
-        with self._turn:
-            self.session.leave(time.monotonic())
-        self.pump()
+        if self._in_turn(lambda: self.session.leave(time.monotonic())):
+            self.pump()
+        else:
+            self._later(self.shut_sending)
 
     def abort(self) -> None:
         self._aborted = True
@@ -310,11 +329,10 @@ class SessionConnection(TimedConnection, LaneCarrier):
 
     def _tell_end(self) -> None:
         """The session is over: whoever waits for anything learns of it, and the lines are let go."""
-        with self._changed:
-            told, self._told = self._told, True
-            self._changed.notify_all()
-        if told:
+        self._changed.notify_all()
+        if not self._telling.acquire(blocking=False):
             return
+        self._timer.stop()
         for line in self.lines:
             if line.connection.keeper is not None:
                 line.end()
@@ -354,9 +372,11 @@ class SessionConnection(TimedConnection, LaneCarrier):
     def send_datagram(self, message: bytes) -> None:
         if self.outbox.closed or not self.session.open:
             raise self.outbox.late()
-        with self._turn:
-            self.session.send_datagram(plain(message))
-        self.emit()
+        message = plain(message)
+        if self._in_turn(lambda: self.session.send_datagram(message)):
+            self.emit()
+        else:
+            self._later(lambda: self.send_datagram(message))
 
     def send_record(self, record: bytes, lane: int, timeout: float | None = None) -> None:
         """Send a record of the toolkit itself. Any thread; waits for room of its lane, so never a callback's.
@@ -365,13 +385,13 @@ class SessionConnection(TimedConnection, LaneCarrier):
         :raises ConnectionLost: the session is over.
         :raises OutboxFull: there was no room in time.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self.over or self.session.takes(lane, RECORDS), timeout)
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.offer_record(record, lane):
             if self.over or not self.session.open:
                 raise self.outbox.late()
-            if not self.session.takes(lane, RECORDS):
+            rest = None if end is None else max(0.0, end - time.monotonic())
+            if not self._changed.wait_for(lambda: self.over or self.session.takes(lane, RECORDS), rest):
                 raise OutboxFull(f"{self} took nothing on lane {lane} for {timeout} s")
-            self.session.send(record, lane, channel=RECORDS)
         self.emit()
 
     def offer_record(self, record: bytes, lane: int) -> bool:
@@ -388,15 +408,18 @@ class SessionConnection(TimedConnection, LaneCarrier):
         return self.session.longest
 
     def take(self, messages: list[bytes], *, anyway: bool = False) -> bool:
-        with self._turn:
+        if not enter(self._turn):
+            return False
+        try:
             if not (anyway or self.session.takes()):
                 return False
             self.session.send_all(messages)
+        finally:
+            self._turn.release()
         return True
 
-    def take_one(self, message: bytes, lane: int, deadline: float | None, key: Hashable | None) -> None:
-        with self._turn:
-            self.session.send(message, lane, deadline=deadline, key=key)
+    def take_one(self, message: bytes, lane: int, deadline: float | None, key: Hashable | None) -> bool:
+        return self._in_turn(lambda: self.session.send(message, lane, deadline=deadline, key=key))
 
     def _write(self, data: bytes | memoryview) -> int:
         raise LocalProtocolError("a session takes messages, not bytes")
@@ -411,9 +434,10 @@ class SessionConnection(TimedConnection, LaneCarrier):
                 self.call_at(now + LOOK_S if due <= now and self.stuck else due)
 
     def pump(self) -> None:
-        with self._turn:
-            self.session.tick(time.monotonic())
-            late = self.session.expired()
+        late: list[bytes] = []
+        if not self._in_turn(lambda: late.extend(self._ticked())):
+            self.call_at(time.monotonic())
+            return
         if late:
             self.outbox.give_up(late)
         self.outbox.progressed()
@@ -422,6 +446,11 @@ class SessionConnection(TimedConnection, LaneCarrier):
             self._tell_end()
         else:
             self.tell_waiting()
+
+    def _ticked(self) -> list[bytes]:
+        """Do what is due; return the messages whose lifetime is over. Under the lock."""
+        self.session.tick(time.monotonic())
+        return self.session.expired()
 
 
 def _nothing() -> None: ...

@@ -160,7 +160,7 @@ class Alarm:
 
     def __init__(self) -> None:
         self.socket, self._bell = socket.socketpair()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may ring while the thread that it interrupts does
         self._bell.setblocking(False)
         self.socket.setblocking(False)
 
@@ -176,7 +176,7 @@ class Alarm:
 
     def close(self) -> None:
         """Release the handles."""
-        with self._lock:
+        with self._lock:  # the number of a closed handle may be somebody else's at once
             self.socket.close()
             self._bell.close()
 
@@ -200,6 +200,9 @@ class SocketListener(ListenerBase):
 
     def port(self) -> int:
         return self._port
+
+    def handles(self) -> list[int]:
+        return [sock.fileno() for sock in self._sockets]
 
     def accept(self) -> ConnectionBase | None:
         while not self._closed:

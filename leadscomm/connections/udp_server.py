@@ -16,6 +16,7 @@ from typing import Any, Final
 from leadscomm.connections.address import Address, is_loopback
 from leadscomm.connections.base import ConnectionBase, ListenerBase, wait_for
 from leadscomm.connections.sockets import Alarm, place, readable
+from leadscomm.connections.waiting import enter
 from leadscomm.errors import ConnectFailed, ConnectionLost, RemoteProtocolError
 from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
 
@@ -244,6 +245,7 @@ class UdpListener(ListenerBase):
         self._led = False  # a thread is receiving
         self._alarm = Alarm()
         self._peers: dict[Any, UdpPeer] = {}
+        self._leaving: deque[tuple[UdpPeer, bool]] = deque()  # what forget() was asked for, and is not done yet
         self._origins: Counter[str] = Counter()
         self._new: deque[UdpPeer] = deque()
         self._refusal: OSError | None = None  # what accept() is to raise
@@ -258,6 +260,9 @@ class UdpListener(ListenerBase):
     def port(self) -> int:
         return self._port
 
+    def handles(self) -> list[int]:
+        return [sock.fileno() for sock in self._sockets]
+
     def accept(self) -> ConnectionBase | None:
         self.wait(lambda: bool(self._new or self._closed or self._refusal), self._turn, None)
         with self.lock:
@@ -269,9 +274,8 @@ class UdpListener(ListenerBase):
             return self._new.popleft()
 
     def close(self) -> None:
-        with self.lock:
-            self._closed = True
-            self._turn.notify_all()
+        self._closed = True
+        self._settle()
         self._alarm.ring()
 
     def linger(self, timeout: float) -> None:
@@ -284,7 +288,7 @@ class UdpListener(ListenerBase):
                 self._drop(peer)
                 peer.close_bell()
             self._new.clear()
-            self._close_if_done()
+        self._settle()
 
     # Taking turns ----------------------------------------------------------------------------------------------------
 
@@ -296,7 +300,7 @@ class UdpListener(ListenerBase):
         """
         end = None if timeout is None else time.monotonic() + timeout
         with self.lock:
-            while not ready():
+            while not self._settled(ready):
                 rest = None if end is None else max(0.0, end - time.monotonic())
                 if self._led:
                     self._followers.append(turn)
@@ -308,7 +312,38 @@ class UdpListener(ListenerBase):
                     break
             if self._followers and not self._led:
                 self._followers[0].notify_all()  # somebody has to go on receiving
-            return ready()
+            done = ready()
+        if self._leaving:  # asked for in the middle of this, by a signal handler
+            self._settle()
+        return done
+
+    def _settled(self, ready: Callable[[], bool]) -> bool:
+        """Do what others could only leave to the thread that has the lock; then as ``ready()``. Under the lock."""
+        while self._leaving:
+            peer, for_good = self._leaving.popleft()
+            self._drop(peer)
+            peer.wake()
+            if for_good:
+                peer.close_bell()
+        if self._closed:
+            self._turn.notify_all()
+        return ready()
+
+    def _settle(self) -> None:
+        """Have done what was asked for: here, or by the thread that has the lock. In the middle of what was interrupted
+        it cannot be waited for, and looks itself afterwards."""
+        going_on = True
+        while going_on and enter(self.lock):
+            try:
+                self._settled(bool)
+                done = self._released and not self._peers
+            finally:
+                self.lock.release()
+            going_on = bool(self._leaving)
+            if done:  # the sockets outlive the listening, for those who still have something to send
+                for sock in self._sockets:
+                    sock.close()
+                self._alarm.close()
 
     def _lead(self, timeout: float | None) -> None:
         """Receive once for everybody. Lets go of the lock meanwhile."""
@@ -415,17 +450,6 @@ class UdpListener(ListenerBase):
 
     def forget(self, peer: UdpPeer, for_good: bool = False) -> None:
         """The server has done with a peer: its next datagram begins a new conversation. Any thread."""
-        with self.lock:
-            self._drop(peer)
-            peer.wake()
-            if for_good:
-                peer.close_bell()
-            self._close_if_done()
+        self._leaving.append((peer, for_good))
+        self._settle()
         self._alarm.ring()  # the thread that receives may be the one that reads this peer
-
-    def _close_if_done(self) -> None:
-        """The socket outlives the listening, for those who still have something to send."""
-        if self._released and not self._peers:
-            for sock in self._sockets:
-                sock.close()
-            self._alarm.close()

@@ -108,6 +108,12 @@ class Client(Entity):
         state = "is not connected at the moment" if self.running() else "must be running to send; start it first"
         raise ConnectionLost(f"the client of {self._endpoint} {state}")
 
+    def _disown(self) -> None:
+        super()._disown()
+        self._send = self._not_connected
+        self.__dict__.pop("send", None)
+        self._current = self._heir = self._pair = self._dialler = None
+
     # Running ---------------------------------------------------------------------------------------------------------
 
     def _patience(self) -> float:

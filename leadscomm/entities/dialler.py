@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable
 from math import inf
 from typing import Final
 
 from leadscomm.connections.endpoint import Endpoint, dial
+from leadscomm.connections.waiting import Flag
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.stage import Owner
 
@@ -58,7 +58,7 @@ class Dialler:
         self._failures = 0
         self._told = ""
         self._stage: LineStage | None = None  # the newest line
-        self._wakes = threading.Event()
+        self._wakes = Flag()
 
     def interrupt(self) -> None:
         """Look at once whether to end; a line that carries nothing yet is given up. Any thread."""
@@ -86,10 +86,11 @@ class Dialler:
         """
         try:
             connection = dial(self._endpoint, time.monotonic() + self._patience())
-        except OSError as error:
+            stage = LineStage(self._entity, connection, self._join, self._failed)
+        except Exception as error:  # whatever it is: it is tried again
             self._failed(error)
             return
-        stage = self._stage = LineStage(self._entity, connection, self._join, self._failed)
+        self._stage = stage
         if self._over():  # since a moment ago
             stage.abort()
         stage.run_here()

@@ -95,6 +95,12 @@ class DurableMessages(RecordHandler):
         if journal is not None:
             journal.close()
 
+    def disown(self) -> None:
+        """This process was forked, and the journal is its parent's."""
+        self._journal = None
+        self._lock = threading.Lock()
+        self._inflows, self._outgoing = {}, {}
+
     @property
     def kept(self) -> bool:
         """Whether messages are stored before they are sent."""

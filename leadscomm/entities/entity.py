@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from typing_extensions import Self
 
 from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.handles import lead_nowhere
 from leadscomm.connections.options import DELIVERY
 from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.waiting import Waiters, interrupted
 from leadscomm.connections.writer import Flusher, here
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.durable import DurableMessages
@@ -27,6 +31,8 @@ from leadscomm.errors import CommError
 from leadscomm.protocol.records import DURABLE, STREAM
 
 _log = logging.getLogger("leadscomm")
+_AGAIN_S: Final = 0.25
+"""After this a thread is asked for again where the system had none."""
 _REPORTS: Final = 1000
 """How many errors may wait for a callback that is stuck."""
 
@@ -53,8 +59,9 @@ class Entity(Owner):
         self._carrying: set[Stage] = set()  # lines that carry a session
         self._changed = threading.Condition(self._lock)
         self._deliver_by({name: option.default for name, option in DELIVERY.items()})
-        self._reports: deque[Exception] = deque(maxlen=_REPORTS)
-        self._reporter: threading.Thread | None = None
+        self._reports: deque[Exception] = deque()
+        self._telling = threading.Lock()  # taken by who tells them
+        self._told = Waiters()
         self._close_by = 0.0  # as time.monotonic() counts
 
     @property
@@ -142,24 +149,42 @@ class Entity(Owner):
             here.inside = before
 
     def _report(self, error: Exception) -> None:
-        """Tell ``on_fail`` from a thread of its own: for whoever holds a lock or must not wait for a callback."""
-        with self._lock:
-            if len(self._reports) == _REPORTS:  # the log is told of the one that makes room
-                _log.error("%s: on_fail does not return; it is not told of: %s", self._name, self._reports[0])
-            self._reports.append(error)
-            if self._reporter is None:
-                self._reporter = threading.Thread(target=self._tell_reports, name=f"{self._name}-reporter", daemon=True)
-                self._reporter.start()
+        """Tell ``on_fail`` from a thread of its own: for whoever holds a lock or must not wait for a callback. Any
+        thread, signal handlers too; waits for nobody."""
+        if len(self._reports) >= _REPORTS:  # the log is told of the one that makes room
+            with contextlib.suppress(IndexError):
+                _log.error("%s: on_fail does not return; it is not told of: %s", self._name, self._reports.popleft())
+        self._reports.append(error)
+        self._tell_apart()
+
+    def _tell_apart(self) -> None:
+        """Have a thread tell the reports, unless one is at it. Where there is none left, it is tried again; and what
+        waits at the end is told by the thread that closes."""
+        if not self._reports or not self._telling.acquire(blocking=False):
+            return
+        try:
+            threading.Thread(target=self._tell_reports, name=f"{self._name}-reporter", daemon=True).start()
+        except RuntimeError:
+            self._telling.release()
+            self._flusher.call_later(_AGAIN_S, self._tell_apart)
 
     def _tell_reports(self) -> None:
-        while True:
-            with self._lock:
-                if not self._reports:
-                    self._reporter = None
-                    self._changed.notify_all()
-                    return
-                error = self._reports.popleft()
-            self._fail(error)
+        """Tell the reports. By who has taken ``_telling``, which is let go."""
+        going_on = True
+        while going_on:
+            try:
+                while self._reports:
+                    self._fail(self._reports.popleft())
+            finally:
+                self._telling.release()
+            going_on = bool(self._reports) and self._telling.acquire(blocking=False)
+        self._told.notify_all()
+
+    def _tell_the_rest(self, timeout: float) -> None:
+        """Tell the reports that nobody has told yet, in this thread if need be; within ``timeout`` seconds."""
+        if self._reports and self._telling.acquire(blocking=False):
+            self._tell_reports()
+        self._told.wait_for(lambda: not (self._reports or self._telling.locked()), timeout)
 
     # Connections -----------------------------------------------------------------------------------------------------
 
@@ -231,17 +256,32 @@ class Entity(Owner):
         self._flusher = FlusherThread(self._name)
         self._streams = self._handlers[STREAM] = Streams(self)
         try:
+            self._flusher.start()
             super()._run(*args, **kwargs)
         except Exception as error:
             self._ready.set()
             self._call(self._fail, error)
         finally:
-            self._wind_up()
-            self._durable.close()
+            self._finally(self._wind_up)
+            self._finally(self._durable.close)
+            self._finally(partial(self._flusher.stop, 1.0))
+
+    def _finally(self, step: Callable[[], None]) -> None:
+        """Do a step of the end; whatever it raises keeps none of the others from being done."""
+        try:
+            step()
+        except Exception as error:
+            self._call(self._fail, error)
+
+    def _not_started(self) -> None:
+        super()._not_started()
+        self._durable.close()
 
     def close(self, timeout: float = CLOSE_TIMEOUT_S) -> None:
+        if not self.running():
+            return
         self._ask_to_end(timeout)
-        if here.inside is not None or threading.current_thread() is self._main_thread or not self.running():
+        if here.inside is not None or threading.current_thread() is self._main_thread or interrupted():
             return
         if not self.join(timeout):
             for stage in self._stages:
@@ -255,6 +295,23 @@ class Entity(Owner):
         self._interrupt()
         for stage in self._stages:
             stage.close()
+
+    def _disown(self) -> None:
+        super()._disown()
+        for fd in self._listening_on():
+            lead_nowhere(fd)
+        for stage in (*self._opening, *self._carrying, *self._stages):
+            stage.disown()
+        self._stages, self._opening, self._carrying = (), set(), set()
+        self._changed = threading.Condition(self._lock)
+        self._telling = threading.Lock()
+        self._reports.clear()
+        self._durable.disown()
+        self._flusher = FlusherThread(self._name)
+
+    def _listening_on(self) -> Iterator[int]:
+        """The descriptors that it listens with."""
+        yield from ()
 
     def _held(self) -> int:
         """How many connections there are, whatever their state."""
@@ -285,8 +342,7 @@ class Entity(Owner):
         with self._changed:
             if not self._changed.wait_for(lambda: not self._held(), 0.5):
                 _log.warning("%s closed while %d callback(s) have not returned", self._name, len(left))
-            self._changed.wait_for(lambda: self._reporter is None, 0.5)
-        self._flusher.stop(1.0)
+        self._tell_the_rest(0.5)
 
 
 def _surprising(error: Exception) -> Exception | None:

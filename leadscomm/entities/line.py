@@ -97,7 +97,10 @@ class LineStage(Stage):
         self.dispatch([])
 
     def _tell_lost(self, error: Exception) -> None:
-        _log.info("%s: %s", self.connection, error)
+        if isinstance(error, OSError):
+            _log.info("%s: %s", self.connection, error)
+        else:
+            super()._tell_lost(error)
 
     def _finish(self) -> None:
         if self.ended:

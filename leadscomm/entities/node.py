@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from typing_extensions import Self
@@ -231,7 +231,7 @@ class Node(Entity):
         """
         peers = Peers(self, self.name)
         self._diallers = [self._dialler(Way(peers, endpoint, asks=True), endpoint) for endpoint in self._connect]
-        self._acceptors = []
+        self._acceptors, self._workers = [], []
         try:
             self._bind_all(peers)
             self._ready.set()
@@ -271,9 +271,18 @@ class Node(Entity):
         self._fail(error)
 
     def _work(self, works: list[Callable[[], None]]) -> None:
-        self._workers = [threading.Thread(target=work, name=self._name, daemon=True) for work in works]
-        for worker in self._workers:
+        for work in works:
+            worker = threading.Thread(target=work, name=self._name, daemon=True)
             worker.start()
+            self._workers.append(worker)
+
+    def _listening_on(self) -> Iterator[int]:
+        for acceptor in self._acceptors:
+            yield from acceptor.handles()
+
+    def _disown(self) -> None:
+        super()._disown()
+        self._acceptors, self._diallers, self._workers, self._peers = [], [], [], {}
 
     def _interrupt(self) -> None:
         for acceptor in self._acceptors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 import time
 import weakref
@@ -13,10 +14,14 @@ from typing import Any, Final
 
 from typing_extensions import Self
 
+from leadscomm.connections.waiting import Flag
+from leadscomm.connections.writer import here
 from leadscomm.errors import ServiceError
 
 _log = logging.getLogger("leadscomm")
 CLOSE_TIMEOUT_S: Final = 5.0
+REPORT_S: Final = 3.0
+"""How long the interpreter's end waits for services that had not sent everything in time, and tell of it."""
 
 _running: weakref.WeakSet[Service] = weakref.WeakSet()
 
@@ -31,14 +36,22 @@ class Service(ABC):
         self._port = port
         self._lock = threading.Lock()
         self._main_thread: threading.Thread | None = None
-        self._stopping = threading.Event()
-        self._ready = threading.Event()  # start(parallel=True) may return
-        self._done = threading.Event()
+        self._stopping = Flag()
+        self._ready = Flag()  # start(parallel=True) may return
+        self._done = Flag()
         self._done.set()
 
     def port(self) -> Any:
         """The port that the service listens on or connects to."""
         return self._port
+
+    def _disown(self) -> None:
+        """Belong to the parent alone: this process was forked. No other thread is left, and any lock may be held for
+        ever."""
+        self._lock = threading.Lock()
+        self._main_thread = None
+        self._done.set()
+        self._ready.set()
 
     @abstractmethod
     def run(self, *args: Any, **kwargs: Any) -> None:
@@ -66,11 +79,20 @@ class Service(ABC):
                 )
         _running.add(self)
         if parallel:
-            self._main_thread.start()
+            try:
+                self._main_thread.start()
+            except RuntimeError as error:
+                self._not_started()
+                raise ServiceError(f"{type(self).__name__} cannot be started: the system has no thread left") from error
             self._ready.wait(self._patience())
         else:
             self._main(*args, **kwargs)
         return self
+
+    def _not_started(self) -> None:
+        """No thread could be started for it: it may be started later."""
+        _running.discard(self)
+        self._done.set()
 
     def _patience(self) -> float:
         """How long ``start(parallel=True)`` waits for :attr:`_ready`."""
@@ -95,7 +117,8 @@ class Service(ABC):
         """Stop, deliver what was sent, and release everything; at most ``timeout`` seconds. Any thread, also inside a
         callback.
 
-        From inside a callback, or from the thread that runs the service, it returns at once and the rest follows.
+        From inside a callback, from the thread that runs the service, or in the middle of a call that was interrupted
+        for it (by a signal, say), it returns at once and the rest follows.
         """
         self._ask_to_end(timeout)
 
@@ -123,8 +146,9 @@ class Service(ABC):
 
 @atexit.register
 def _end_all() -> None:
-    """At the interpreter's end: what was sent is still delivered. All end at once, and the time is one for all."""
-    deadline = time.monotonic() + CLOSE_TIMEOUT_S
+    """At the interpreter's end: what was sent is still delivered, or reported. All end at once, and the time is one for
+    all."""
+    deadline = time.monotonic() + CLOSE_TIMEOUT_S + REPORT_S
     services = list(_running)
     for service in services:
         try:
@@ -133,3 +157,19 @@ def _end_all() -> None:
             _log.exception("%r could not be closed", service)
     for service in services:
         service.join(max(0.0, deadline - time.monotonic()))
+
+
+def _forked() -> None:
+    """In a child that was just forked: what its parent runs is the parent's alone. Nothing of it is closed or said in
+    the child, however that ends, and its descriptors do not keep a port, a device or a conversation open."""
+    here.__dict__.clear()  # a child that was forked in a callback is in none
+    for service in list(_running):
+        try:
+            service._disown()
+        except Exception:
+            _log.exception("%r could not be left to the parent process", service)
+    _running.clear()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forked)

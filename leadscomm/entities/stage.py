@@ -7,10 +7,12 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from leadscomm.connections.base import LINGER_S, ConnectionBase
-from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.outbox import Outbox, odd
+from leadscomm.connections.waiting import interrupted
 from leadscomm.connections.writer import Flusher, here
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
@@ -155,6 +157,7 @@ class Stage(Task):
         self._take_over(connection)
         if self.writes_apart:
             self._flusher = FlusherThread(f"{entity._name}-{connection}")
+            self._flusher.start()
         self._equip()
 
     def _equip(self) -> None:
@@ -203,6 +206,14 @@ class Stage(Task):
             name = f"{self.entity._name}-{self.connection}"
             threading.Thread(target=self.run_here, name=name, daemon=True).start()
 
+    def not_run(self) -> None:
+        """Nothing could run it, since the system had no thread left: let go of it."""
+        if not self.ended:
+            self.ended = True
+            self._guarded(self.connection.disconnect)
+            self._guarded(self.connection.shut_sending)
+            self._release()
+
     def run_here(self) -> None:
         """Run it in this thread until it ends."""
         if self._open():
@@ -211,12 +222,37 @@ class Stage(Task):
     def run_open(self) -> None:
         """As :meth:`run_here`, for a connection that is open and announced already."""
         try:
-            self._begin()
-            while not self.ended:
-                self._step()
+            if self._did(self._begin):
+                while not self.ended and self._did(self._step):
+                    pass
         except BaseException:  # Ctrl-C in the main thread
             self.conclude()
             raise
+
+    def _did(self, work: Callable[[], object]) -> bool:
+        """Do a part of its work. What it raises ends this conversation, with a report, and nobody else's."""
+        try:
+            work()
+        except Exception as error:
+            self._failed(error)
+            return False
+        return True
+
+    def _failed(self, error: Exception) -> None:
+        """Its transport, say, has raised what none should: it is over. The thread that runs it."""
+        if self.ended:
+            _log.error("%s: %r", self.connection, error, exc_info=error)
+            return
+        self._tell_lost(error)
+        self._guarded(self.connection.abort)
+        self._finish()
+
+    def _guarded(self, call: Callable[[], object]) -> None:
+        """Call something of the transport's; if it fails, that is told, and ends nothing else. Any thread."""
+        try:
+            call()
+        except Exception as error:
+            self.entity._report(odd(str(self.connection), error))
 
     def conclude(self) -> None:
         """Close it and run it to its end, in the thread that ran it."""
@@ -226,6 +262,9 @@ class Stage(Task):
 
     def ready(self, ending: bool) -> None:
         """What the pool calls when there is something to read."""
+        self._did(partial(self._read_all, ending))
+
+    def _read_all(self, ending: bool) -> None:
         if self.ended:
             return
         if not self._opened:
@@ -275,7 +314,12 @@ class Stage(Task):
         self.dispatch(self.connection.unread())
 
     def _tick(self) -> None:
-        delay = None if self.ended else self.connection.tick()
+        try:
+            delay = None if self.ended else self.connection.tick()
+        except Exception as error:
+            self.entity._report(odd(str(self.connection), error))
+            self.abort()
+            return
         if delay is not None:
             self.entity._flusher.call_later(delay, self._tick)
 
@@ -344,8 +388,9 @@ class Stage(Task):
 
     def _release(self) -> list[bytes]:
         """Let go of everything; return what was not sent."""
-        self._leave_pool()
-        left = self._let_go()
+        self._guarded(self._leave_pool)
+        left: list[bytes] = []
+        self._guarded(lambda: left.extend(self._let_go()))
         if self._flusher is not None:
             self._flusher.stop(0.0)
         return left
@@ -371,12 +416,26 @@ class Stage(Task):
         """The connection was closed here: send the rest and the goodbye, then wait a moment for the peer's."""
         self._shut = True
         self.batch.clear()  # nothing of this batch is delivered any more
-        self.connection.disconnect()
+        if interrupted():  # in the middle of something that it would have to wait for
+            self.entity._flusher.call_later(0.0, self._part)
+        else:
+            self._part()
+
+    def _part(self) -> None:
+        """Send the rest, and the goodbye."""
+        self._guarded(self.connection.disconnect)
         self.entity._flusher.call_later(DRAIN_TIMEOUT_S, self.abort)
-        self.outbox.when_drained(self._sent)
+        self.outbox.when_drained(self._drained)
+
+    def _drained(self) -> None:
+        """All is sent. Whoever wrote the last of it."""
+        if interrupted():
+            self.entity._flusher.call_later(0.0, self._sent)
+        else:
+            self._sent()
 
     def _sent(self) -> None:
-        self.connection.shut_sending()
+        self._guarded(self.connection.shut_sending)
         self.entity._flusher.call_later(LINGER_S, self.abort)
 
     def close(self) -> None:
@@ -386,12 +445,19 @@ class Stage(Task):
     def abort(self) -> None:
         """End it at once."""
         if not self.ended:
-            self.connection.abort()
+            self._guarded(self.connection.abort)
+
+    def disown(self) -> None:
+        """This process was forked, and the conversation is its parent's."""
+        self.ended = self._shut = True
+        self.connection.disown()
 
 
 def _lost(connection: ConnectionBase, error: Exception) -> Exception:
-    if isinstance(error, CommError) or not isinstance(error, OSError):
+    if isinstance(error, CommError):
         return error
+    if not isinstance(error, OSError):
+        return odd(str(connection), error)
     if isinstance(error, ConnectionResetError):
         why = "it ended the conversation abruptly (reset)"
     elif isinstance(error, TimeoutError):

@@ -52,6 +52,7 @@ __all__ = [
     "BuildFailed",
     "Callback",
     "CallbackChain",
+    "CallbackError",
     "Client",
     "CommError",
     "CommTimeout",

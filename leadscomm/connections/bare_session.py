@@ -63,7 +63,7 @@ class BareSession(SessionConnection):
         except BlockingIOError:
             line.connection._more = False
             raise
-        except OSError:
+        except Exception:  # whatever a transport raises
             frames = None
         if frames is None:
             self.supersede(f"{line} ended")

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final, Protocol
 
 from leadscomm.connections.handles import lead_nowhere
 from leadscomm.connections.keyed import authenticate
-from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.outbox import Outbox, odd
 from leadscomm.connections.outbox_leads import outbox_for
 from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.writer import Writer
@@ -214,6 +214,7 @@ class ConnectionBase(Writer):
         :return: the message; None when the peer is gone.
         :raises CommTimeout: nothing came in time.
         :raises RemoteProtocolError: the peer sent what the framing does not allow. Messages before it were received.
+        :raises ConnectionLost: a transport or a framing of somebody's own has raised what none should.
         """
         timeout = self.patience if timeout is None else timeout
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -245,6 +246,9 @@ class ConnectionBase(Writer):
         except OSError:
             self._end()
             return None
+        except Exception as error:
+            self._ended = True
+            raise odd(str(self), error) from error
 
     def stats(self) -> ConnectionStats:
         """How the connection is at the moment. Any thread."""
@@ -316,13 +320,15 @@ class ConnectionBase(Writer):
         if self.keeper is not None:
             self.keeper.closing()
             return
-        self.disconnect()
-        self.outbox.drain(self.outbox.timeout)
-        self.shut_sending()
-        self._discard(time.monotonic() + LINGER_S)
-        self.outbox.abandon()
-        self.abort()  # another thread may still be in receive()
-        self._close()
+        try:
+            self.disconnect()
+            self.outbox.drain(self.outbox.timeout)
+            self.shut_sending()
+            self._discard(time.monotonic() + LINGER_S)
+            self.outbox.abandon()
+            self.abort()  # another thread may still be in receive()
+        finally:
+            self._close()
 
     def _discard(self, deadline: float) -> None:
         """Read until the peer has closed too: closing with bytes unread would reset what the peer has not read yet."""
@@ -334,7 +340,7 @@ class ConnectionBase(Writer):
                         break
                 except BlockingIOError:
                     pass
-        except (OSError, ValueError):
+        except Exception:  # it is over, whatever the transport has to say
             pass
 
     def finish(self) -> list[bytes]:

@@ -20,7 +20,7 @@ from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import Readable
 from leadscomm.entities.streams import Streams
 from leadscomm.entities.transfer import Transfer
-from leadscomm.errors import ConnectionLost, EndpointError, ServiceError
+from leadscomm.errors import ConnectionLost, EndpointError, MissingExtra, ServiceError
 
 _log = logging.getLogger("leadscomm")
 
@@ -142,8 +142,8 @@ class Client(Entity):
         while not self._stopping.is_set():
             try:
                 connection = self._inherited() or connect(endpoint)
-            except OSError as error:
-                if not self._reconnect:
+            except Exception as error:  # whatever the transport raises; but what was written down wrong stays so
+                if not self._reconnect or isinstance(error, (EndpointError, MissingExtra)):
                     raise
                 self._ready.set()
                 self._call(self._fail, error)

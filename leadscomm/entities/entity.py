@@ -20,7 +20,7 @@ from leadscomm.connections.options import DELIVERY
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.waiting import Waiters, interrupted
 from leadscomm.connections.writer import Flusher, here
-from leadscomm.entities.callback import Callback
+from leadscomm.entities.callback import Callback, checked, unawaited
 from leadscomm.entities.durable import DurableMessages
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.foreign import staged
@@ -47,7 +47,7 @@ class Entity(Owner):
 
     def __init__(self, port: Any, callback: Callback | None = None) -> None:
         super().__init__(port)
-        self.callback = Callback() if callback is None else callback
+        self.callback: Callback = Callback() if callback is None else checked(callback)
         """What is told: the newest link of the chain."""
         self._flusher = FlusherThread(self._name)
         self._streams = Streams(self)
@@ -104,21 +104,29 @@ class Entity(Owner):
         return self.callback
 
     def set_callback(self, callback: Callback) -> None:
-        """Put a link on top of the chain: it is called from now on, and reaches the present one by ``super``."""
+        """Put a link on top of the chain: it is called from now on, and reaches the present one by ``super``.
+
+        :raises CallbackError: it cannot be called back.
+        """
         if callback is not self.callback:
-            callback.bind_chain(self.callback)
+            checked(callback).bind_chain(self.callback)
             self.callback = callback
 
-    def _call(self, callback: Callable[..., None], *args: Any, stage: Stage | None = None) -> None:
+    def _call(self, callback: Callable[..., object], *args: Any, stage: Stage | None = None) -> None:
         """Call one callback in this thread; what it raises reaches ``on_fail``."""
         before = here.inside
         here.inside = self if stage is None else stage
         try:
-            callback(*args)
+            self._returned(callback(*args), stage)
         except BaseException as error:
             self._raised(error, stage)
         finally:
             here.inside = before
+
+    def _returned(self, returned: object, stage: Stage | None) -> None:
+        """A callback returned: something that somebody should await, perhaps."""
+        if returned is not None and (error := unawaited(returned)) is not None:
+            self._fail(error, stage)
 
     def _raised(self, error: BaseException, stage: Stage | None) -> None:
         """A callback raised. Ctrl-C in the main thread is no error of the callback's, and ends the program."""
@@ -141,10 +149,14 @@ class Entity(Owner):
             return
         before = here.inside
         here.inside = self if stage is None else stage
+        returned: object
         try:
-            on_fail(self, error)
+            returned = on_fail(self, error)
         except Exception:
             _log.exception("on_fail raised while it was told of %r", error)
+        else:
+            if returned is not None and (unheard := unawaited(returned)) is not None:
+                _log.error("on_fail was told of %r: %s", error, unheard)
         finally:
             here.inside = before
 
@@ -201,10 +213,19 @@ class Entity(Owner):
         self._joined(stage)
 
     def _take_on(self, connection: ConnectionBase) -> None:
+        """Run a connection that another has become.
+
+        :raises RuntimeError: there is no thread left to run it.
+        """
         stage = staged(self, connection)
         with self._lock:
             self._opening.add(stage)
-        stage.run_in(None)
+        try:
+            stage.run_in(None)
+        except BaseException:
+            stage.not_run()
+            self._left(stage)
+            raise
 
     def _carries(self, stage: Stage) -> None:
         with self._lock:

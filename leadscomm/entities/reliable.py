@@ -36,5 +36,8 @@ class ReliableStage(Stage):
         if left:
             entity._fail(session.undelivered(left), self)
         if heir is not None and keep is not None:
-            keep(heir)
+            try:
+                keep(heir)
+            except RuntimeError as error:  # there is no thread left to run it
+                entity._fail(error, self)
         return []

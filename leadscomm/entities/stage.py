@@ -97,7 +97,7 @@ class Owner(Service):
         """A connection has ended."""
 
     @abstractmethod
-    def _call(self, callback: Callable[..., None], *args: Any, stage: Stage | None = None) -> None:
+    def _call(self, callback: Callable[..., object], *args: Any, stage: Stage | None = None) -> None:
         """Call one callback in this thread; what it raises reaches ``on_fail``."""
 
     @abstractmethod
@@ -108,6 +108,10 @@ class Owner(Service):
         """What runs a conversation that follows another on its line, where the peer has begun anew; None: nothing, and
         the line is closed."""
         return None
+
+    @abstractmethod
+    def _returned(self, returned: object, stage: Stage | None) -> None:
+        """A callback returned something."""
 
     @abstractmethod
     def _raised(self, error: BaseException, stage: Stage | None) -> None:
@@ -362,7 +366,9 @@ class Stage(Task):
                 on_receive = entity.callback.on_receive
                 try:
                     for message in rest:
-                        on_receive(entity, message)
+                        returned = on_receive(entity, message)
+                        if returned is not None:
+                            entity._returned(returned, self)
                     return
                 except BaseException as error:
                     entity._raised(error, self)

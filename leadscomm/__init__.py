@@ -21,6 +21,7 @@ from leadscomm.errors import (
     AuthenticationFailed,
     BoardError,
     BuildFailed,
+    CallbackError,
     CommError,
     CommTimeout,
     ConnectFailed,

@@ -282,10 +282,10 @@ class Outbox(Backlog):
             if not self._writing.acquire(blocking=False) and not (patient and self._claim()):
                 return  # its holder looks again after letting go
             try:
-                self._write_out(patient)
+                going_on = self._write_out(patient)
             finally:
                 self._writing.release()
-            if self._claimed:
+            if self._claimed or not going_on:
                 return
         if self._on_drained is not None and self.drained():
             callback, self._on_drained = self._on_drained, None
@@ -328,15 +328,20 @@ class Outbox(Backlog):
             self.waiting = self._blocked = False
             self.flush()
 
-    def _write_out(self, patient: bool = False) -> None:
-        """Write until nothing is left or the peer takes no more. Under ``_writing``."""
-        while not self._blocked and (self._blocks or self._filled()):
-            block = self._blocks[-1]
+    def _write_out(self, patient: bool = False) -> bool:
+        """Write until nothing is left or the peer takes no more. Under ``_writing``.
+
+        :return: False: it cannot be now, in the middle of what was interrupted; it was left to another thread.
+        """
+        while not self._blocked:
             try:
+                if not self._blocks and not self._filled():
+                    break
+                block = self._blocks[-1]
                 count = self._writer._write(block)
             except Interrupted:
                 self._leave()
-                break
+                return False
             except BlockingIOError:
                 count = 0
             except OSError as error:  # its reader finds the end too, behind what the peer has said before
@@ -354,6 +359,7 @@ class Outbox(Backlog):
             if not (patient and here.inside is None and self._can_wait(GRACE_S)):
                 self._block()
         self._notify()
+        return True
 
     def _can_wait(self, timeout: float) -> bool:
         """Wait for the peer; whether it takes bytes again."""
@@ -389,8 +395,7 @@ class Outbox(Backlog):
         try:
             return self._fill()
         except Interrupted:
-            self._leave()
-            return False
+            raise
         except Exception as error:
             with self._front:
                 self._put_back(list(self._batch))

@@ -238,11 +238,11 @@ class LaneOutbox(AcknowledgedOutbox):
         out = self._session.outgoing
         return not (self._queue or self._apart or out.waiting_messages or out.first or self._carrier.stuck)
 
-    def _write_out(self, patient: bool = False) -> None:
+    def _write_out(self, patient: bool = False) -> bool:
         """Give the session what waits, as long as it wants some. Under ``_writing``."""
         if self._apart and not self._give_apart():
             self._leave()
-            return
+            return False
         while not self._blocked and self._queue:
             if not self.has_room():
                 self._carrier.emit()
@@ -252,7 +252,7 @@ class LaneOutbox(AcknowledgedOutbox):
                 continue
             if not enter(self._front):
                 self._leave()
-                break
+                return False
             try:
                 batch = self._next_batch()
                 taken = self._carrier.take(batch)
@@ -263,13 +263,14 @@ class LaneOutbox(AcknowledgedOutbox):
             if not taken:
                 if self.has_room():  # what was interrupted is at it
                     self._leave()
-                    break
+                    return False
                 self._block()
                 continue
             self._look_soon()
         self._last = None
         self._carrier.emit()
         self._notify()
+        return True
 
     def _next_batch(self) -> list[bytes]:
         """The front of the queue. Under ``_front``."""

@@ -46,7 +46,7 @@ class FanOut(Outbox):
             finally:
                 self._writing.release()
 
-    def _write_out(self, patient: bool = False) -> None:
+    def _write_out(self, patient: bool = False) -> bool:
         framing = self._framing
         while count := len(self._queue):
             batch = self._queue[:count]
@@ -58,6 +58,7 @@ class FanOut(Outbox):
                 outbox.put(batch, block if in_blocks else None)
             with self._front:  # not before: as long as it is not empty, senders to one peer know to catch up
                 self._cut(count)
+        return True
 
 
 class _Everybody(Writer):

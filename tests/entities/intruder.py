@@ -14,15 +14,20 @@ from tests.entities.recorder import PATIENCE_S
 _OURS = ("leadscomm.connections.", "leadscomm.entities.", "leadscomm.protocol.")
 
 
-def interrupted_at(line: int, work: Callable[[], object], intrude: Callable[[], object]) -> bool:
-    """Do ``work``, and call ``intrude`` when it comes to its ``line``-th line of ours; whether it came so far."""
+def interrupted_at(
+    line: int, work: Callable[[], object], intrude: Callable[[], object], begun: Callable[[], bool] = lambda: True
+) -> bool:
+    """Do ``work``, and call ``intrude`` when it comes to its ``line``-th line of ours; whether it came so far.
+
+    :param begun: whether lines count yet.
+    """
     seen = 0
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         nonlocal seen
         if not frame.f_globals.get("__name__", "").startswith(_OURS):
             return None
-        if event == "line":
+        if event == "line" and begun():
             seen += 1
             if seen == line:
                 sys.settrace(None)
@@ -35,6 +40,14 @@ def interrupted_at(line: int, work: Callable[[], object], intrude: Callable[[], 
     finally:
         sys.settrace(None)
     return seen >= line
+
+
+def interrupt(line: int, work: Callable[[], object], intrude: Callable[[], object], **how: Any) -> None:
+    """As :func:`interrupted_at`, in a thread of its own: one that waits for itself fails, and does not hang."""
+    thread = threading.Thread(target=interrupted_at, args=(line, work, intrude), kwargs=how, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive(), "it waits for itself"
 
 
 def interrupt_everywhere(

@@ -64,6 +64,11 @@ class Journal:
         """Write what is left to write, and let go of the file. Whoever uses the journal afterwards gets an error."""
         self._commits.close()
 
+    def disown(self) -> None:
+        """This process was forked, and the journal is its parent's: leave the file alone."""
+        if not self._file.closed:
+            self._file.disown()
+
     # The outbox ------------------------------------------------------------------------------------------------------
 
     def store(self, peer: str, lane: int, messages: Sequence[bytes], then: Then | None = None) -> list[int]:

@@ -97,7 +97,9 @@ class DurableMessages(RecordHandler):
 
     def disown(self) -> None:
         """This process was forked, and the journal is its parent's."""
-        self._journal = None
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            journal.disown()
         self._lock = threading.Lock()
         self._inflows, self._outgoing = {}, {}
 

@@ -305,9 +305,12 @@ class Entity(Owner):
         if here.inside is not None or threading.current_thread() is self._main_thread or interrupted():
             return
         if not self.join(timeout):
-            for stage in self._stages:
-                stage.abort()
+            self._cut_off()
             self.join(1.0)
+
+    def _cut_off(self) -> None:
+        for stage in self._stages:
+            stage.abort()
 
     def _ask_to_end(self, timeout: float) -> None:
         close_by = time.monotonic() + timeout

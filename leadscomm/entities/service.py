@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final
 
@@ -126,6 +127,9 @@ class Service(ABC):
         """Let :meth:`run` know that it is to end, within ``timeout`` seconds. Any thread; does not wait."""
         self._stopping.set()
 
+    def _cut_off(self) -> None:
+        """The time for sending is over: end at once, and report what was not sent. Any thread; does not wait."""
+
     def join(self, timeout: float | None = None) -> bool:
         """Wait until the service has ended, at most ``timeout`` seconds; whether it has."""
         return self._done.wait(timeout)
@@ -147,27 +151,34 @@ class Service(ABC):
 @atexit.register
 def _end_all() -> None:
     """At the interpreter's end: what was sent is still delivered, or reported. All end at once, and the time is one for
-    all."""
-    deadline = time.monotonic() + CLOSE_TIMEOUT_S + REPORT_S
+    all. No thread is started for it, since Python 3.12 starts none any more."""
     services = list(_running)
+    _do_to_all(services, lambda service: service._ask_to_end(CLOSE_TIMEOUT_S))
+    if not _all_ended(services, CLOSE_TIMEOUT_S):
+        _do_to_all(services, lambda service: service._cut_off())
+        _all_ended(services, REPORT_S)
+
+
+def _do_to_all(services: Sequence[Service], work: Callable[[Service], None]) -> None:
     for service in services:
         try:
-            service._ask_to_end(CLOSE_TIMEOUT_S)
+            work(service)
         except Exception:
             _log.exception("%r could not be closed", service)
+
+
+def _all_ended(services: Sequence[Service], timeout: float) -> bool:
+    deadline = time.monotonic() + timeout
     for service in services:
         service.join(max(0.0, deadline - time.monotonic()))
+    return not any(service.running() for service in services)
 
 
 def _forked() -> None:
     """In a child that was just forked: what its parent runs is the parent's alone. Nothing of it is closed or said in
     the child, however that ends, and its descriptors do not keep a port, a device or a conversation open."""
     here.__dict__.clear()  # a child that was forked in a callback is in none
-    for service in list(_running):
-        try:
-            service._disown()
-        except Exception:
-            _log.exception("%r could not be left to the parent process", service)
+    _do_to_all(list(_running), lambda service: service._disown())
     _running.clear()
 
 

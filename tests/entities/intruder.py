@@ -1,4 +1,4 @@
-"""Calls something in the middle of something else: what a signal handler or a finalizer does, but at every line in turn,
+"""Calls something in the middle of something else, as a signal handler or a finalizer does, but at every line in turn,
 and not by chance."""
 
 from __future__ import annotations

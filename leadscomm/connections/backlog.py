@@ -19,6 +19,8 @@ MESSAGE_BYTES: Final = 41
 TAKE_BYTES: Final = 4 * BLOCK_BYTES
 """How much of a long queue is encoded at a time."""
 POLICIES: Final = ("block", "drop_oldest", "drop_newest", "disconnect")
+UNSEEN: Final = 8
+"""So many senders may count without seeing what the others count."""
 DROP_SHARE: Final = 8
 """``drop_oldest`` makes room for a few messages at a time, at most this part of the outbox: a report for each would be
 too many."""
@@ -33,6 +35,7 @@ class Backlog:
     """
 
     __slots__ = (
+        "_blocked",
         "_bytes",
         "_changed",
         "_counted",
@@ -64,6 +67,7 @@ class Backlog:
         self._bytes = 0  # of the messages that were counted
         self._pending = 0  # bytes that have come since
         self._room = BLOCK_BYTES  # _pending may grow to this before send() has to look
+        self._blocked = False  # the peer takes nothing at the moment
         self._front = threading.Lock()  # held for an instant, to count, and while messages leave the front of _queue
         self._changed = Waiters()
 
@@ -128,16 +132,16 @@ class Backlog:
         try:
             if counted:
                 self._count()
-            if not anyway and not self._fits(_size(messages)):
-                return False
-            self._queue += messages
-            if counted:
-                self._count()
+            fits = anyway or self._fits(_size(messages))
+            if fits:
+                self._queue += messages
+                if counted:
+                    self._count()
         finally:
             if counted:
                 self._front.release()
         self._look_soon()
-        return True
+        return fits
 
     def _wait_for_room(self, message: bytes) -> None:
         """Queue a message as soon as there is room for it."""
@@ -220,9 +224,10 @@ class Backlog:
         self._changed.notify_all()
 
     def _look_soon(self) -> None:
-        """Have ``send`` look after things once so much more waits that the limit could be reached: empty messages, of
-        which the interpreter needs the most, reach it soonest."""
-        self._room = min(BLOCK_BYTES, max(0, self.limit - self._held()) // MESSAGE_BYTES)
+        """Have ``send`` look after things before the limit can be reached: by empty messages, of which the interpreter
+        needs the most, and, where they gather, by several senders who do not see each other's."""
+        share = MESSAGE_BYTES * (UNSEEN if self._blocked else 1)
+        self._room = min(BLOCK_BYTES, max(0, self.limit - self._held()) // share)
         if self.closed:  # perhaps only since a moment ago
             self._room = -1
 

@@ -58,7 +58,6 @@ class Outbox(Backlog):
     __slots__ = (
         "_abandoned",
         "_batch",
-        "_blocked",
         "_blocks",
         "_burst",
         "_claimed",
@@ -85,7 +84,6 @@ class Outbox(Backlog):
         """What is queued is the flusher's business already."""
         self.heir: Callable[[bytes], None] | None = None
         """Once closed: what takes the messages of those who still hold our ``send``."""
-        self._blocked = False  # the peer takes nothing at the moment
         self._abandoned = False  # nothing is written any more
         self._burst = False  # a sender has written a block by itself, and more is coming
         self._claimed = False  # a sender waits to do the writing

@@ -53,8 +53,8 @@ def interrupt(line: int, work: Callable[[], object], intrude: Callable[[], objec
 def interrupt_everywhere(
     work: Callable[[], object], intrude: Callable[[], object], *, most: int = 10_000, each: int = 1
 ) -> int:
-    """Do ``work`` again and again, and intrude one line later each time, until there is no such line. In a thread of its
-    own, so that one that waits for itself fails and does not hang.
+    """Do ``work`` again and again, and intrude one line later each time, until there is no such line. In a thread of
+    its own, so that one that waits for itself fails and does not hang.
 
     :param most: lines at most.
     :param each: so many lines later each time.

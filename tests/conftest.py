@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from leadscomm.errors import MissingTool
 from leadscomm.testing.program import board_program
@@ -17,6 +18,10 @@ from tests.leaks import Snapshot, left_since
 
 ROOT = Path(__file__).resolve().parent.parent
 UNDER_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("leadscomm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("leadscomm")
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +77,7 @@ def leads_python() -> Callable[[str], str]:
 
     def find(version: str) -> str:
         python = ROOT / f".venv-leads-{version}" / "bin" / "python"
-        require(f"LEADS {version}", "install Python 3.12 and run ./dev peers", found=python.exists())
+        require(f"LEADS {version}", "run ./dev peers", found=python.exists())
         return str(python)
 
     return find

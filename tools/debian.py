@@ -14,6 +14,8 @@ BOARD_TOOLS = (
     *("gcc-avr", "avr-libc", "arduino-core-avr", "arduino-builder", "avrdude"),  # sketches compiled and uploaded
     *("simavr", "libsimavr-dev", "libelf-dev", "make", "gcc", "g++"),  # the virtual board
 )
+EMULATOR = ("libsimavr-dev", "libelf-dev", "gcc", "libc6-dev")  # the virtual board alone, with firmware that is ready
+TEST_TOOLS = ("clang", "libnewlib-dev", "strace")  # the library for other boards; journals whose system calls fail
 NETWORK_TOOLS = ("iproute2", "nftables", "util-linux")  # the networks of the fault laboratory
 
 
@@ -32,27 +34,42 @@ def install_venv(python: str) -> None:
 
 def install_board_tools() -> None:
     """What sketches, uploads and virtual boards need."""
-    install_tools(BOARD_TOOLS, "a compiler or an emulator for boards")
+    install_tools(BOARD_TOOLS, "tests that need a compiler or an emulator for boards")
 
 
 def install_network_tools() -> None:
     """What networks with faults need; the tests that make them are root's."""
-    install_tools(NETWORK_TOOLS, "a network with faults")
+    install_tools(NETWORK_TOOLS, "tests that need a network with faults")
+
+
+def install_emulator() -> None:
+    """What the demo's virtual board needs."""
+    install_tools(EMULATOR, "the demo's virtual boards")
+
+
+def install_test_tools() -> None:
+    """What tests need and nothing else does."""
+    install_board_tools()
+    install_network_tools()
+    install_tools(TEST_TOOLS, "tests that need another compiler, or system calls that fail")
 
 
 def install_tools(packages: tuple[str, ...], what: str) -> None:
-    """Install what is missing. Where it cannot be had, the tests that need it say so."""
+    """Install what is missing. Where it cannot be had, what needs it says so.
+
+    :param what: what is left out without them.
+    """
     missing = not_installed(packages) if shutil.which("apt-get") else ()
     if not missing:
         return
     mend = "sudo apt-get install --no-install-recommends " + " ".join(missing)
     if become_root() is None:
-        say(f"tests that need {what} are left out; for them run: {mend}")
+        say(f"{what} are left out; for them run: {mend}")
         return
     said = install(*missing)
     if said:
         sys.stderr.buffer.write(said)
-        say("that did not work; tests that need these are left out. For them try: apt-get update && " + mend)
+        say(f"that did not work; {what} are left out. For them try: apt-get update && {mend}")
 
 
 def not_installed(packages: tuple[str, ...]) -> tuple[str, ...]:

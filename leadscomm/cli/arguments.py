@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from leadscomm.connections.endpoint import Endpoint
+from leadscomm.connections.endpoint import SCHEMES, Endpoint
+from leadscomm.connections.ports import available_ports
 from leadscomm.errors import EndpointError
 
 
@@ -29,14 +30,35 @@ def short_time(text: str) -> float:
     return min(seconds(text), 86_400.0)
 
 
+def count(text: str) -> int:
+    """How often: 1 or more."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("write a number, 1 or more")
+    return value
+
+
 def add_endpoint(parser: argparse.ArgumentParser) -> None:
     """The argument ENDPOINT."""
-    parser.add_argument(
-        "endpoint",
-        type=endpoint,
-        metavar="ENDPOINT",
-        help="a URL such as tcp://127.0.0.1:16900 or serial:///dev/ttyACM0?baud=115200, or a port of this machine",
+    completed(
+        parser.add_argument(
+            "endpoint",
+            type=endpoint,
+            metavar="ENDPOINT",
+            help="a URL such as tcp://127.0.0.1:16900 or serial:///dev/ttyACM0?baud=115200, or a port of this machine",
+        )
     )
+
+
+def completed(action: argparse.Action) -> None:
+    """Have a shell complete an endpoint there, where argcomplete is set up."""
+    action.completer = _endpoints  # type: ignore[attr-defined]
+
+
+def _endpoints(prefix: str, **_: object) -> list[str]:
+    """How an endpoint may begin."""
+    known = [f"{name}://" for name in SCHEMES] + [f"serial://{port.device}" for port in available_ports()]
+    return [text for text in known if text.startswith(prefix)]
 
 
 def add_hex(parser: argparse.ArgumentParser) -> None:

@@ -34,7 +34,7 @@ class Attended(Callback):
     def __init__(self, args: argparse.Namespace, output: Output) -> None:
         super().__init__()
         self._output = output
-        self._output.on_gone = self._end
+        self._output.on_lost = self._end
         self._show = as_hex if args.hex else as_text
         self._hex: bool = args.hex
         self._quit_on_eof: bool = args.quit_on_eof
@@ -43,6 +43,8 @@ class Attended(Callback):
         self._over = False
         self._failure: Exception | None = None
         self._refused = 0
+        self._patience: float | None = None
+        """Seconds that a line from a pipe waits until it may be sent; None: without an end."""
         self._lines: Lines | None = None
 
     def run(self) -> int:
@@ -66,7 +68,7 @@ class Attended(Callback):
         self._announce(interactive=lines.interactive)
         for line in lines:
             if not lines.interactive:
-                wait_until(self._changed, lambda line=line: self._over or self._may_send(line))  # type: ignore[misc]
+                self._await_turn(line)
             if self._over:
                 return
             try:
@@ -76,6 +78,9 @@ class Attended(Callback):
                 self._output.note(f"not sent: {one_line(error)}")
         if not (self._quit_on_eof and lines.ended):
             wait_until(self._changed, lambda: self._over)
+
+    def _await_turn(self, line: bytes) -> None:
+        wait_until(self._changed, lambda: self._over or self._may_send(line), self._patience)
 
     @abstractmethod
     def _announce(self, *, interactive: bool) -> None:

@@ -7,6 +7,9 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TextIO
+
+from leadscomm.cli import arguments
 
 from .benchkit.runner import OURS, Entrant, Results, run_rounds
 from .benchkit.works import Work, select
@@ -21,24 +24,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--only", default="", metavar="WORK,...", help=f"choose from {USUAL}")
-    parser.add_argument("--rounds", type=int, help=f"how often each is measured ({DEFAULT_ROUNDS}; 1 with --quick)")
+    parser.add_argument(
+        "--rounds", type=arguments.count, help=f"how often each is measured ({DEFAULT_ROUNDS}; 1 with --quick)"
+    )
     parser.add_argument("--json", action="store_true", help="print every round's figures as JSON instead of a table")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Measures and prints; the figures go to stdout, the progress to stderr. Returns the process's exit code."""
+def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+    """Measures and prints the figures; the progress goes to standard error. Returns the process's exit code."""
     try:
-        works = select(options.only)
+        works = select(args.only)
     except ValueError as error:
-        print(f"leadscomm bench: {error}", file=sys.stderr)
+        print(f"leadscomm bench: {error}", file=err)
         return 2
-    chosen = [work.quick() for work in works] if options.quick else works
-    rounds = options.rounds or (1 if options.quick else DEFAULT_ROUNDS)
+    chosen = [work.quick() for work in works] if args.quick else works
+    rounds = args.rounds or (1 if args.quick else DEFAULT_ROUNDS)
     results = run_rounds([ENTRANT, SPIN], chosen, rounds)
-    if options.json:
-        print(json.dumps(asdict(results), indent=1))
-    else:
-        print("\n".join(table(results, works)))
+    print(json.dumps(asdict(results), indent=1) if args.json else "\n".join(table(results, works)), file=out)
     return 1 if results.failures else 0
 
 
@@ -58,16 +60,3 @@ def table(results: Results, works: Sequence[Work]) -> list[str]:
                 name += "" if metric.key in ("rate", "kib") else f", {metric.key}"
                 lines.append(f"{name:<30}{middle:>12}  {low + ' – ' + high:<22}{metric.unit}")
     return [*lines, *(f"failed: {failure}" for failure in results.failures)]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="leadscomm bench", description=__doc__)
-    add_arguments(parser)
-    try:
-        return run(parser.parse_args(argv))
-    except KeyboardInterrupt:
-        return 130
-
-
-if __name__ == "__main__":
-    sys.exit(main())

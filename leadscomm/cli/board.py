@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from leadscomm.cli.wording import wrapped
+from leadscomm.connections.serial import who_are_there
 from leadscomm.errors import EndpointError
 from leadscomm.hardware.toolchain import build
 from leadscomm.testing.emulated import EMULATED, find_emulated
 from leadscomm.testing.virtual_board import VirtualBoard
 
 _LOOK_S: Final = 0.2
+_ANSWER_S: Final = 1.0
+"""Firmware that says who it is has done so by then."""
 _FAULTS: Final = {
     "flip": "one of its bits changes",
     "drop": "it is lost",
@@ -67,7 +70,8 @@ def _setting(text: str) -> tuple[int, float]:
 def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     """Emulate until Ctrl-C."""
     with _firmware(args) as firmware, contextlib.closing(_make(args, firmware)) as board:
-        greeting = json.dumps(_facts(board)) if args.json else "\n".join(_greeting(board, args.bootloader))
+        greeting = json.dumps(_facts(board)) if args.json else "\n".join(_greeting(board, args))
+        asked = board.counters()  # what it took to ask the firmware who it is, for the greeting
         try:
             print(greeting, file=out, flush=True)
             while True:
@@ -75,7 +79,7 @@ def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
                 time.sleep(_LOOK_S)
         finally:
             counters = board.counters()
-            print(json.dumps(counters) if args.json else "\n".join(_summary(counters)), file=out, flush=True)
+            print(json.dumps(counters) if args.json else "\n".join(_summary(counters, asked)), file=out, flush=True)
 
 
 @contextlib.contextmanager
@@ -134,21 +138,39 @@ def _facts(board: VirtualBoard) -> dict[str, Any]:
     }
 
 
-def _greeting(board: VirtualBoard, bootloader: bool) -> list[str]:
+def _greeting(board: VirtualBoard, args: argparse.Namespace) -> list[str]:
     lines = [f"{board.endpoint}: a virtual {board.kind.model.title}, until Ctrl-C"]
-    options = "&framing=line" if "?" in board.endpoint else "?framing=line"
-    lines += wrapped(f"talk to it:  leadscomm connect '{board.endpoint}{options}'", " " * 13)
-    lines += wrapped(f"in Python:   leadscomm.create_client({board.endpoint!r})", " " * 13)
-    if bootloader:
+    if args.firmware:
+        lines += _hints(board, args.baud)
+    if args.bootloader:
         lines += wrapped(f"write to it: leadscomm flash --board {board.kind.model.name} --port {board.port}", " " * 13)
     return lines
 
 
-def _summary(counters: dict[str, int]) -> list[str]:
-    faults = sum(counters[name] for name in ("flipped", "dropped", "duplicated", "inserted"))
+def _hints(board: VirtualBoard, baud: int) -> list[str]:
+    """How to talk to it, in its own language: it is asked first."""
+    found = who_are_there([board.port], time.monotonic() + _ANSWER_S, baud)[board.port]
+    joint = "&" if "?" in board.endpoint else "?"
+    if found.tag == "companion":
+        shell = f"leadscomm pin 13=on --board '{board.endpoint}'"
+        python = f"leadscomm.hardware.Board({board.endpoint!r})"
+    elif found.tag is None or found.in_text:
+        options = "" if found.in_text else f"{joint}framing=line"
+        shell = f"leadscomm connect '{board.endpoint}{options}'"
+        python = f"leadscomm.create_client({board.endpoint + options!r})"
+    else:
+        shell = f"leadscomm connect '{board.endpoint}{joint}framing=board'"
+        python = f"leadscomm.create_client('{board.endpoint}{joint}reliable=1')"
+    return wrapped(f"talk to it:  {shell}", " " * 13) + wrapped(f"in Python:   {python}", " " * 13)
+
+
+def _summary(counters: dict[str, int], before: dict[str, int]) -> list[str]:
+    """What has happened since ``before``, in words."""
+    since = {name: count - before[name] for name, count in counters.items()}
+    faults = sum(since[name] for name in ("flipped", "dropped", "duplicated", "inserted"))
     text = (
-        f"{counters['to_board']:,} bytes to the board, {counters['from_board']:,} from it; {counters['overruns']:,} "
-        f"lost in its receiver, {counters['garbled']:,} garbled, {faults:,} faults made; opened {counters['opens']:,} "
-        f"times, {counters['resets']:,} resets; {counters['ram']:,} bytes of RAM used at most"
+        f"{since['to_board']:,} bytes to the board, {since['from_board']:,} from it; {since['overruns']:,} "
+        f"lost in its receiver, {since['garbled']:,} garbled, {faults:,} faults made; opened {since['opens']:,} "
+        f"times, {since['resets']:,} resets; {counters['ram']:,} bytes of RAM used at most"
     )
     return wrapped(text)

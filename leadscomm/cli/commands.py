@@ -17,12 +17,32 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import Final, Protocol, TextIO
+from typing import TYPE_CHECKING, Final, Protocol, TextIO, cast
 
-from leadscomm.cli import bench, board, connect, demo, doctor, flash, node, ports, receive, send, serve
+from leadscomm.cli import (
+    bench,
+    board,
+    connect,
+    demo,
+    doctor,
+    flash,
+    log,
+    node,
+    pin,
+    ports,
+    receive,
+    report,
+    send,
+    serve,
+    servo,
+)
+from leadscomm.cli.output import StandardOutput
 from leadscomm.cli.wording import one_line
 from leadscomm.errors import CommError
 from leadscomm.version import __version__
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
@@ -50,10 +70,6 @@ class Command:
     run: Run
 
 
-def _run_bench(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
-    return bench.run(args)
-
-
 COMMANDS: Final = {
     "serve": Command("listen on an endpoint, show what comes, send what is typed", serve.add_arguments, serve.run),
     "connect": Command("connect to an endpoint: type lines, see lines", connect.add_arguments, connect.run),
@@ -62,16 +78,27 @@ COMMANDS: Final = {
     "node": Command("run a node as a file has it: many peers by name", node.add_arguments, node.run),
     "ports": Command("list the serial ports", ports.add_arguments, ports.run),
     "doctor": Command("find out why an endpoint does not work", doctor.add_arguments, doctor.run),
+    "log": Command("write down everything that comes, with the time", log.add_arguments, log.run),
     "flash": Command("compile a sketch and bring it onto a board", flash.add_arguments, flash.run),
+    "pin": Command("read and set the pins of a board", pin.add_arguments, pin.run),
+    "servo": Command("turn the servos of a board", servo.add_arguments, servo.run),
+    "report": Command("show the pins of a board again and again", report.add_arguments, report.run),
     "board": Command("emulate an Arduino board and run real firmware on it", board.add_arguments, board.run),
-    "bench": Command("measure how quick it is on this machine", bench.add_arguments, _run_bench),
+    "bench": Command("measure how quick it is on this machine", bench.add_arguments, bench.run),
     "demo": Command("see a server and its clients talk, with figures", demo.add_arguments, demo.run),
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """One that does not pass over it in silence when it cannot write."""
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        (file or sys.stderr).write(message)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The command line as ``--help`` shows it."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="leadscomm",
         description="Messages over TCP, TLS, UDP, Unix sockets and serial lines.",
         epilog="An endpoint is a URL such as tcp://127.0.0.1:16900, udp://host:16900 or "
@@ -99,20 +126,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: what follows the program's name; ``sys.argv`` unless given.
     :return: the exit code. A wrong command line raises ``SystemExit``, as ``argparse`` does.
     """
-    args = make_parser().parse_args(argv)
-    with _streams() as (out, err), _logging(args.verbose + args.verbose_too, err), _terminable():
-        return execute(args.command, args, out, err)
+    parser = make_parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next, and argcomplete answers it
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    with _streams() as (out, err), contextlib.redirect_stdout(out):
+        try:
+            args = parser.parse_args(argv)
+        except OSError as error:  # --help into a full disk
+            return _failed(error, err)
+        with _logging(args.verbose + args.verbose_too, err), _terminable():
+            return execute(args.command, args, out, err)
 
 
 @contextlib.contextmanager
 def _streams() -> Iterator[tuple[TextIO, TextIO]]:
     """Standard output and standard error, which write whatever they are given; nowhere, if they were closed."""
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        out, err = sys.stdout or nowhere, sys.stderr or nowhere
-        for stream in (out, err):
+        stdout, err = sys.stdout or nowhere, sys.stderr or nowhere
+        for stream in (stdout, err):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace", line_buffering=True)
-        yield out, err
+        out = StandardOutput(stdout)
+        try:
+            yield cast(TextIO, out), err
+        finally:
+            out.settle()
 
 
 def execute(command: Command, args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
@@ -125,20 +165,16 @@ def execute(command: Command, args: argparse.Namespace, out: TextIO, err: TextIO
         return INTERRUPTED
     except _Terminated:
         return TERMINATED
-    except BrokenPipeError:
-        _let_go(out)  # whoever read the output has had enough
-        return 1
     except (CommError, OSError, ImportError) as error:
-        print(f"leadscomm: {one_line(error)}", file=err, flush=True)
-        return 1
+        return _failed(error, err)
 
 
-def _let_go(out: TextIO) -> None:
-    """See to it that what the interpreter still flushes at its end goes nowhere, without a complaint."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, out.fileno())
-        os.close(nowhere)
+def _failed(error: Exception, err: TextIO) -> int:
+    """The exit code of a failure. It is told, unless it is that whoever read the output has had enough."""
+    if not isinstance(error, BrokenPipeError):
+        with contextlib.suppress(OSError):
+            print(f"leadscomm: {one_line(error)}", file=err, flush=True)
+    return 1
 
 
 class _Terminated(BaseException):

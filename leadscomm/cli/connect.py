@@ -7,12 +7,14 @@ import threading
 from typing import Final, TextIO
 
 from leadscomm.cli import arguments
+from leadscomm.cli.diagnosis.sessions import with_session
 from leadscomm.cli.lines import Lines
 from leadscomm.cli.output import Output
 from leadscomm.cli.payload import as_hex, as_text, from_hex
 from leadscomm.cli.waiting import CLOSE_S, INTERRUPTED_S, wait_until
 from leadscomm.cli.wording import counted, one_line
 from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.endpoint import Endpoint
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.client import Client
 from leadscomm.entities.service import Service
@@ -48,7 +50,7 @@ class Conversation(Callback):
     def __init__(self, args: argparse.Namespace, output: Output) -> None:
         super().__init__()
         self._output = output
-        self._output.on_gone = self._end
+        self._output.on_lost = self._end
         self._hex: bool = args.hex
         self._show = as_hex if args.hex else as_text
         self._mark = ""
@@ -63,6 +65,7 @@ class Conversation(Callback):
         self._told = ""  # the trouble that was told last
         self._failed = False
         self._lines: Lines | None = None
+        self._endpoint: Endpoint = args.endpoint
         self.client = Client(args.endpoint, self, reconnect=self._again)
 
     def run(self) -> int:
@@ -71,7 +74,7 @@ class Conversation(Callback):
             patience = INTERRUPTED_S
             try:
                 self.client.start(parallel=True)
-                wait_until(self._changed, lambda: self._connected or self._over)
+                wait_until(self._changed, lambda: self._met or self._over)  # which may have been a moment ago
                 if not self._over:
                     self._talk(self._lines)
                 patience = CLOSE_S
@@ -83,15 +86,17 @@ class Conversation(Callback):
 
     def _talk(self, lines: Lines) -> None:
         if lines.interactive:
-            self._output.note(f"connected to {self.client.endpoint}; type lines, Ctrl-D ends")
+            self._output.note(f"connected to {self._endpoint}; type lines, Ctrl-D ends")
         for line in lines:
             if not self._send(line):
                 break
-        if lines.interactive:
-            return
-        if lines.ended:
+        if lines.ended and not lines.interactive:
             self._await_answers()
-        elif self._over:
+        if self._output.lost is not None:
+            return
+        if not self._received and ((self._sent and self._wait is None) or self._over):
+            self._look_for_session()
+        if self._over and not (lines.interactive or lines.ended):
             self._fail("the conversation ended before standard input did; not everything was sent")
 
     def _send(self, line: bytes) -> bool:
@@ -130,6 +135,14 @@ class Conversation(Callback):
         missing = self._sent - self._received
         if missing > 0 and self._received and not self._over:
             self._output.note(f"{counted(missing, 'line')} had no answer")
+
+    def _look_for_session(self) -> None:
+        """Nothing has come at all: a peer that speaks sessions has not taken a word of what was sent."""
+        if self._endpoint.scheme == "udp":  # a question would be a message there
+            return
+        better = with_session(self._endpoint)
+        if better is not None:
+            self._fail(f"{self._endpoint} takes nothing without a session: write {better}")
 
     def _fail(self, text: str) -> None:
         self._failed = True

@@ -11,7 +11,7 @@ from typing import Final, TextIO
 from leadscomm.cli import arguments
 from leadscomm.cli.demonstration import pulled
 from leadscomm.cli.demonstration.board_link import BoardLink, companion
-from leadscomm.cli.demonstration.display import Display, LiveDisplay, PlainDisplay, can_write, is_capable
+from leadscomm.cli.demonstration.display import NOT_SHOWN, Display, LiveDisplay, PlainDisplay, can_write, is_capable
 from leadscomm.cli.demonstration.link import Link
 from leadscomm.cli.demonstration.pty_cable import PtyCable, can_make
 from leadscomm.cli.wording import WIDTH, duration, one_line, wrapped
@@ -146,8 +146,10 @@ def table(links: Sequence[Link], micro: str) -> list[str]:
 
 
 def _row(link: Link, micro: str) -> str:
-    if link.missing or (link.trouble and not link.report.sent):
-        return f"{link.name:<8}{link.missing or link.trouble}"[:WIDTH]
+    if link.missing:
+        return f"{link.name:<8}{NOT_SHOWN}"
+    if link.trouble and not link.report.sent:
+        return f"{link.name:<8}{link.trouble}"[:WIDTH]
     report = link.report
     if not report.sent:
         return f"{link.name:<8}is starting"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
@@ -13,6 +14,7 @@ from leadscomm.cli.diagnosis import talk
 from leadscomm.cli.diagnosis.devices import open_device
 from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Findings, Opening, failed
 from leadscomm.cli.diagnosis.installation import installation
+from leadscomm.cli.diagnosis.sessions import with_session
 from leadscomm.cli.diagnosis.sockets import open_socket, resolved
 from leadscomm.cli.wording import counted, duration
 from leadscomm.connections.base import ConnectionBase
@@ -26,8 +28,13 @@ MEASURE_S: Final = 2.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
-    parser.add_argument(
-        "endpoint", nargs="?", metavar="ENDPOINT", help="what to connect to; without it the installation is examined"
+    arguments.completed(
+        parser.add_argument(
+            "endpoint",
+            nargs="?",
+            metavar="ENDPOINT",
+            help="what to connect to; without it the installation is examined",
+        )
     )
     parser.add_argument("--echo", action="store_true", help="send probes to a peer that echoes, and measure")
     parser.add_argument(
@@ -37,20 +44,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"how long to listen to what comes by itself (default {LISTEN_S:g})",
     )
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end, for programs")
 
 
 def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     """Print each finding as it is made. Exit code 1 if there was a failure among them."""
-    marks: list[str] = []
+    made: list[Finding] = []
     findings = installation() if args.endpoint is None else examine(args.endpoint, args.listen, echo=args.echo)
     with closing(findings):
         for finding in findings:
-            marks.append(finding.mark)
-            print("\n".join(finding.lines()), file=out, flush=True)
+            made.append(finding)
+            if not args.json:
+                print("\n".join(finding.lines()), file=out, flush=True)
+    marks = [finding.mark for finding in made]
     failures, warnings = marks.count(FAIL), marks.count(WARN)
-    parts = [counted(failures, "failure")] if failures else ["no failure"]
-    parts += [counted(warnings, "warning")] if warnings else []
-    print(", ".join(parts), file=out)
+    if args.json:
+        told = {"endpoint": args.endpoint, "failures": failures, "warnings": warnings}
+        print(json.dumps({**told, "findings": [finding.as_json() for finding in made]}, indent=2), file=out)
+    else:
+        parts = [counted(failures, "failure")] if failures else ["no failure"]
+        parts += [counted(warnings, "warning")] if warnings else []
+        print(", ".join(parts), file=out)
     return 1 if failures else 0
 
 
@@ -75,7 +89,9 @@ def examine(text: str, seconds: float, *, echo: bool) -> Findings:
         if isinstance(connection, TimedConnection):
             yield from talk.peer(connection)
         else:
-            yield from talk.listen(endpoint, connection, seconds)
+            heard = yield from talk.listen(endpoint, connection, seconds)
+            if not heard and (echo or endpoint.scheme != "udp"):
+                yield from _session(endpoint)
         if echo:
             yield from talk.echo(connection)
         if isinstance(connection, TimedConnection):
@@ -89,6 +105,14 @@ def examine(text: str, seconds: float, *, echo: bool) -> Findings:
     finally:
         with suppress(DeliveryError):  # a probe that got lost was told already
             connection.close()
+
+
+def _session(endpoint: Endpoint) -> Findings:
+    """Whether the peer speaks sessions, though the endpoint asks for none."""
+    better = with_session(endpoint)
+    if better is not None:
+        text = "the peer speaks sessions (reliable=1) and takes nothing else"
+        yield Finding(FAIL, "session", text, f"write {better}")
 
 
 def _open_udp(endpoint: Endpoint) -> Opening:

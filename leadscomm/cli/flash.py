@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from leadscomm.connections.ports import Port
-from leadscomm.connections.serial import who_is_there
+from leadscomm.connections.serial import who_are_there
 from leadscomm.errors import BuildFailed, CommError, ConnectFailed, FlashFailed
 from leadscomm.hardware import board_port
 from leadscomm.hardware.flashing import Stage, Upload, check_fits, size_of
@@ -114,11 +114,11 @@ def _program(args: argparse.Namespace, model: Model, folder: str, err: TextIO) -
 
 
 def _ask(port: Port, patience: float, err: TextIO) -> str | None:
-    try:
-        return who_is_there(port.device, time.monotonic() + patience)
-    except ConnectFailed as error:
-        print(error, file=err)
-        return None
+    """Who the board says that it is; None: it gave no answer."""
+    found = who_are_there([port.device], time.monotonic() + patience)[port.device]
+    if found.trouble:
+        print(found.trouble, file=err)
+    return found.tag
 
 
 def _sentence(done: dict[str, Any], model: Model) -> str:

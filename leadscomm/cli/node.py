@@ -14,6 +14,8 @@ from leadscomm.entities.service import Service
 from leadscomm.errors import CommError
 
 ALL: Final = "*"
+WAIT_S: Final = 30.0
+"""A peer that dials again and again has come by then; a name that nobody has is said."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="FILE", help="a TOML file with a table [node]: name, listen, connect, groups")
     arguments.add_hex(parser)
     add_quit_on_eof(parser)
+    parser.add_argument(
+        "--wait",
+        type=arguments.seconds,
+        default=WAIT_S,
+        metavar="SECONDS",
+        help=f"how long a line from a pipe or a file waits for its peer (default {WAIT_S:g}; inf: for ever)",
+    )
     parser.epilog = (
         "Each line 'NAME text' of standard input is sent to the peer of that name, '* text' to all of them. From a "
         "pipe or a file each line waits until its peer is there."
@@ -37,6 +46,7 @@ class Watching(Attended):
 
     def __init__(self, args: argparse.Namespace, output: Output) -> None:
         super().__init__(args, output)
+        self._patience = args.wait
         self.service: Node = Node.from_file(args.config, self)
 
     def _announce(self, *, interactive: bool) -> None:
@@ -56,6 +66,8 @@ class Watching(Attended):
             raise CommError("write the name of a peer, a space, and the message")
         message = self._message(text)
         if name == ALL:
+            if not self.service.peers():
+                raise CommError("nobody is here")
             self.service.broadcast(message)
         else:
             self.service.send(message, to=name)

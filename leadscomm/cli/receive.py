@@ -46,7 +46,7 @@ class Receiving(Callback):
         super().__init__()
         self._progress = Progress(err)
         self._output = Output(out, err)
-        self._output.on_gone = self._end
+        self._output.on_lost = self._end
         self._folder = Path(args.folder)
         self._overwrite: bool = args.overwrite
         self._once: bool = args.once

@@ -171,7 +171,12 @@ class FrameInquiry(Inquiry):
 
 
 class AnyInquiry(FrameInquiry):
-    """In both languages in turn, for whoever only wants to know who is there."""
+    """In both languages in turn, for whoever only wants to know who is there.
+
+    :ivar in_text: the answer came in text.
+    """
+
+    in_text = False
 
     def _question(self, count: int) -> bytes:
         return super()._question(count) if count % 2 == 0 else self.plan.before_asking(count) + b";" + ASK + b";"
@@ -180,7 +185,7 @@ class AnyInquiry(FrameInquiry):
         super()._read(data)
         for word in self._heard.split(b";")[:-1]:
             if self.tag is None and word.isalnum() and word != ASK:
-                self._is_it(word.decode())
+                self.in_text = self._is_it(word.decode())
 
 
 def question(address: Address) -> bytes:
@@ -205,10 +210,11 @@ def inquiry(line: ConnectionBase, address: Address, tag: str) -> Inquiry:
     return TextInquiry(line, tag, Plan(baud, ends_bootloaders=False))
 
 
-def find(inquiries: Mapping[str, Inquiry], deadline: float) -> list[str]:
-    """Ask everywhere at once, until one has answered or ``deadline`` (as ``time.monotonic()`` counts) has come; the
-    others are listened to for a moment longer. In this thread.
+def find(inquiries: Mapping[str, Inquiry], deadline: float, grace: float = GRACE_S) -> list[str]:
+    """Ask everywhere at once, until all have answered or ``deadline`` (as ``time.monotonic()`` counts) has come. In
+    this thread.
 
+    :param grace: seconds that the others are still listened to once one has answered.
     :return: the names of those that answered, the first one first.
     """
     found: list[str] = []
@@ -223,7 +229,7 @@ def find(inquiries: Mapping[str, Inquiry], deadline: float) -> list[str]:
         for name, asked in list(waiting.items()):
             if asked.listen():
                 found.append(name)
-                deadline = min(deadline, time.monotonic() + GRACE_S)
+                deadline = min(deadline, time.monotonic() + grace)
             if asked.over or asked.tag is not None:
                 del waiting[name]
     return found

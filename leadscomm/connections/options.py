@@ -146,7 +146,7 @@ DIALLING: Final[Mapping[str, Option]] = {
     "reconnect_max": Option(10.0, seconds, "seconds between attempts at most"),
 }
 RELIABLE: Final[Mapping[str, Option]] = {
-    "reliable": Option(False, flag, "each message arrives once and in order, or is reported; see below"),
+    "reliable": Option(False, flag, "each message arrives once and in order, or is reported"),
     "name": Option("", name, "what this side calls itself; who begins anew under a name ends its former session"),
     "patience": Option(30.0, seconds, "seconds that a session waits for a line before it ends"),
     "dead_after": Option(5.0, seconds, "seconds of silence after which a line is given up"),
@@ -200,8 +200,8 @@ SERIAL: Final[Mapping[str, Option]] = {
     "rtscts": Option(False, flag, "hardware flow control by RTS and CTS"),
     "dsrdtr": Option(False, flag, "hardware flow control by DSR and DTR"),
     "xonxoff": Option(False, flag, "software flow control"),
-    "dtr": Option("on", one_of("on", "off", "keep"), "DTR when the port is opened; see below"),
-    "rts": Option("on", one_of("on", "off", "keep"), "RTS when the port is opened; see below"),
+    "dtr": Option("on", one_of("on", "off", "keep"), "DTR when the port is opened; keep leaves it as it is"),
+    "rts": Option("on", one_of("on", "off", "keep"), "RTS when the port is opened; keep leaves it as it is"),
     "exclusive": Option(True, flag, "refuse a port that another program has open, and keep others out"),
     "rs485": Option(False, flag, "half duplex: RTS switches the transceiver to sending"),
     "identity": Option(None, str, "the tag that the board answers to ic; with it the port may be auto"),

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from typing_extensions import Self
 
@@ -282,19 +283,45 @@ def _ask(
     return chosen
 
 
-def who_is_there(device: str, deadline: float, baud: int = 115200) -> str | None:
-    """Ask a port for the tag of its board, whichever language that speaks; None: nothing answers.
+class Identity(NamedTuple):
+    """Who is at a port.
 
-    :param deadline: as ``time.monotonic()`` counts.
-    :raises ConnectFailed: the port cannot be opened; the text says why.
+    :ivar tag: what its board calls itself; None: it gave no answer.
+    :ivar in_text: it answered in text (LEADS's ``ic``), and not in frames.
+    :ivar said: what came instead of an answer, for people.
+    :ivar trouble: why the port could not be asked, for people; empty if it could.
+    """
+
+    tag: str | None = None
+    in_text: bool = False
+    said: str = ""
+    trouble: str = ""
+
+
+def who_are_there(devices: Iterable[str], deadline: float, baud: int = 115200) -> dict[str, Identity]:
+    """Ask ports for the tags of their boards, all at once and whichever language these speak. Opening a port resets
+    most boards.
+
+    :param deadline: as ``time.monotonic()`` counts; when all have answered it is not waited for.
+    :return: every device, with what came of it.
     """
     options = {**{name: option.default for name, option in SERIAL.items()}, "baud": baud, "nested": {}}
-    asked = AnyInquiry(SerialConnection(ports.open_port(device, options), framing=BoardFraming()), "", Plan(baud))
+    found: dict[str, Identity] = {}
+    asked: dict[str, AnyInquiry] = {}
     try:
-        find({device: asked}, deadline)
+        for device in devices:
+            try:
+                line = SerialConnection(ports.open_port(device, options), framing=BoardFraming())
+            except ConnectFailed as error:
+                found[device] = Identity(trouble=str(error))
+            else:
+                asked[device] = AnyInquiry(line, "", Plan(baud))
+        find(asked, deadline, grace=math.inf)
     finally:
-        asked.close()
-    return asked.tag
+        for one in asked.values():
+            one.close()
+    found.update((device, Identity(one.tag, one.in_text, one.said())) for device, one in asked.items())
+    return found
 
 
 # Listening -----------------------------------------------------------------------------------------------------------

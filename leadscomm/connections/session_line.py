@@ -25,6 +25,8 @@ _BITS: Final = 10
 _PREFERENCES: Final = {"loop": 0, "unix": 0, "tcp": 1, "tls": 1, "udp": 2, "serial": 3}
 _OVERHEADS: Final = {"udp": 28, "serial": 4}
 """Bytes around a frame on the way: of COBS with its CRC, or of IP and UDP."""
+_BY_HOST: Final = ("tcp", "tls", "udp")
+"""Two lines that lead to the same host and port differ in their schemes."""
 _REDIALLED: Final = ("tcp", "tls", "unix", "loop")
 QUIET_SHARE: Final = 0.4
 """A line that was dialled is dialled anew once the peer was silent for this part of the time after which it is dead:
@@ -97,6 +99,7 @@ class Line:
         "_ending",
         "_plan",
         "_redials",
+        "_scheme",
         "_sending",
         "connection",
         "link",
@@ -108,6 +111,7 @@ class Line:
         self.connection = connection
         self.link = link_of(address)
         self._plan = plan_of(address)
+        self._scheme = f"{address.scheme}://" if address.scheme in _BY_HOST else ""
         self._redials = address.scheme in _REDIALLED and not connection.accepted
         self._asked = 0
         self._ending = False
@@ -115,7 +119,8 @@ class Line:
         self._sending = Errand(self._send_due)  # one thread at a time, for the order of the frames
 
     def __str__(self) -> str:
-        return str(self.connection)
+        """What it is called: ``tcp://192.168.1.7:16900``, ``/dev/ttyUSB0``."""
+        return f"{self._scheme}{self.connection}"
 
     def emit(self) -> None:
         """Send what is due on this line. Any thread; whoever finds another at it leaves it to him."""

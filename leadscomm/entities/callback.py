@@ -135,7 +135,7 @@ class Callback(CallbackChain):
     def on_link(self, service: Service, connection: ConnectionBase, link: str, up: bool) -> None:
         """A line of a session (``reliable=1``) came or went; between its ``on_connect`` and ``on_disconnect``.
 
-        :param link: what it is, such as ``192.168.1.7:16900`` or ``/dev/ttyUSB0``.
+        :param link: what it is, such as ``tcp://192.168.1.7:16900`` or ``/dev/ttyUSB0``.
         """
 
 

@@ -73,7 +73,7 @@ class LineStage(Stage):
             self._yield()
         else:
             self.entity._carries(self)
-            self._session_stage.line_came(str(self.connection))
+            self._session_stage.line_came(str(self._line))
 
     def _yield(self) -> None:
         """Leave the line to its heir, or let go of one that carries nothing."""
@@ -106,7 +106,7 @@ class LineStage(Stage):
         if self.ended:
             return
         self.ended = True
-        name = str(self.connection)
+        name = str(self._line)
         self._release()
         if self._line is not None and self._session_stage is not None:
             self._session_stage.session.remove(self._line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.arduino.stepper import LIBRARY, PROGRAMS, STRICT, compile_program
 
 AVR = pytest.mark.needs("avr-g++", "apt-get install gcc-avr avr-libc arduino-core-avr")
 BUILDER = pytest.mark.needs("arduino-builder", "apt-get install arduino-builder arduino-core-avr")
+NEWLIB = Path("/usr/include/newlib")
 CORE = Path("/usr/share/arduino/hardware/arduino/avr")
 EXAMPLES = sorted((LIBRARY / "examples").glob("*/*.ino"))
 FOLDERS = ("/usr/share/arduino/hardware", "/usr/share/arduino-builder")
@@ -40,11 +42,13 @@ def test_other_boards_compile(programs: Path, require_tool: object, compiler: st
     check(compiler, *STRICT, f"-std=c++{standard}", "-funsigned-char", "-Wconversion", "-Wshadow")
 
 
-@pytest.mark.needs("arm-none-eabi-g++", "apt-get install gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib")
+@pytest.mark.needs("clang++", "apt-get install clang")
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
-def test_arm_boards_compile(core: str) -> None:
+def test_arm_boards_compile(core: str, require_tool: Callable[..., None]) -> None:
     """SAMD and RP2040 have such processors."""
-    check("arm-none-eabi-g++", *STRICT, f"-mcpu={core}", "-mthumb", "-Os", "-fno-exceptions", "-fno-rtti", "-Wshadow")
+    require_tool("newlib's headers", "apt-get install libnewlib-dev", found=NEWLIB.exists())
+    arm = ("--target=arm-none-eabi", f"-mcpu={core}", "-mthumb", "-Os", f"-isystem{NEWLIB}")
+    check("clang++", *STRICT, *arm, "-fno-exceptions", "-fno-rtti", "-Wshadow")
 
 
 def check(compiler: str, *flags: str) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from leadscomm.cli import bench
+from leadscomm.cli import bench, main
 from leadscomm.cli.benchkit.runner import Results
 from leadscomm.cli.benchkit.works import WORKS
 
@@ -29,8 +29,14 @@ def test_what_was_not_measured_has_no_line() -> None:
 
 
 def test_an_unknown_workload_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main(["--only", "nothing"]) == 2
+    assert main(["bench", "--only", "nothing"]) == 2
     assert "no workload nothing; there are oneway-32" in capsys.readouterr().err
+
+
+def test_none_at_all_is_no_number_of_rounds(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["bench", "--rounds", "0"])
+    assert "argument --rounds: write a number, 1 or more" in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_it_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,12 +44,12 @@ def test_ctrl_c_ends_it_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bench, "run_rounds", interrupted)
-    assert bench.main([]) == 130
+    assert main(["bench"]) == 130
 
 
 @pytest.mark.slow
 def test_it_measures(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main(["--quick", "--only", "rtt-warm"]) == 0
+    assert main(["bench", "--quick", "--only", "rtt-warm"]) == 0
     assert "Round trip, warm, p50" in capsys.readouterr().out
-    assert bench.main(["--quick", "--only", "rtt-warm", "--json"]) == 0
+    assert main(["bench", "--quick", "--only", "rtt-warm", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)["cells"]) == {"rtt-warm"}

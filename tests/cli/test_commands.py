@@ -197,7 +197,7 @@ class Closed(io.StringIO):
 def test_a_reader_that_has_gone_is_noticed_once():
     output = Output(Closed(), Closed())
     noticed: list[str] = []
-    output.on_gone = lambda: noticed.append("gone")
+    output.on_lost = lambda: noticed.append("gone")
     output.check()
     for _ in range(2):
         output.say("x")

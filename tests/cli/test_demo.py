@@ -17,6 +17,7 @@ from leadscomm.cli.commands import COMMANDS, execute, make_parser
 from leadscomm.cli.demonstration import display, pty_cable
 from leadscomm.cli.demonstration.board_link import companion
 from leadscomm.cli.demonstration.device_link import NodeDevice
+from leadscomm.cli.demonstration.display import NOT_SHOWN
 from leadscomm.cli.demonstration.histogram import Histogram
 from leadscomm.cli.demonstration.link import Link
 from leadscomm.cli.demonstration.report import Report
@@ -143,7 +144,8 @@ def test_what_is_missing_is_said_and_the_rest_is_shown(monkeypatch):
     monkeypatch.setattr("leadscomm.cli.demo.can_make", lambda: False)
     code, out = shown("--seconds", "0.3")
     assert code == 0
-    assert "serial  not shown: this system has no pseudo terminals" in out
+    assert f"serial  {NOT_SHOWN}" in out
+    assert "serial: not shown: this system has no pseudo terminals" in out
     assert f"messages over {2 + BOARD} links between {3 + BOARD} processes" in out
 
 
@@ -166,7 +168,7 @@ def test_tools_that_are_missing_are_named_in_a_line(monkeypatch):
     code, out = shown("--seconds", "0.3")
     assert code == 0
     text = " ".join(out.split())
-    assert "board not shown: the virtual board needs libsimavr" in text
+    assert f"board {NOT_SHOWN}" in text
     assert "board: not shown: the virtual board needs libsimavr: sudo apt-get install libsimavr-dev" in text
 
 

@@ -69,6 +69,25 @@ def test_an_echoing_server():
     assert report.closing == "no failure"
 
 
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+def test_a_server_that_speaks_sessions(scheme):
+    met: list[object] = []
+
+    class Heard(Callback):
+        def on_connect(self, service, connection):
+            met.append(connection)
+
+    with create_server(f"{scheme}://127.0.0.1:0?reliable=1", Heard()) as server:
+        plain = f"{scheme}://127.0.0.1:{server.port()}"
+        report = Report(plain, "--listen", 0.01, *(["--echo"] if scheme == "udp" else []))
+        assert report["session"] == (
+            f"FAIL the peer speaks sessions (reliable=1) and takes nothing else mend: write {plain}?reliable=1"
+        )
+        assert report.code == 1
+        assert Report(f"{plain}?reliable=1", "--listen", 0.01)["session"].startswith("ok ")
+    assert len(met) == 1  # the one with reliable=1
+
+
 def test_a_silent_server():
     with tcp_peer(silent) as port:
         report = Report(port, "--listen", 0.01)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from leadscomm import create_server
-from leadscomm.cli import ports
+from leadscomm.cli import main, ports
 from leadscomm.cli.demonstration.pty_cable import PtyCable
 from leadscomm.cli.diagnosis import devices, installation
 from leadscomm.connections import port_state
@@ -234,7 +234,7 @@ def test_a_port_without_hardware_is_not_shown(monkeypatch, tmp_path):
 
 
 def test_a_session_with_a_board():
-    with WireBoard() as board:
+    with WireBoard(patience_ms=20_000) as board:  # nothing is lost here: whoever sends again is only impatient
         report = Report(serial(board.port, "&reliable=1"), "--echo", "--listen", 0.01)
     assert report.code == 0, report.text
     assert report["session"] == "ok with 'wsc', which takes messages of 58 bytes, and 1 frame under way"
@@ -259,3 +259,41 @@ def test_a_board_without_a_session_is_heard_in_its_frames():
         report = Report(serial(board.port, "&framing=board"), "--echo", "--listen", 0.1)
     assert report.code == 0, report.text
     assert report["echo"].startswith("ok 10 probes came back in ")
+
+
+def test_who_is_at_which_port(monkeypatch, capsys):
+    with WireBoard(b"arm") as arm, WireBoard(speaks="nothing") as silent:
+        monkeypatch.setenv("LEADSCOMM_PORTS", os.pathsep.join([arm.port, silent.port]))
+        monkeypatch.setattr(ports, "ANSWER_S", 1.0)
+        assert main(["ports", "--identify"]) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert f"{arm.port} free named by LEADSCOMM_PORTS answers as arm, in frames" in said
+        assert "nobody answers: it said nothing" in said
+        assert main(["ports", "--identify", "--json"]) == 0
+        found = {port["device"]: port for port in json.loads(capsys.readouterr().out)}
+    assert (found[arm.port]["tag"], found[arm.port]["language"]) == ("arm", "frames")
+    assert (found[silent.port]["tag"], found[silent.port]["language"]) == (None, None)
+
+
+def test_any_port_without_saying_who_is_meant(monkeypatch):
+    with WireBoard(b"arm") as arm:
+        monkeypatch.setenv("LEADSCOMM_PORTS", arm.port)
+        report = Report("serial://auto")
+        assert report.code == 0, report.text
+        assert report["who"].startswith(f"ok {arm.port} answers as arm, in frames")
+        assert report["who"].endswith("serial://auto?identity=arm&framing=board")
+        monkeypatch.setenv("LEADSCOMM_PORTS", "")
+        report = Report("serial://auto")
+    assert report.code == 1
+    assert report["device"].startswith("FAIL no serial port is there mend: plug the device in")
+
+
+def test_findings_for_programs(capsys):
+    assert main(["doctor", "serial:///dev/none", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["endpoint"], told["failures"], told["warnings"]) == ("serial:///dev/none", 1, 0)
+    assert [(finding["result"], finding["step"]) for finding in told["findings"]] == [
+        ("ok", "endpoint"),
+        ("fail", "device"),
+    ]
+    assert told["findings"][1]["mend"].startswith("plug the device in")

@@ -22,7 +22,7 @@ def test_two_nodes_show_who_comes_and_what_is_said(tmp_path: Path) -> None:
         with Program("node", arm_file) as arm:
             arm.out.see("^arm runs$")
             arm.out.see(r"^\+ base$")
-            arm.out.see(r"^  base \+ 127\.0\.0\.1:\d+$")
+            arm.out.see(r"^  base \+ tcp://127\.0\.0\.1:\d+$")
             base.out.see(r"^\+ arm$")
             base.write(b"arm bend, please\n* all of you\n")
             arm.out.see("^  base: bend, please$")
@@ -45,6 +45,31 @@ def test_lines_from_a_pipe_wait_for_their_peer(tmp_path: Path) -> None:
             assert leg.callback.wait("receive") == [b"step"]
             assert arm.callback.wait("receive") == [b"bend"]
             assert base.wait() == 0
+
+
+def test_a_line_for_nobody_is_refused_after_a_while(tmp_path: Path) -> None:
+    file = written(tmp_path, "base", 'listen = ["tcp://127.0.0.1:0"]')
+    with Program("node", "--quit-on-eof", "--wait", "0.05", file) as base:
+        place = base.out.see(r"^base listens on (\S+)$")[1]
+        base.write(b"* hello\n")
+        base.err.see("^not sent: nobody is here$")
+        with Node("arm", connect=[place], callback=Recorder()) as arm:
+            base.out.see(r"^\+ arm$")
+            base.write(b"amr bend\narm bend\n")
+            base.end_input()
+            base.err.see("^not sent: .*amr.*arm")
+            assert arm.callback.wait("receive") == [b"bend"]
+            assert base.wait() == 1
+
+
+def test_two_lines_of_a_peer_are_told_apart(tmp_path: Path) -> None:
+    file = written(tmp_path, "base", 'listen = ["tcp://127.0.0.1:0", "udp://127.0.0.1:0"]')
+    with Program("node", file) as base:
+        places = base.out.see(r"^base listens on (\S+), (\S+)$").groups()
+        with Node("arm", connect=list(places), callback=Recorder()) as arm:
+            base.out.see(r"^  arm \+ tcp://")
+            base.out.see(r"^  arm \+ udp://")
+            assert sorted(arm.peers()) == ["base"]
 
 
 def test_what_cannot_be_sent_is_said(tmp_path: Path) -> None:

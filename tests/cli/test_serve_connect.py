@@ -57,6 +57,14 @@ def test_serve_shows_who_comes_what_is_said_and_who_goes():
         assert str(serve.err) == ""
 
 
+def test_a_server_that_speaks_sessions_is_named():
+    with create_server("tcp://127.0.0.1:0?reliable=1", Answering()) as server:
+        plain = f"tcp://127.0.0.1:{server.port()}"
+        code, out, err = run("connect", plain, stdin=b"one\n")
+    assert (code, out) == (1, "")
+    assert err == f"leadscomm: {plain} takes nothing without a session: write {plain}?reliable=1\n"
+
+
 def test_serve_echoes_in_hexadecimal():
     with Program("serve", "tcp://127.0.0.1:0?framing=cobs", "--echo", "--hex") as serve:
         endpoint = listening(serve)

@@ -13,7 +13,7 @@ import pytest
 
 from leadscomm import CommTimeout, ConnectFailed, connect
 from leadscomm.connections import asking, ports
-from leadscomm.connections.serial import who_is_there
+from leadscomm.connections.serial import who_are_there
 from leadscomm.protocol.bootloader import LEAVE
 from tests.connections.cable import Board, Cable, Plugged
 from tests.connections.wire_board import WireBoard
@@ -167,17 +167,20 @@ class Talker(Plugged):
 # Who is there, and ports by name -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [lambda: WireBoard(b"arm"), lambda: Board(b"arm")], ids=["frames", "text"])
-def test_whoever_is_there_says_who_he_is(make):
-    with make() as board:
-        assert who_is_there(board.port, time.monotonic() + PATIENCE_S) == "arm"
+def test_who_is_at_many_ports():
+    with WireBoard(b"arm") as framed, Board(b"leg") as textual, WireBoard(speaks="nothing") as silent:
+        devices = [framed.port, textual.port, silent.port, "/dev/none"]
+        found = who_are_there(devices, time.monotonic() + 2)
+    assert set(found) == set(devices)
+    assert found[framed.port][:2] == ("arm", False)
+    assert found[textual.port][:2] == ("leg", True)
+    assert found[silent.port] == (None, False, "said nothing", "")
+    assert "there is no port /dev/none" in found["/dev/none"].trouble
 
 
-def test_nobody_is_there():
-    with WireBoard(speaks="nothing") as board:
-        assert who_is_there(board.port, time.monotonic() + 0.1) is None
-    with pytest.raises(ConnectFailed):
-        who_is_there(board.port, time.monotonic() + 0.1)
+def test_asking_ends_when_all_have_answered():
+    with WireBoard(b"arm") as board:
+        assert who_are_there([board.port], time.monotonic() + 1e6)[board.port].tag == "arm"
 
 
 def test_the_environment_names_further_ports(monkeypatch, tmp_path):

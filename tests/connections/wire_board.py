@@ -20,12 +20,20 @@ class WireBoard(Plugged):
     """Answers HELLO, takes data in order, and sends each message back as data.
 
     :param tag: its name.
+    :param patience_ms: after so long a silence it sends again what was not acknowledged.
     :param speaks: "session"; "datagrams" (a board without a session); "version 2"; or "nothing".
     :ivar heard: the payloads of all data and datagrams that were taken.
     :ivar deaf: it takes no data frames for the time being.
     """
 
-    def __init__(self, tag: bytes = b"wsc", speaks: str = "session", segment: int = 58, longest: int = 58) -> None:
+    def __init__(
+        self,
+        tag: bytes = b"wsc",
+        speaks: str = "session",
+        segment: int = 58,
+        longest: int = 58,
+        patience_ms: int = 30,
+    ) -> None:
         self.tag, self.speaks, self.segment, self.longest = tag, speaks, segment, longest
         self.heard: list[bytes] = []
         self.deaf = False
@@ -33,7 +41,7 @@ class WireBoard(Plugged):
         self._framing = make_framing("cobs", crc=BOARD_CRC)
         self._lock = threading.Lock()
         self._forget()
-        super().__init__("wire-board", patience_ms=30)
+        super().__init__("wire-board", patience_ms)
 
     def _forget(self) -> None:
         self._epoch, self._peer = next(_EPOCHS), 0

@@ -7,7 +7,7 @@ A comment in front of a block steers it; readers do not see it::
     <!-- test: continues -->         the Python block above, and what that continues, runs first, in the same program
     <!-- test: raises ValueError --> it ends with this error
     <!-- test: prints -->            a text block: what the block above prints
-    <!-- test: needs socat -->       skipped where the program is missing; `needs board` is always skipped
+    <!-- test: needs socat -->       skipped where the program is missing; `needs board` is never run
     <!-- test: board companion -->   a virtual board runs beside it, with the companion firmware
     <!-- test: board sketch -->      with the nearest sketch above; each sketch (C++ that has a setup) is compiled
     <!-- test: skip why -->          not run, for this reason

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.docs.blocks import Block, read_page
 from tests.docs.boards import beside, compiled, is_sketch
@@ -19,9 +20,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((RO
 BLOCKS = [block for page in PAGES for block in read_page(page, page.relative_to(ROOT).as_posix())]
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture
 def documented_ports() -> Iterator[None]:
-    """The pages name fixed ports: on one machine one run at a time uses them."""
+    """The pages name fixed ports: on one machine one test at a time uses them."""
     try:
         import fcntl
     except ImportError:
@@ -32,15 +33,30 @@ def documented_ports() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
+def runs_programs(block: Block) -> bool:
+    return block.language in ("python", "console") or "prints" in block.directives
+
+
+def cases() -> list[ParameterSet]:
+    """The blocks that can be put to the test: not those whose page says why not, nor those for a board on a cable.
+
+    What runs programs is of one group: its tests would only wait for each other.
+    """
+    found = []
+    for block in BLOCKS:
+        if "skip" in block.directives or block.directives.get("needs") == "board":
+            continue
+        marks = [pytest.mark.xdist_group("documented ports")] if runs_programs(block) else []
+        found.append(pytest.param(block, marks=marks, id=block.place))
+    return found
+
+
+@pytest.mark.parametrize("block", cases())
 def test_block(block: Block, tmp_path: Path, require_tool: Callable[..., None], request: pytest.FixtureRequest) -> None:
-    if "skip" in block.directives:
-        pytest.skip(block.directives["skip"])
     if "needs" in block.directives:
-        tool = block.directives["needs"]
-        if tool == "board":
-            pytest.skip("needs a board on a cable")
-        require_tool(tool)
+        require_tool(block.directives["needs"])
+    if runs_programs(block):
+        request.getfixturevalue("documented_ports")
     runs = block.above if "prints" in block.directives else block
     assert runs is not None, f"{block.place}: there is nothing above that prints"
     if "board" in runs.directives or is_sketch(runs):

@@ -15,6 +15,8 @@ from tests.hardware.traffic import Echoes, Volley, random_messages
 
 BAUDS = (115_200, 500_000, 1_000_000)
 FAULTS = {"flip": 1e-3, "drop": 1e-3, "duplicate": 1e-3, "insert": 1e-3}
+MANY = (*(pytest.param(baud, marks=pytest.mark.long) for baud in BAUDS[:-1]), BAUDS[-1])
+"""Where much is sent the slow ones take minutes."""
 slow = pytest.mark.slow
 
 
@@ -65,7 +67,7 @@ def test_datagrams_there_and_back(sketches: Sketches, baud: int) -> None:
 
 
 @slow
-@pytest.mark.parametrize("baud", BAUDS)
+@pytest.mark.parametrize("baud", MANY)
 def test_ten_thousand_datagrams_there_and_back(sketches: Sketches, baud: int) -> None:
     echo_datagrams(sketches, baud, 10_000)
 
@@ -76,7 +78,7 @@ def test_reliable_messages_there_and_back(sketches: Sketches, baud: int) -> None
 
 
 @slow
-@pytest.mark.parametrize("baud", BAUDS)
+@pytest.mark.parametrize("baud", MANY)
 def test_ten_thousand_reliable_messages_there_and_back(sketches: Sketches, baud: int) -> None:
     echo_reliably(sketches, baud, 10_000)
 

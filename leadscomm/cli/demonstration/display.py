@@ -14,6 +14,8 @@ from typing import Final, TextIO
 from leadscomm.cli.wording import WIDTH
 
 TRAFFIC_LINES: Final = 8
+NOT_SHOWN: Final = "not shown on this machine; the reason follows in the end"
+"""In the row of what cannot be shown; the summary has the reason and the mend in full."""
 _HEIGHT: Final = 20
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from typing import Final, TextIO
 
 from leadscomm.cli.demonstration.device_link import BoardDevice, Device, NodeDevice
-from leadscomm.cli.demonstration.display import Display
+from leadscomm.cli.demonstration.display import NOT_SHOWN, Display
 from leadscomm.cli.demonstration.hosts import HOSTS, Company
 from leadscomm.cli.demonstration.pty_cable import can_make
-from leadscomm.cli.wording import WIDTH, counted, wrapped
+from leadscomm.cli.wording import counted, wrapped
 
 _STARTS_WITHIN_S: Final = 20.0
 _TICK_S: Final = 0.02
@@ -42,7 +42,7 @@ def table(devices: Sequence[Device]) -> list[str]:
 
 def _row(device: Device) -> str:
     if device.missing:
-        return f"{device.name:<12}{device.missing}"[:WIDTH]
+        return f"{device.name:<12}{NOT_SHOWN}"
     counts = f"{device.sent:>15,}{device.delivered:>15,}"
     return f"{device.name:<12}{device.cuts:>8,}{counts}{_lost(device):>15}{device.duplicated:>15,}"
 

@@ -6,16 +6,21 @@ import os
 import time
 from typing import Any
 
-from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, Finding, Opening, failed
+from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Findings, Opening, failed
+from leadscomm.cli.ports import ANSWER_S, answer
 from leadscomm.cli.wording import duration
 from leadscomm.connections.endpoint import Endpoint, connect
 from leadscomm.connections.port_state import FREE, IN_USE, NO_PERMISSION, is_fitted, permission_mend, state_of
 from leadscomm.connections.ports import available_ports
+from leadscomm.connections.serial import who_are_there
 from leadscomm.errors import CommError
 
 
 def open_device(endpoint: Endpoint) -> Opening:
     """``serial://``."""
+    if endpoint.path == "auto" and not endpoint.options["identity"] and not endpoint.options["usb_serial"]:
+        yield from _every_port(endpoint.options["baud"])
+        return None
     if os.path.isabs(endpoint.path) and not (yield from _usable(endpoint.path)):
         return None
     start = time.monotonic()
@@ -27,6 +32,23 @@ def open_device(endpoint: Endpoint) -> Opening:
     baud = endpoint.options["baud"]
     yield Finding(OK, "open", f"{connection} at {baud} baud in {duration(time.monotonic() - start)}")
     return connection
+
+
+def _every_port(baud: int) -> Findings:
+    """``serial://auto``, where it is not said who is meant: who is at which port."""
+    found = [port for port in available_ports() if is_fitted(port.device)]
+    if not found:
+        yield Finding(FAIL, "device", "no serial port is there", _others())
+    usable = []
+    for port in found:
+        if (yield from _usable(port.device)):
+            usable.append(port.device)
+    for device, identity in who_are_there(usable, time.monotonic() + ANSWER_S, baud).items():
+        if identity.tag is None:
+            yield Finding(WARN, "who", f"{device}: {answer(identity)}", f"try another baud=; {baud} was tried")
+        else:
+            options = f"identity={identity.tag}" + ("" if identity.in_text else "&framing=board")
+            yield Finding(OK, "who", f"{device} {answer(identity)}: serial://auto?{options}")
 
 
 def _usable(path: str) -> Any:

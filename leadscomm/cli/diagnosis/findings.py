@@ -36,6 +36,12 @@ class Finding:
         lines = wrapped(f"{self.mark:<5} {self.step:<11} {self.text}", " " * 18)
         return lines + (wrapped(f"{'':<17} mend: {self.mend}", " " * 24) if self.mend else [])
 
+    def as_json(self) -> dict[str, str]:
+        """For programs: ``result`` is ok, warn, fail or unknown."""
+        return {"result": _RESULTS[self.mark], "step": self.step, "text": self.text, "mend": self.mend}
+
+
+_RESULTS: Final = {OK: "ok", WARN: "warn", FAIL: "fail", OPEN: "unknown"}
 
 Findings = Generator[Finding, None, None]
 Opening = Generator[Finding, None, "ConnectionBase | None"]

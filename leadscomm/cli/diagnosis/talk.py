@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import statistics
 import time
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -40,13 +41,13 @@ class Heard:
     ended: float | None = None
 
 
-def listen(endpoint: Endpoint, connection: ConnectionBase, seconds: float) -> Findings:
-    """Listen a while and say whether what comes looks like the framing."""
+def listen(endpoint: Endpoint, connection: ConnectionBase, seconds: float) -> Generator[Finding, None, bool]:
+    """Listen a while and say whether what comes looks like the framing; returns whether anything came."""
     try:
         heard = _hear(connection, seconds)
     except (CommError, OSError) as error:
         yield failed("framing", error)
-        return
+        return False
     if heard.data:
         yield _looked_at(endpoint, bytes(heard.data), heard.pieces)
     elif heard.ended is None:
@@ -60,6 +61,7 @@ def listen(endpoint: Endpoint, connection: ConnectionBase, seconds: float) -> Fi
             f"the peer ended the conversation after {heard.ended:.1f} s",
             "see what it says there: it may want a key (key_file=), TLS (tls://), or have connections enough",
         )
+    return bool(heard.data)
 
 
 def peer(connection: TimedConnection) -> Findings:

@@ -1,0 +1,51 @@
+"""Whether the peer of an endpoint without ``reliable=1`` speaks sessions all the same."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import Final
+
+from leadscomm.connections.endpoint import Endpoint, dial, opened
+from leadscomm.connections.opening import new_epoch
+from leadscomm.connections.options import TLS
+from leadscomm.errors import CommError
+from leadscomm.protocol.frames import parse
+from leadscomm.protocol.handshake import ASKING, Handshake, welcome_of
+
+_ANSWER_S: Final = 0.5
+_NETWORKS: Final = ("tcp", "tls", "unix", "udp")
+
+
+def with_session(endpoint: Endpoint) -> Endpoint | None:
+    """The endpoint with ``reliable=1``, where the peer answers to that.
+
+    It is asked who it is, over a connection of its own. That begins no session; a peer without sessions gets 27 bytes
+    that end no message of a stream, but are one over UDP.
+
+    :param endpoint: without a session.
+    :return: None if nobody answers within half a second, or the endpoint is none of a network.
+    """
+    if endpoint.scheme not in _NETWORKS or endpoint.has_session:
+        return None
+    given = {name: endpoint.options[name] for name in endpoint.given if name in TLS}
+    better = Endpoint.parse(endpoint.place(), reliable=True, **given)
+    with suppress(CommError, OSError):
+        if _answers(better, time.monotonic() + _ANSWER_S):
+            return better
+    return None
+
+
+def _answers(endpoint: Endpoint, deadline: float) -> bool:
+    """Whether the peer answers the question who is there."""
+    connection = opened(dial(endpoint, deadline), deadline)
+    try:
+        me = Handshake(epoch=new_epoch(), profiles=ASKING)
+        connection.send(me.hello())
+        while (left := deadline - time.monotonic()) > 0 and (frame := connection.receive(left)) is not None:
+            welcome = welcome_of(parse(frame))
+            if welcome is not None and welcome.echo == me.epoch:
+                return True
+        return False
+    finally:
+        connection.close()

@@ -22,7 +22,7 @@ from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shape
 from leadscomm.connections.errand import Errand
 from leadscomm.connections.faults import Faults, Way
 from leadscomm.connections.outbox_held import HeldOutbox
-from leadscomm.connections.timer import Timer
+from leadscomm.connections.timer import Reminder
 from leadscomm.errors import ConnectionLost, EndpointError
 from leadscomm.protocol.cutting import cutter_for
 
@@ -82,7 +82,7 @@ class FaultyConnection(ConnectionBase):
         self._came: deque[bytes] = deque()  # due, not yet read
         self._blocks: list[bytes | memoryview] = []  # due, not yet written, the next one last
         self._stuck = False  # the line takes nothing at the moment
-        self._timer = Timer(self.pump)
+        self._timer = Reminder(self.pump)
         self._read_error: OSError | None = None
         self._write_error: OSError | None = None
         self._line_ended = self._leaving = self._aborted = False

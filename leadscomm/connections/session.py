@@ -396,10 +396,14 @@ class SessionConnection(TimedConnection, LaneCarrier):
 
     def offer_record(self, record: bytes, lane: int) -> bool:
         """As :meth:`send_record` without waiting; whether there was room. :meth:`emit` is the caller's."""
-        with self._turn:
+        if not enter(self._turn):
+            return False
+        try:
             if not self.session.open or not self.session.takes(lane, RECORDS):
                 return False
             self.session.send(record, lane, channel=RECORDS)
+        finally:
+            self._turn.release()
         return True
 
     @property

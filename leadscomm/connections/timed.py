@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import ClassVar, Final
 
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.timer import Timer
+from leadscomm.connections.timer import Reminder
 from leadscomm.connections.waiting import Waiters, enter, interrupted
 from leadscomm.connections.writer import Flusher
 from leadscomm.errors import DeliveryError
@@ -42,7 +42,7 @@ class TimedConnection(ConnectionBase):
         self._turn = threading.Lock()  # around the session, for an instant at a time
         self._changed = Waiters()
         self._reading = threading.Lock()  # where no entity runs it, senders read too: for acknowledgements
-        self._timer = Timer(self.pump, LEAST_S)
+        self._timer = Reminder(self.pump, LEAST_S)
         self._aborted = False
         super().__init__(framing=framing)
 

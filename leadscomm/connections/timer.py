@@ -10,7 +10,7 @@ from math import inf
 from leadscomm.connections.writer import Flusher
 
 
-class Timer:
+class Reminder:
     """Calls once, at the earliest of the instants that were asked for since it has called last.
 
     Askers only leave their instants in a list. If they armed the timer, two at a time would each find it unarmed, and

@@ -106,8 +106,9 @@ def interrupted(*of: object) -> bool:
     frame: FrameType | None = sys._getframe(1)
     foreign = False
     while frame is not None:
-        if not frame.f_globals.get("__name__", "").startswith(_OURS):
-            foreign = True
+        module = frame.f_globals.get("__name__", "")
+        if not module.startswith(_OURS):
+            foreign = foreign or module != "contextlib"  # which stands between a context of ours and its user
         elif foreign:
             if frame.f_code.co_name in _CALL_BACK:
                 foreign = False

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from leadscomm.connections.timer import Timer
+from leadscomm.connections.timer import Reminder
 from leadscomm.connections.writer import Flusher, Waiting
 from leadscomm.entities.flusher import FlusherThread
 from tests.entities.recorder import PATIENCE_S, wait_until
@@ -47,7 +47,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clockwork:
 
 def test_it_calls_once_at_the_earliest_instant(clock: Clockwork) -> None:
     called: list[float] = []
-    timer = Timer(lambda: called.append(clock.now))
+    timer = Reminder(lambda: called.append(clock.now))
     for when in (5.0, 2.0, 3.0):
         timer.ask(when, clock)
     clock.turn_until(10.0)
@@ -62,7 +62,7 @@ def test_a_late_instant_does_not_take_the_place_of_an_early_one_that_was_asked_a
 ) -> None:
     """Both look before either has armed anything."""
     called: list[float] = []
-    timer = Timer(lambda: called.append(clock.now))
+    timer = Reminder(lambda: called.append(clock.now))
     timer.ask(1.0, clock)
     timer.ask(0.002, clock)
     timer.ask(1.0, clock)
@@ -72,7 +72,7 @@ def test_a_late_instant_does_not_take_the_place_of_an_early_one_that_was_asked_a
 
 def test_the_flusher_holds_few_entries_however_often_it_is_asked(clock: Clockwork) -> None:
     """An acknowledgement is due 2 ms after each message, and the next look at the session a second later."""
-    timer = Timer(lambda: timer.ask(clock.now + 1.0, clock))
+    timer = Reminder(lambda: timer.ask(clock.now + 1.0, clock))
     for _ in range(2000):
         timer.ask(clock.now + 0.002, clock)
         clock.turn_until(clock.now + 0.003)
@@ -81,7 +81,7 @@ def test_the_flusher_holds_few_entries_however_often_it_is_asked(clock: Clockwor
 
 def test_it_waits_at_least_so_long(clock: Clockwork) -> None:
     called: list[float] = []
-    timer = Timer(lambda: called.append(clock.now), least=0.5)
+    timer = Reminder(lambda: called.append(clock.now), least=0.5)
     timer.ask(0.0, clock)
     clock.turn_until(0.4)
     assert not called
@@ -91,7 +91,7 @@ def test_it_waits_at_least_so_long(clock: Clockwork) -> None:
 
 def test_it_calls_nothing_once_it_is_stopped(clock: Clockwork) -> None:
     called: list[float] = []
-    timer = Timer(lambda: called.append(clock.now))
+    timer = Reminder(lambda: called.append(clock.now))
     timer.ask(1.0, clock)
     timer.stop()
     clock.turn_until(2.0)
@@ -109,7 +109,7 @@ def test_many_threads_ask_and_each_is_heard() -> None:
         nonlocal called
         called = next(calls)
 
-    timer = Timer(call)
+    timer = Reminder(call)
 
     def ask(pause: float) -> None:
         for _ in range(200):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import socket
 import threading
@@ -9,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from leadscomm import Client, Node, Server, connect
+from leadscomm import Client, JournalError, Node, Server, connect
 from tests.entities.intruder import interrupt, interrupt_everywhere
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 
@@ -202,3 +204,26 @@ def test_a_server_is_closed_in_the_middle_of_its_turn_to_receive(line: int) -> N
     finally:
         over.set()
         flooding.join()
+
+
+def test_a_durable_message_in_the_middle_of_another_is_stored_or_refused(stack: ExitStack, tmp_path: Path) -> None:
+    heard = Recorder()
+    server = stack.enter_context(Server("tcp://127.0.0.1:0?reliable=1", heard))
+    url = f"tcp://127.0.0.1:{server.port()}?reliable=1&name=me"
+    client = stack.enter_context(Client(url, Recorder(), durable=str(tmp_path / "journal")))
+    client.send(b"outer")
+    sending = Sending(client.send)
+    stored = itertools.count()
+
+    def intrude() -> None:
+        with contextlib.suppress(JournalError):
+            client.send(b"inner %d" % next(stored))
+            sending.sent[b"inner"] += 1
+
+    assert interrupt_everywhere(sending.by(b"outer"), intrude, most=300, each=7)
+    assert sending.sent[b"inner"]
+    heard.wait("receive", 1 + sum(sending.sent.values()))
+    found = sorted_out(heard.of("receive")[1:])
+    assert found[b"outer"] == list(range(sending.sent[b"outer"]))
+    assert found[b"inner"] == sorted(found[b"inner"])
+    assert len(found[b"inner"]) == sending.sent[b"inner"]

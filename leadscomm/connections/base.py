@@ -22,7 +22,8 @@ from typing import Any, ClassVar, Final, Protocol
 
 from leadscomm.connections.handles import lead_nowhere
 from leadscomm.connections.keyed import authenticate
-from leadscomm.connections.outbox import Outbox, odd
+from leadscomm.connections.losses import odd
+from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_leads import outbox_for
 from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.writer import Writer

@@ -10,8 +10,9 @@ from time import perf_counter
 from typing import Final, NamedTuple
 
 from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES
-from leadscomm.connections.outbox import GRACE_S, Outbox
+from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_acknowledged import AcknowledgedOutbox, Carrier, SessionFraming
+from leadscomm.connections.outbox_writing import GRACE_S
 from leadscomm.connections.waiting import enter, interrupted
 from leadscomm.connections.writer import here
 from leadscomm.errors import CommError, DeliveryError, LocalProtocolError, OutboxFull

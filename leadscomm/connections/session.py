@@ -14,8 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Hashable
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
@@ -116,16 +115,6 @@ class SessionConnection(TimedConnection, LaneCarrier):
     def counters(self) -> LinkCounters:
         with self._looking():
             return self.session.counters()
-
-    @contextmanager
-    def _looking(self) -> Iterator[None]:
-        """The turn, for who only looks: in the middle of what was interrupted he looks without it."""
-        entered = enter(self._turn)
-        try:
-            yield
-        finally:
-            if entered:
-                self._turn.release()
 
     @property
     def flusher(self) -> Flusher | None:

@@ -152,6 +152,12 @@ def readable(sockets: list[socket.socket], timeout: float | None = None) -> list
     return [by_fd[fd] for fd, _ in poller.poll(None if timeout is None else max(0.0, timeout) * 1000)]
 
 
+def enlarge(sock: socket.socket) -> None:
+    """Ask for a receive buffer that takes a burst; the system gives what it will."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+
+
 class Alarm:
     """Wakes a thread that waits in :func:`readable`: another thread rings, and the waiting one finds ``socket`` ready.
 

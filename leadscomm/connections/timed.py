@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Final
 
 from leadscomm.connections.base import ConnectionBase
@@ -124,6 +125,16 @@ class TimedConnection(ConnectionBase):
         finally:
             self._turn.release()
         return True
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """The turn, for who only looks: in the middle of what was interrupted he looks without it."""
+        entered = enter(self._turn)
+        try:
+            yield
+        finally:
+            if entered:
+                self._turn.release()
 
     def _later(self, work: Callable[[], None]) -> None:
         """Have the flusher do what could not be done. Without one it is left undone."""

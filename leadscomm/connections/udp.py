@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from leadscomm.connections.address import Address, is_loopback
 from leadscomm.connections.base import ConnectionBase, ListenerBase, wait_for
-from leadscomm.connections.sockets import bind_all, place, readable, resolve, why_not
-from leadscomm.connections.udp_server import BURST, RECEIVE_BYTES, UdpListener, enlarge
+from leadscomm.connections.sockets import bind_all, enlarge, place, readable, resolve, why_not
+from leadscomm.connections.udp_server import BURST, RECEIVE_BYTES, UdpListener
 from leadscomm.errors import ConnectFailed, ConnectionLost
 from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from leadscomm.connections.address import Address, is_loopback
 from leadscomm.connections.base import ConnectionBase, ListenerBase, wait_for
-from leadscomm.connections.sockets import Alarm, place, readable
+from leadscomm.connections.sockets import Alarm, enlarge, place, readable
 from leadscomm.connections.waiting import enter
 from leadscomm.errors import ConnectFailed, ConnectionLost, RemoteProtocolError
 from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
@@ -33,12 +33,6 @@ _LOSES: Final = (errno.ENOBUFS, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUN
 """The datagram is lost, as datagrams are; the next one may arrive, as where a cable is put in again."""
 _SEND_S: Final = 1.0
 """How long a datagram waits for room in the system's buffer before it is lost."""
-
-
-def enlarge(sock: socket.socket) -> None:
-    """Ask for a receive buffer that takes a burst; the system gives what it will."""
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
 
 
 def _new_bell() -> int | None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
 from leadscomm.connections.endpoint import Endpoint, listen_for_lines
-from leadscomm.connections.outbox import odd
+from leadscomm.connections.losses import odd
 from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged

@@ -11,14 +11,15 @@ from functools import partial
 from typing import Any, Final
 
 from leadscomm.connections.base import LINGER_S, ConnectionBase
-from leadscomm.connections.outbox import Outbox, odd
+from leadscomm.connections.losses import lost, odd
+from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.waiting import interrupted
 from leadscomm.connections.writer import Flusher, here
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.readers import ReaderPool, Task
 from leadscomm.entities.service import Service
-from leadscomm.errors import CommError, ConnectionLost, DeliveryError
+from leadscomm.errors import DeliveryError
 from leadscomm.protocol.framing import Framing
 from leadscomm.protocol.records import STREAM
 
@@ -207,16 +208,14 @@ class Stage(Task):
             self.connection.set_blocking(False)
             pool.add(fd, self)
         else:
-            name = f"{self.entity._name}-{self.connection}"
-            threading.Thread(target=self.run_here, name=name, daemon=True).start()
+            threading.Thread(target=self.run_here, name=f"{self.entity._name}-{self.connection}", daemon=True).start()
 
     def not_run(self) -> None:
         """Nothing could run it, since the system had no thread left: let go of it."""
-        if not self.ended:
-            self.ended = True
-            self._guarded(self.connection.disconnect)
-            self._guarded(self.connection.shut_sending)
-            self._release()
+        self.ended = True
+        self._guarded(self.connection.disconnect)
+        self._guarded(self.connection.shut_sending)
+        self._release()
 
     def run_here(self) -> None:
         """Run it in this thread until it ends."""
@@ -238,25 +237,20 @@ class Stage(Task):
         try:
             work()
         except Exception as error:
-            self._failed(error)
+            self._tell_lost(error)
+            self.abort()
+            self._finish()
             return False
         return True
 
-    def _failed(self, error: Exception) -> None:
-        """Its transport, say, has raised what none should: it is over. The thread that runs it."""
-        if self.ended:
-            _log.error("%s: %r", self.connection, error, exc_info=error)
-            return
-        self._tell_lost(error)
-        self._guarded(self.connection.abort)
-        self._finish()
-
-    def _guarded(self, call: Callable[[], object]) -> None:
+    def _guarded(self, call: Callable[[], object]) -> bool:
         """Call something of the transport's; if it fails, that is told, and ends nothing else. Any thread."""
         try:
             call()
         except Exception as error:
             self.entity._report(odd(str(self.connection), error))
+            return False
+        return True
 
     def conclude(self) -> None:
         """Close it and run it to its end, in the thread that ran it."""
@@ -318,12 +312,11 @@ class Stage(Task):
         self.dispatch(self.connection.unread())
 
     def _tick(self) -> None:
-        try:
-            delay = None if self.ended else self.connection.tick()
-        except Exception as error:
-            self.entity._report(odd(str(self.connection), error))
+        if not self.ended and not self._guarded(self._turn_on):
             self.abort()
-            return
+
+    def _turn_on(self) -> None:
+        delay = self.connection.tick()
         if delay is not None:
             self.entity._flusher.call_later(delay, self._tick)
 
@@ -347,7 +340,7 @@ class Stage(Task):
 
     def _tell_lost(self, error: Exception) -> None:
         """Reading failed: the conversation is over."""
-        self.entity._fail(_lost(self.connection, error), self)
+        self.entity._fail(lost(str(self.connection), error), self)
 
     def _tell_faults(self) -> None:
         for fault in self._framing.take_faults():
@@ -422,23 +415,20 @@ class Stage(Task):
         """The connection was closed here: send the rest and the goodbye, then wait a moment for the peer's."""
         self._shut = True
         self.batch.clear()  # nothing of this batch is delivered any more
-        if interrupted():  # in the middle of something that it would have to wait for
-            self.entity._flusher.call_later(0.0, self._part)
+        self._in_peace(self._part)
+
+    def _in_peace(self, call: Callable[[], None]) -> None:
+        """Call it; in the middle of something that it would have to wait for, by the flusher."""
+        if interrupted():
+            self.entity._flusher.call_later(0.0, call)
         else:
-            self._part()
+            call()
 
     def _part(self) -> None:
         """Send the rest, and the goodbye."""
         self._guarded(self.connection.disconnect)
         self.entity._flusher.call_later(DRAIN_TIMEOUT_S, self.abort)
-        self.outbox.when_drained(self._drained)
-
-    def _drained(self) -> None:
-        """All is sent. Whoever wrote the last of it."""
-        if interrupted():
-            self.entity._flusher.call_later(0.0, self._sent)
-        else:
-            self._sent()
+        self.outbox.when_drained(lambda: self._in_peace(self._sent))
 
     def _sent(self) -> None:
         self._guarded(self.connection.shut_sending)
@@ -457,19 +447,3 @@ class Stage(Task):
         """This process was forked, and the conversation is its parent's."""
         self.ended = self._shut = True
         self.connection.disown()
-
-
-def _lost(connection: ConnectionBase, error: Exception) -> Exception:
-    if isinstance(error, CommError):
-        return error
-    if not isinstance(error, OSError):
-        return odd(str(connection), error)
-    if isinstance(error, ConnectionResetError):
-        why = "it ended the conversation abruptly (reset)"
-    elif isinstance(error, TimeoutError):
-        why = "its host does not answer any more"
-    else:
-        why = error.strerror or str(error)
-    lost = ConnectionLost(f"{connection}: {why}")
-    lost.__cause__ = error
-    return lost

@@ -6,7 +6,6 @@ import argparse
 import csv
 import io
 import threading
-import time
 from datetime import datetime, timezone
 from typing import TextIO
 
@@ -79,7 +78,7 @@ class Logging(Callback):
             self._changed.notify_all()
 
     def _line(self, peer: str, message: str) -> str:
-        moment = datetime.fromtimestamp(time.time(), timezone.utc).isoformat(timespec="microseconds")
+        moment = datetime.now(timezone.utc).isoformat(timespec="microseconds")
         if not self._csv:
             return f"{moment} {peer}: {message}"
         row = io.StringIO()

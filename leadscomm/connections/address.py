@@ -3,13 +3,80 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from leadscomm.errors import EndpointError
 from leadscomm.protocol.framing import FramingSpec
+
+_log = logging.getLogger("leadscomm")
+
+
+class Gate:
+    """Where a thread waits until another opens it; then it is shut again.
+
+    It is a lock and no more, so that a signal handler may open it in the middle of the waiting.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def open(self) -> None:
+        """Let one thread through, that waits or is about to. Any thread."""
+        with suppress(RuntimeError):  # it is open
+            self._lock.release()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is open, at most ``timeout`` seconds (None: for ever); whether it was."""
+        return self._lock.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX))
+
+
+class Caller:
+    """On whose behalf something is opened: hears of what goes wrong beside it, and may give it up.
+
+    :param told: called with what failed although the rest works; must not block. Without it the log is told.
+    :ivar given_up: what is being opened is not wanted any more.
+    """
+
+    def __init__(self, told: Callable[[Exception], None] | None = None) -> None:
+        self.given_up = False
+        self._told = told
+        self._wakes: dict[object, Callable[[], None]] = {}
+
+    def tell(self, error: Exception) -> None:
+        """Something failed, and the rest works. Any thread."""
+        if self._told is None:
+            _log.warning("%s", error)
+        else:
+            self._told(error)
+
+    def give_up(self) -> None:
+        """Whatever is being opened comes to nothing, at once where it can be ended. Any thread; does not wait."""
+        self.given_up = True
+        for wake in list(self._wakes.values()):
+            wake()
+
+    @contextmanager
+    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Within the block :meth:`give_up` calls ``wake``; if it was called before, so is ``wake`` now."""
+        key = object()
+        self._wakes[key] = wake
+        try:
+            if self.given_up:
+                wake()
+            yield
+        finally:
+            del self._wakes[key]
+
+
+NOBODY: Final = Caller()
+"""Of what no entity opens: it is never given up, and the log is told."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +90,7 @@ class Address:
     :ivar framing: makes the framing of each connection.
     :ivar faulty: faults are made on purpose; what they are is among the options.
     :ivar notes: what the transport remembers from one connection to the next; shared by copies of the address.
+    :ivar caller: on whose behalf it is opened.
     """
 
     scheme: str
@@ -33,6 +101,7 @@ class Address:
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     faulty: bool = False
     notes: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    caller: Caller = field(default=NOBODY, compare=False, repr=False)
 
     def key(self) -> bytes | None:
         """The pre-shared key: given in Python, or read from ``key_file`` or the environment variable ``key_env``.

@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final, Protocol
 
-from leadscomm.connections.handles import lead_nowhere
+from leadscomm.connections.handles import lead_nowhere, wait_for
 from leadscomm.connections.keyed import authenticate
 from leadscomm.connections.losses import odd
 from leadscomm.connections.outbox import Outbox
@@ -158,10 +156,25 @@ class ConnectionBase(Writer):
         return True
 
     def _wait_readable(self, timeout: float | None) -> bool:
-        return wait_for(self.fileno(), timeout)
+        return self._wait_ticking(timeout, writable=False)
 
     def _wait_writable(self, timeout: float) -> bool:
-        return wait_for(self.fileno(), timeout, writable=True)
+        return self._wait(timeout, writable=True)
+
+    def _wait_ticking(self, timeout: float | None, *, writable: bool) -> bool:
+        """Wait until it can be read (or written), at most ``timeout`` seconds; whether it can. Where no entity runs the
+        connection, what is due from time to time is done meanwhile."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            due = None if self.keeper is not None else self.tick()
+            rest = None if end is None else max(0.0, end - time.monotonic())
+            if self._wait(min((span for span in (rest, due) if span is not None), default=None), writable):
+                return True
+            if end is not None and time.monotonic() >= end:
+                return False
+
+    def _wait(self, timeout: float | None, writable: bool) -> bool:
+        return wait_for(self.fileno(), timeout, writable=writable)
 
     # Receiving -------------------------------------------------------------------------------------------------------
 
@@ -424,18 +437,3 @@ class ListenerBase(ABC):
 
     def release(self) -> None:
         """Free what only the accepting thread may free. Called by it after :meth:`accept` returned None."""
-
-
-def wait_for(fd: int | None, timeout: float | None, *, writable: bool = False) -> bool:
-    """Wait until ``fd`` can be read (or written), at most ``timeout`` seconds; whether it can.
-
-    :raises OSError: the handle is closed, or is none that can be waited for.
-    """
-    if fd is None or fd < 0:
-        raise OSError("the connection is closed, or its transport cannot be waited for")
-    if sys.platform == "win32":
-        sets: tuple[list[int], list[int]] = ([], [fd]) if writable else ([fd], [])
-        return any(select.select(*sets, [], timeout))
-    poller = select.poll()
-    poller.register(fd, select.POLLOUT if writable else select.POLLIN)
-    return bool(poller.poll(None if timeout is None else timeout * 1000))

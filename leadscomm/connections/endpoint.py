@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from leadscomm.connections import options as groups
-from leadscomm.connections.address import Address, is_loopback
+from leadscomm.connections.address import Address, Caller, is_loopback
 from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
 from leadscomm.connections.options import Option
 from leadscomm.errors import EndpointError
@@ -136,7 +136,7 @@ class Endpoint(Address):
         if isinstance(text, Endpoint):
             host = more.pop("host", text.host) if SCHEMES[text.scheme].place == "host" else text.host
             made = cls._make(text.scheme, host, text.port, text.path, {**text._given(), **more}, text.faulty)
-            return replace(made, notes=text.notes)
+            return replace(made, notes=text.notes, caller=text.caller)
         if isinstance(text, bool) or not isinstance(text, (int, str)):
             raise EndpointError(f"an endpoint is a URL or a port number, not {type(text).__name__}")
         text = str(text)
@@ -205,6 +205,10 @@ class Endpoint(Address):
         """The same at another host or port."""
         return replace(self, host=self.host if host is None else host, port=self.port if port is None else port)
 
+    def called_by(self, caller: Caller) -> Endpoint:
+        """The same, opened on behalf of somebody."""
+        return replace(self, caller=caller)
+
     def place(self) -> str:
         """The endpoint without its options: where it leads, and nothing else."""
         return str(replace(self, faulty=False, given=()))
@@ -255,7 +259,8 @@ def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **opti
             raise EndpointError(f"{parsed.scheme}:// cannot ask for a key: leave it out")
         return connection
     connection.key = key
-    return opened(connection, deadline)
+    with parsed.caller.waking(connection.abort):
+        return opened(connection, deadline)
 
 
 def _bare(endpoint: Endpoint) -> Endpoint:

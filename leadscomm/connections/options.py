@@ -172,7 +172,7 @@ TCP: Final[Mapping[str, Option]] = {
     "nodelay": Option(True, flag, "send small messages at once (TCP_NODELAY)"),
     "keepalive": Option(5.0, seconds, "seconds of silence before the system probes the peer's host; 0: never"),
     "user_timeout": Option(
-        15.0, seconds, "seconds that sent bytes may stay unacknowledged (Linux); 0: the system's default"
+        15.0, seconds, "seconds that the peer's host may answer nothing (Linux); 0: the system's default"
     ),
 }
 TLS: Final[Mapping[str, Option]] = {
@@ -191,6 +191,7 @@ UDP: Final[Mapping[str, Option]] = {
         "client: seconds between the empty datagrams that keep the server's memory of it; 0: none; "
         "default: a third of silence",
     ),
+    "broadcast": Option(False, flag, "client: the host is the address of a whole network; nobody's answer is heard"),
 }
 SERIAL: Final[Mapping[str, Option]] = {
     "baud": Option(115200, count, "bits a second; LEADS's own boards want 9600"),

@@ -125,6 +125,10 @@ class ReliableConnection(TimedConnection, Carrier):
     def _carrier(self) -> ConnectionBase:
         return self.line
 
+    def tick(self) -> float | None:
+        super().tick()
+        return self.line.tick()
+
     def counters(self) -> LinkCounters:
         return self.session.counters()
 

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from typing_extensions import Self
@@ -126,11 +126,8 @@ class SerialConnection(ConnectionBase):
             return ConnectionLost(f"{self}: {error}")
         return ConnectionLost(f"{self}: it is gone, unplugged perhaps ({error.strerror or error})")
 
-    def _wait_readable(self, timeout: float | None) -> bool:
-        return self._opened().wait(timeout)
-
-    def _wait_writable(self, timeout: float) -> bool:
-        return self._opened().wait(timeout, writable=True)
+    def _wait(self, timeout: float | None, writable: bool) -> bool:
+        return self._opened().wait(timeout, writable=writable)
 
     @property
     def _answers_goodbye(self) -> bool:
@@ -189,16 +186,6 @@ class BoardConnection(SerialConnection):
         if data:
             self._asked = None
         return data
-
-    def _wait_readable(self, timeout: float | None) -> bool:
-        end = None if timeout is None else time.monotonic() + timeout
-        while True:
-            due = None if self.keeper is not None else self.tick()
-            rest = None if end is None else max(0.0, end - time.monotonic())
-            if super()._wait_readable(min((span for span in (rest, due) if span is not None), default=None)):
-                return True
-            if end is not None and time.monotonic() >= end:
-                return False
 
 
 # Opening -------------------------------------------------------------------------------------------------------------
@@ -263,7 +250,8 @@ def _ask(
                 asked[device] = inquiry(lines[device], address, tag)
             except ConnectFailed as error:
                 refusals[device] = str(error)
-        found = find(asked, deadline)
+        with address.caller.waking(lambda: _end(lines)):
+            found = find(asked, deadline)
         refusals.update((device, f"{device} {asked[device].said()}") for device in asked if device not in found)
         if len(found) == 1:
             del asked[found[0]]
@@ -281,6 +269,11 @@ def _ask(
     chosen = lines[found[0]]
     chosen._on_close = on_close
     return chosen
+
+
+def _end(lines: Mapping[str, SerialConnection]) -> None:
+    for line in lines.values():
+        line.abort()
 
 
 class Identity(NamedTuple):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
+import struct
 import sys
 from collections.abc import Callable
 from time import perf_counter
@@ -12,7 +14,7 @@ from typing import Any, Final
 from leadscomm.connections.address import Address, is_loopback
 from leadscomm.connections.base import CHUNK_BYTES, ConnectionBase, ListenerBase
 from leadscomm.connections.sockets import SocketListener, bind_all, dial, place
-from leadscomm.connections.tcp_info import round_trip
+from leadscomm.connections.tcp_info import HostWatch, round_trip
 from leadscomm.protocol.framing import Framing
 
 _NOWAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
@@ -31,7 +33,7 @@ class TcpConnection(ConnectionBase):
     :ivar spin: seconds that reading polls before it sleeps.
     """
 
-    __slots__ = ("_on_close", "_socket", "_waits", "address", "spin")
+    __slots__ = ("_failure", "_on_close", "_socket", "_waits", "_watch", "address", "spin")
 
     def __init__(
         self,
@@ -48,6 +50,8 @@ class TcpConnection(ConnectionBase):
         self._on_close = on_close
         self.spin = 0.0
         self._waits = True
+        self._watch: HostWatch | None = None
+        self._failure: OSError | None = None  # why this side has ended it
         socket.setblocking(bool(_NOWAIT))
         super().__init__(remainder, separator, framing=framing)
 
@@ -76,7 +80,14 @@ class TcpConnection(ConnectionBase):
         else:
             data = self._waited()
         self._more = len(data) == CHUNK_BYTES or self.spin > 0
+        if not data:
+            self._check_end()
         return data or None
+
+    def _check_end(self) -> None:
+        """:raises OSError: it was not the peer who has ended it."""
+        if self._failure is not None:
+            raise self._failure
 
     def _spun(self) -> bytes:
         until = perf_counter() + self.spin
@@ -99,6 +110,29 @@ class TcpConnection(ConnectionBase):
     def _write(self, data: bytes | memoryview) -> int:
         return self._socket.send(data, _NOWAIT)
 
+    def watch_host(self, patience: float) -> None:
+        """From now on end it with an error once the peer's host has answered nothing for ``patience`` seconds, where
+        the system tells."""
+        if patience and sys.platform == "linux":
+            self._watch = HostWatch(self._socket, patience)
+
+    def _wait_writable(self, timeout: float) -> bool:
+        return self._wait_ticking(timeout, writable=True)
+
+    def tick(self) -> float | None:
+        if self._watch is None or self._failure is not None:
+            return None
+        try:
+            return self._watch.rest()
+        except TimeoutError as error:
+            self._failure = error
+            with contextlib.suppress(OSError):  # nobody takes what the system still has
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.abort()
+        except OSError:
+            pass  # closed
+        return None
+
     def _round_trip(self) -> float | None:
         try:
             measured = round_trip(self._socket.fileno())
@@ -117,6 +151,8 @@ class TcpConnection(ConnectionBase):
             socket.socket.shutdown(self._socket, how)  # an SSLSocket's own would go on in plain text
 
     def _close(self) -> None:
+        if self._watch is not None:
+            self._watch.end()
         self._socket.close()
         on_close, self._on_close = self._on_close, None
         if on_close is not None:
@@ -124,21 +160,22 @@ class TcpConnection(ConnectionBase):
 
 
 def tune(sock: socket.socket, options: Any) -> None:
-    """Small messages leave at once, and a dead host is noticed (where the system can)."""
+    """Small messages leave at once, and a host that is silent is probed (where the system can). While bytes are
+    unacknowledged the system probes nobody: that is what :meth:`TcpConnection.watch_host` is for."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, int(options["nodelay"]))
     if options["keepalive"]:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         idle = max(1, round(options["keepalive"]))
+        every = max(1, idle // 3)
+        count = min(127, max(3, math.ceil((options["user_timeout"] - idle) / every)))
         for name, value in (
             ("TCP_KEEPIDLE", idle),
             ("TCP_KEEPALIVE", idle),  # what macOS calls it
-            ("TCP_KEEPINTVL", max(1, idle // 3)),
-            ("TCP_KEEPCNT", 3),
+            ("TCP_KEEPINTVL", every),
+            ("TCP_KEEPCNT", count if sys.platform == "linux" else 3),
         ):
             if hasattr(socket, name):
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    if options["user_timeout"] and sys.platform == "linux":
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(options["user_timeout"] * 1000))
 
 
 def dressed(sock: socket.socket, peer: tuple[Any, ...], address: Address) -> TcpConnection:
@@ -146,12 +183,13 @@ def dressed(sock: socket.socket, peer: tuple[Any, ...], address: Address) -> Tcp
     tune(sock, address.options)
     connection = TcpConnection(sock, peer, framing=address.framing.make())
     connection.spin = address.options["spin"]
+    connection.watch_host(address.options["user_timeout"])
     return connection
 
 
 def connect_tcp(address: Address, deadline: float) -> ConnectionBase:
     """Open ``tcp://``; tries every address of a name until ``deadline`` (as ``time.monotonic()`` counts)."""
-    sock = dial(address.host, address.port, deadline)
+    sock = dial(address, deadline)
     try:
         return dressed(sock, sock.getpeername(), address)
     except BaseException:
@@ -166,4 +204,4 @@ def listen_tcp(address: Address) -> ListenerBase:
 
 def listening(address: Address) -> list[socket.socket]:
     """Sockets that listen on every address of the host."""
-    return bind_all(address.host, address.port, socket.SOCK_STREAM)
+    return bind_all(address, socket.SOCK_STREAM)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
-from leadscomm.connections.address import Address
+from leadscomm.connections.address import Address, Caller
 from leadscomm.connections.base import CHUNK_BYTES, ConnectionBase, ListenerBase
 from leadscomm.connections.sockets import SocketListener, dial
 from leadscomm.connections.tcp import TcpConnection, listening, tune
 from leadscomm.connections.waiting import Interrupted, enter
-from leadscomm.errors import AuthenticationFailed, CommTimeout, EndpointError
+from leadscomm.errors import AuthenticationFailed, CommTimeout, ConnectFailed, EndpointError
 from leadscomm.protocol.framing import Framing
+
+_log = logging.getLogger("leadscomm")
+FILES: Final = ("cert", "cert_key", "ca", "client_ca")
+"""The options that name files."""
 
 
 class TlsConnection(TcpConnection):
@@ -63,6 +69,8 @@ class TlsConnection(TcpConnection):
                 with self._lock:
                     data = self._tls.recv(CHUNK_BYTES)
                 self._more = True  # a record may be half read; only SSLWantReadError tells
+                if not data:
+                    self._check_end()
                 return data or None
             except ssl.SSLWantReadError:
                 if until and time.perf_counter() < until:
@@ -72,6 +80,7 @@ class TlsConnection(TcpConnection):
                     raise BlockingIOError from None
                 self._wait_readable(None)
             except ssl.SSLError as error:
+                self._check_end()
                 raise failed(str(self), error) from error
 
     def _write(self, data: bytes | memoryview) -> int:
@@ -175,14 +184,65 @@ def _readable(name: str, path: str) -> Iterator[None]:
         raise EndpointError(f"{name}={path} cannot be read: {error.strerror}") from error
 
 
+class Contexts:
+    """The TLS context of an endpoint, made anew when a file of it has changed. A renewal that cannot be used, half
+    written perhaps, is told once, and the former context stays.
+
+    :param make: of the endpoint's options.
+    :param address: the endpoint; its caller is told.
+    """
+
+    def __init__(self, make: Callable[[Mapping[str, Any]], ssl.SSLContext], address: Address) -> None:
+        self._make = make
+        self._address = address
+        self._seen = self._stamp()
+        self._context = make(address.options)
+
+    def current(self, caller: Caller) -> ssl.SSLContext:
+        """The context for a connection that is made now. Any thread."""
+        stamp = self._stamp()
+        if stamp != self._seen:
+            self._seen = stamp
+            try:
+                self._context = self._make(self._address.options)
+            except EndpointError as error:
+                told = ConnectFailed(f"the renewed TLS files are not used, and the former ones stay: {error}")
+                told.__cause__ = error
+                caller.tell(told)
+            else:
+                _log.info("the TLS files of %s were renewed", self._address.host)
+        return self._context
+
+    def _stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
+        """What tells one state of the files from another."""
+        return tuple(_identity(self._address.options[name]) for name in FILES)
+
+
+def _identity(path: str | None) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path) if path else None
+    except OSError:
+        return None
+    return None if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
 # Opening -------------------------------------------------------------------------------------------------------------
+
+
+def _contexts(address: Address) -> Contexts:
+    """Those of a dialled endpoint: kept, so that what was right may stay."""
+    files = ("tls", *(address.options[name] for name in FILES))
+    contexts: Contexts | None = address.notes.get(str(files))
+    if contexts is None:
+        contexts = address.notes[str(files)] = Contexts(client_context, address)
+    return contexts
 
 
 def connect_tls(address: Address, deadline: float) -> ConnectionBase:
     """Open ``tls://``; the handshake is done by ``open``."""
-    context = client_context(address.options)
+    context = _contexts(address).current(address.caller)
     name = address.options["server_name"] or address.host
-    sock = dial(address.host, address.port, deadline)
+    sock = dial(address, deadline)
     try:
         tune(sock, address.options)
         peer = sock.getpeername()
@@ -195,10 +255,11 @@ def connect_tls(address: Address, deadline: float) -> ConnectionBase:
 
 def listen_tls(address: Address) -> ListenerBase:
     """Listen on ``tls://``: on every address of the host, on one port. The handshakes are done by ``open``."""
-    context = server_context(address.options)
+    contexts = Contexts(server_context, address)
 
     def dress(sock: Any, peer: tuple[Any, ...]) -> ConnectionBase:
         tune(sock, address.options)
+        context = contexts.current(address.caller)
         return _dressed(context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), peer, address)
 
     return SocketListener(listening(address), dress)
@@ -207,4 +268,5 @@ def listen_tls(address: Address) -> ListenerBase:
 def _dressed(sock: ssl.SSLSocket, peer: tuple[Any, ...], address: Address) -> ConnectionBase:
     connection = TlsConnection(sock, peer, framing=address.framing.make())
     connection.spin = address.options["spin"]
+    connection.watch_host(address.options["user_timeout"])
     return connection

@@ -11,16 +11,22 @@ import errno
 import socket
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from leadscomm.connections.address import Address, is_loopback
-from leadscomm.connections.base import ConnectionBase, ListenerBase, wait_for
-from leadscomm.connections.sockets import bind_all, enlarge, place, readable, resolve, why_not
+from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.names import resolve
+from leadscomm.connections.sockets import bind_all, enlarge, place, readable, why_not
 from leadscomm.connections.udp_server import BURST, RECEIVE_BYTES, UdpListener
 from leadscomm.errors import ConnectFailed, ConnectionLost
 from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
 
 _NOWAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
+_BROADCAST: Final = (errno.EACCES, 10013)  # that of Windows
+_TURN: Final = "udp"
+"""Which of a host's addresses is dialled first; among the notes of an address."""
 REFUSAL_S: Final = 0.05
 """How long a host is given to say that nobody listens there; one on this machine says it at once."""
 
@@ -31,16 +37,24 @@ class UdpConnection(ConnectionBase):
     :param socket: connected; the connection's own from now on.
     :param address: of the peer.
     :param hold: seconds of own silence after which an empty datagram is sent; 0: none is.
+    :param on_heard: called when the first datagram has come.
     """
 
-    __slots__ = ("_aborted", "_failure", "_flags", "_hold", "_said", "_socket", "address")
+    __slots__ = ("_aborted", "_failure", "_flags", "_hold", "_on_heard", "_said", "_socket", "address")
 
     def __init__(
-        self, socket: socket.socket, address: tuple[Any, ...], *, hold: float = 0.0, framing: Framing | None = None
+        self,
+        socket: socket.socket,
+        address: tuple[Any, ...],
+        *,
+        hold: float = 0.0,
+        framing: Framing | None = None,
+        on_heard: Callable[[], None] | None = None,
     ) -> None:
         self._socket = socket
         self.address = address
         self._hold = hold
+        self._on_heard = on_heard
         self._said = time.monotonic()
         self._aborted = False
         self._failure: ConnectionLost | None = None
@@ -68,16 +82,6 @@ class UdpConnection(ConnectionBase):
             self._write(b"")
         return self._hold
 
-    def _wait_readable(self, timeout: float | None) -> bool:
-        end = None if timeout is None else time.monotonic() + timeout
-        while True:
-            rest = None if end is None else max(0.0, end - time.monotonic())
-            due = None if self.keeper is not None else self.tick()
-            if wait_for(self.fileno(), min((span for span in (rest, due) if span is not None), default=None)):
-                return True
-            if end is not None and time.monotonic() >= end:
-                return False
-
     def read_batch(self) -> list[bytes] | None:
         batch = super().read_batch()
         if batch and _NOWAIT:
@@ -99,6 +103,9 @@ class UdpConnection(ConnectionBase):
                 raise self._failed(error) from error
         if not self._aborted:
             self._more = True
+            if self._on_heard is not None:
+                self._on_heard()
+                self._on_heard = None
             return data
         if self._failure is not None:
             raise self._failure
@@ -141,11 +148,18 @@ class UdpConnection(ConnectionBase):
 
 
 def connect_udp(address: Address, deadline: float) -> ConnectionBase:
-    """Open ``udp://``: nothing is awaited but a refusal, which takes a moment at most."""
+    """Open ``udp://``: nothing is awaited but a refusal, which takes a moment at most.
+
+    Of several addresses the one is taken from which something was heard the last time; if nothing was, the next.
+    """
     hold = address.options["hold"]
     hold = address.options["silence"] / 3 if hold is None else hold
     last: OSError | None = None
-    for family, kind, proto, _, target in resolve(address.host, address.port, socket.SOCK_DGRAM):
+    found = resolve(address.host, address.port, socket.SOCK_DGRAM, deadline, address.caller)
+    turn = address.notes.get(_TURN, 0)
+    for number in range(len(found)):
+        turn = (turn + bool(number)) % len(found)
+        family, kind, proto, _, target = found[turn]
         try:
             sock = socket.socket(family, kind, proto)
         except OSError as error:
@@ -153,14 +167,22 @@ def connect_udp(address: Address, deadline: float) -> ConnectionBase:
             continue
         try:
             enlarge(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, int(address.options["broadcast"]))
             sock.connect(target)
             if hold:
                 _knock(sock, 0.0 if is_loopback(target[0]) else min(REFUSAL_S, deadline - time.monotonic()))
-            return UdpConnection(sock, target, hold=hold, framing=address.framing.make())
+            address.notes[_TURN] = turn + 1
+            stays = partial(address.notes.__setitem__, _TURN, turn)
+            return UdpConnection(sock, target, hold=hold, framing=address.framing.make(), on_heard=stays)
         except OSError as error:
             sock.close()
             last = error
-    raise ConnectFailed(why_not(place(address.host, address.port), last)) from last
+    where = place(address.host, address.port)
+    if last is not None and last.errno in _BROADCAST and not address.options["broadcast"]:
+        raise ConnectFailed(
+            f"{where} is the address of a whole network: add broadcast=1 to reach all who listen there, or name a host"
+        ) from last
+    raise ConnectFailed(why_not(where, last)) from last
 
 
 def _knock(sock: socket.socket, patience: float) -> None:
@@ -177,4 +199,4 @@ def _knock(sock: socket.socket, patience: float) -> None:
 
 def listen_udp(address: Address) -> ListenerBase:
     """Listen on ``udp://``: on every address of the host, on one port."""
-    return UdpListener(bind_all(address.host, address.port, socket.SOCK_DGRAM), address)
+    return UdpListener(bind_all(address, socket.SOCK_DGRAM), address)

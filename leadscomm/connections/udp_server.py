@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from leadscomm.connections.address import Address, is_loopback
-from leadscomm.connections.base import ConnectionBase, ListenerBase, wait_for
+from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.handles import wait_for
 from leadscomm.connections.sockets import Alarm, enlarge, place, readable
 from leadscomm.connections.waiting import enter
 from leadscomm.errors import ConnectFailed, ConnectionLost, RemoteProtocolError

@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from leadscomm.connections.address import Caller
 from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
 from leadscomm.connections.endpoint import Endpoint, listen_for_lines
 from leadscomm.connections.losses import odd
 from leadscomm.connections.reliable import ReliableConnection
+from leadscomm.entities.dialler import Backoff
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
 from leadscomm.entities.line import LineStage
@@ -35,6 +37,7 @@ class Acceptor:
     :param endpoint: where to listen.
     :param join: of an endpoint with sessions; as for :class:`LineStage`.
     :param tell: told why a line carries no session.
+    :param bound: told where it listens, with the real port.
     :param pooled: whether many connections share a few reading threads.
     :ivar listener: what is listened with, while it is.
     """
@@ -46,12 +49,15 @@ class Acceptor:
         *,
         join: Callable[[LineStage, float], None] | None = None,
         tell: Callable[[Exception], None] | None = None,
+        bound: Callable[[Endpoint], None] | None = None,
         pooled: bool = True,
     ) -> None:
         self._entity = entity
-        self._endpoint = endpoint
+        self._caller = Caller(entity._report)
+        self._endpoint = endpoint.called_by(self._caller)
         self._join = join
         self._tell = tell or entity._fail
+        self._bound = bound
         self._key = endpoint.key()
         self._pool: ReaderPool | None = None
         self._pooled = pooled and can_pool()
@@ -74,10 +80,30 @@ class Acceptor:
                 "anybody on other machines can reach %s: use tls://, or give both sides a key (key_file=)", endpoint
             )
         _log.info("%s listens", endpoint)
+        if self._bound is not None:
+            self._bound(endpoint)
         return endpoint
 
-    def run(self) -> None:
-        """Accept until the entity ends, or :meth:`interrupt`."""
+    def _bind_later(self, failure: CommError) -> None:
+        """Try again until it can be listened on; each other reason is told."""
+        backoff, told = Backoff(self._endpoint), str(failure)
+        backoff.failed()
+        while self.listener is None and not self._entity._stopping.wait(backoff.delay()):
+            try:
+                self.bind()
+            except CommError as error:
+                backoff.failed()
+                if str(error) != told and not self._caller.given_up:
+                    told = str(error)
+                    self._entity._call(self._entity._fail, error)
+
+    def run(self, failure: CommError | None = None) -> None:
+        """Accept until the entity ends, or :meth:`interrupt`.
+
+        :param failure: why :meth:`bind` failed: then it is tried again first, until it does not.
+        """
+        if failure is not None:
+            self._bind_later(failure)
         listener = self.listener
         while listener is not None and not self._entity._stopping.is_set():
             try:
@@ -93,6 +119,7 @@ class Acceptor:
 
     def interrupt(self) -> None:
         """Accept nobody any more. Any thread."""
+        self._caller.give_up()
         listener = self.listener
         if listener is not None:
             listener.close()

@@ -7,22 +7,26 @@ import os
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
+from leadscomm.connections.address import Caller
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint, connect, opened
 from leadscomm.entities.callback import Callback
-from leadscomm.entities.dialler import Dialler, backoff
+from leadscomm.entities.dialler import Backoff, Dialler, attempt
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
 from leadscomm.entities.pair import Pair
+from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import Readable
 from leadscomm.entities.streams import Streams
 from leadscomm.entities.transfer import Transfer
-from leadscomm.errors import ConnectionLost, EndpointError, MissingExtra, ServiceError
+from leadscomm.errors import CommError, ConnectFailed, ConnectionLost, EndpointError, MissingExtra, ServiceError
 
 _log = logging.getLogger("leadscomm")
+_TELLING_S: Final = 1.0
+"""How much longer than an attempt may take ``start(parallel=True)`` waits: so that ``on_fail`` is told of it first."""
 
 
 class Client(Entity):
@@ -54,6 +58,9 @@ class Client(Entity):
         self._heir: ConnectionBase | None = None
         self._pair: Pair | None = None  # of an endpoint with sessions
         self._dialler: Dialler | None = None
+        self._caller = Caller()
+        self._backoff = Backoff(self._endpoint)
+        self._connected_at = 0.0  # as time.monotonic() counts
         self._was_connected = False
         self._send: Callable[..., None] = self._not_connected
 
@@ -106,7 +113,7 @@ class Client(Entity):
 
     def _not_connected(self, msg: bytes, **how: Any) -> None:
         state = "is not connected at the moment" if self.running() else "must be running to send; start it first"
-        raise ConnectionLost(f"the client of {self._endpoint} {state}")
+        raise ConnectionLost(f"the client of {self._endpoint} {state}") from self._why
 
     def _disown(self) -> None:
         super()._disown()
@@ -117,14 +124,16 @@ class Client(Entity):
     # Running ---------------------------------------------------------------------------------------------------------
 
     def _patience(self) -> float:
-        return float(self._endpoint.options["connect_timeout"])
+        return float(self._endpoint.options["connect_timeout"]) + _TELLING_S
 
     def run(self, server_address: str | None = None) -> None:
         """Connect and run the connection until it ends; with ``reconnect``, again and again until :meth:`close`.
 
         :param server_address: the host to connect to, if the endpoint does not name one.
         """
-        endpoint = self._aim(server_address)
+        self._caller = Caller(self._report)
+        endpoint = self._aim(server_address).called_by(self._caller)
+        self._backoff = Backoff(endpoint)
         self._was_connected = False
         if self._durable.kept:
             self._durable.only_peer(endpoint.place())
@@ -136,26 +145,29 @@ class Client(Entity):
             self._run_connections(endpoint)
         if self._heir is not None:  # closed between two conversations on one line
             self._heir.close()
+        if self._why is None and not self._was_connected:
+            self._could_not_connect(ConnectFailed(f"{endpoint} had not answered when its client was closed"))
 
     def _run_connections(self, endpoint: Endpoint) -> None:
-        failures = 0
         while not self._stopping.is_set():
             try:
-                connection = self._inherited() or connect(endpoint)
-            except Exception as error:  # whatever the transport raises; but what was written down wrong stays so
-                if not self._reconnect or isinstance(error, (EndpointError, MissingExtra)):
+                connection = self._inherited() or attempt(lambda: connect(endpoint), self._caller, self._name)
+            except Exception as error:  # whatever the transport raises
+                # What cannot be right is told at the start; what was right, a file say, may be so again.
+                lasting = isinstance(error, (EndpointError, MissingExtra)) and not self._was_connected
+                if lasting or not self._reconnect:
                     raise
-                self._ready.set()
-                self._call(self._fail, error)
-                failures += 1
+                self._could_not_connect(error)
+                self._backoff.failed()
             else:
-                failures = 0
+                if connection is None:
+                    return
                 self._converse(connection)
                 if not self._reconnect:
                     return
             if self._heir is not None:
                 continue
-            delay = backoff(endpoint, failures)
+            delay = self._backoff.delay()
             _log.info("connecting to %s again in %.1f s", endpoint, delay)
             self._stopping.wait(delay)
 
@@ -163,18 +175,32 @@ class Client(Entity):
         """Keep a line to the server under the session, and begin another session when one is over."""
         pair = self._pair = Pair(self, endpoint)
         dialler = self._dialler = Dialler(
-            self, endpoint, pair.join, waited_for=lambda: pair.in_session, over=self._has_ended
+            self,
+            endpoint,
+            pair.join,
+            waited_for=lambda: pair.in_session,
+            over=self._has_ended,
+            backoff=self._backoff,
         )
         while not self._has_ended():
             dialler.once()
-            connection = self._inherited()
-            while connection is not None:  # with a peer that speaks the compact profile alone
-                self._converse(connection)
-                connection = self._inherited()
+            self._run_compact()
             if not self._reconnect and not pair.in_session:
                 return
             if not self._has_ended():
                 dialler.pause()
+
+    def _run_compact(self) -> None:
+        """Run the sessions with a peer that speaks the compact profile alone: one after the other on one line."""
+        try:
+            connection = self._inherited()
+            while connection is not None:
+                self._converse(connection)
+                connection = self._inherited()
+        except (OSError, CommError) as error:
+            if not self._stopping.is_set():
+                self._could_not_connect(error)
+                self._backoff.failed()
 
     def _has_ended(self) -> bool:
         """Whether nothing is to be dialled any more; a session that is being closed still has something to deliver."""
@@ -183,6 +209,8 @@ class Client(Entity):
     def _interrupt(self) -> None:
         if self._dialler is not None:
             self._dialler.interrupt()
+        if self._has_ended():
+            self._caller.give_up()
 
     def _aim(self, server_address: str | None) -> Endpoint:
         if server_address is None or server_address == self._endpoint.host:
@@ -209,6 +237,8 @@ class Client(Entity):
 
     def _announce(self, stage: Stage) -> None:
         again, self._was_connected = self._was_connected, True
+        self._why = None
+        self._connected_at = time.monotonic()
         self._current = stage
         if not self._durable.kept:
             self._send = stage.outbox.send
@@ -225,6 +255,8 @@ class Client(Entity):
             if not self._durable.kept:
                 self._send = self._not_connected
             self._current = None
+            if not isinstance(stage, SessionStage):  # of which the dialler knows what becomes of its lines
+                self._backoff.ended(time.monotonic() - self._connected_at, stage.heard)
             self.__dict__.pop("send", None)
             stage.outbox.heir = self.send  # who kept the quick one sends over the next connection
         super()._left(stage)
@@ -240,4 +272,5 @@ class Client(Entity):
         connection, self._heir = self._heir, None
         if connection is None:
             return None
-        return opened(connection, time.monotonic() + self._endpoint.options["connect_timeout"])
+        with self._caller.waking(connection.abort):
+            return opened(connection, time.monotonic() + self._endpoint.options["connect_timeout"])

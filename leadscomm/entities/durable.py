@@ -24,7 +24,8 @@ from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.waiting import interrupted
 from leadscomm.connections.writer import here
 from leadscomm.entities.durable_out import Outgoing
-from leadscomm.entities.stage import NotNow, Owner, RecordHandler, Stage
+from leadscomm.entities.records import NotNow, RecordHandler
+from leadscomm.entities.stage import Owner, Stage
 from leadscomm.errors import (
     CommError,
     ConnectionLost,
@@ -143,7 +144,9 @@ class DurableMessages(RecordHandler):
         message = plain(message)
         journal = self._journal
         if journal is None:
-            raise ConnectionLost(f"{self._entity._name} must be running to send durable messages; start it first")
+            raise ConnectionLost(
+                f"{self._entity._name} must be running to send durable messages; start it first"
+            ) from self._entity._why
         if how.get("lifetime") is not None or how.get("latest") is not None:
             raise LocalProtocolError(
                 "a durable message is kept until it has arrived, so it has no lifetime= and no latest=: send it over "

@@ -24,8 +24,9 @@ from leadscomm.entities.callback import Callback, checked, unawaited
 from leadscomm.entities.durable import DurableMessages
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.foreign import staged
+from leadscomm.entities.records import RecordHandler
 from leadscomm.entities.service import CLOSE_TIMEOUT_S
-from leadscomm.entities.stage import Owner, RecordHandler, Stage
+from leadscomm.entities.stage import Owner, Stage
 from leadscomm.entities.streams import Streams
 from leadscomm.errors import CommError
 from leadscomm.protocol.records import DURABLE, STREAM
@@ -160,6 +161,11 @@ class Entity(Owner):
         finally:
             here.inside = before
 
+    def _could_not_connect(self, error: Exception) -> None:
+        self._why = error
+        self._ready.set()
+        self._call(self._fail, error)
+
     def _report(self, error: Exception) -> None:
         """Tell ``on_fail`` from a thread of its own: for whoever holds a lock or must not wait for a callback. Any
         thread, signal handlers too; waits for nobody."""
@@ -276,12 +282,12 @@ class Entity(Owner):
         """Run; whatever is raised reaches ``on_fail``."""
         self._flusher = FlusherThread(self._name)
         self._streams = self._handlers[STREAM] = Streams(self)
+        self._why = None
         try:
             self._flusher.start()
             super()._run(*args, **kwargs)
         except Exception as error:
-            self._ready.set()
-            self._call(self._fail, error)
+            self._could_not_connect(error)
         finally:
             self._finally(self._wind_up)
             self._finally(self._durable.close)
@@ -311,6 +317,7 @@ class Entity(Owner):
     def _cut_off(self) -> None:
         for stage in self._stages:
             stage.abort()
+        self._interrupt()  # what a session was still dialling for
 
     def _ask_to_end(self, timeout: float) -> None:
         close_by = time.monotonic() + timeout
@@ -349,7 +356,7 @@ class Entity(Owner):
         with self._lock:
             opening = tuple(self._opening)
         for stage in opening:
-            stage.abort()
+            stage.give_up()
 
     def _wind_up(self) -> None:
         """Wait for the connections to end, then end the threads. In the thread that ran the service."""

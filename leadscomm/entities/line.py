@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 from leadscomm.connections.base import ConnectionBase
@@ -22,10 +23,22 @@ class LineStage(Stage):
         which session it carries, and calls :meth:`carry`; or, with a peer that speaks the compact profile alone,
         :meth:`hand_on`.
     :param tell: told why it carries none.
-    :ivar joined: it carried a session.
+    :param deadline: when it must have been joined, as ``time.monotonic()`` counts; None: as the entity has it.
+    :ivar joined_at: since when it carries a session, as ``time.monotonic()`` counts; None: it never has.
+    :ivar progressed: the peer has said something in that session over it.
     """
 
-    __slots__ = ("_join", "_line", "_session_stage", "_tell", "heir", "joined")
+    __slots__ = (
+        "_deadline",
+        "_given_up",
+        "_join",
+        "_line",
+        "_session_stage",
+        "_tell",
+        "heir",
+        "joined_at",
+        "progressed",
+    )
 
     def __init__(
         self,
@@ -33,19 +46,23 @@ class LineStage(Stage):
         connection: ConnectionBase,
         join: Callable[[LineStage, float], None],
         tell: Callable[[Exception], None],
+        deadline: float | None = None,
     ) -> None:
         self._join = join
+        self._deadline = deadline
+        self._given_up = False
         self._tell = tell
         self._line: Line | None = None
         self._session_stage: SessionStage | None = None
         self.heir: ReliableConnection | None = None
-        self.joined = False
+        self.joined_at: float | None = None
+        self.progressed = False
         super().__init__(entity, connection)
 
     def carry(self, stage: SessionStage, line: Line) -> None:
         """It carries this session."""
         self._session_stage, self._line = stage, line
-        self.joined = True
+        self.joined_at = time.monotonic()
 
     def hand_on(self, heir: ReliableConnection) -> None:
         """It is a compact session's from now on."""
@@ -60,11 +77,18 @@ class LineStage(Stage):
             report=self.entity._report,
         )
 
+    def give_up(self) -> None:
+        """It is not wanted any more: what comes of that is no failure. Any thread."""
+        self._given_up = True
+        self.abort()
+
     def _tell_failed(self, error: Exception) -> None:
-        if not self.entity._stopping.is_set():
+        closing = self.entity._stopping.is_set() and self._deadline is None  # who has dialled it is told all the same
+        if not (closing or self._given_up):
             self._tell(error)
 
     def _prepare(self, deadline: float) -> None:
+        deadline = deadline if self._deadline is None else self._deadline
         super()._prepare(deadline)
         self._join(self, deadline)
 
@@ -88,6 +112,7 @@ class LineStage(Stage):
 
     def dispatch(self, messages: list[bytes]) -> None:
         if self._line is not None and self._session_stage is not None:
+            self.progressed = self.progressed or bool(messages)
             session = self._session_stage.session
             session.took(self._line, messages)
             if not self._session_stage.deliver():

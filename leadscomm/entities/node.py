@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from typing_extensions import Self
@@ -142,7 +143,7 @@ class Node(Entity):
         stage = self._peers.get(name)
         if stage is None:
             there = ", ".join(sorted(self._peers)) or "nobody"
-            raise ConnectionLost(f"{name!r} is not there; there is {there}")
+            raise ConnectionLost(f"{name!r} is not there; there is {there}") from self._why
         return stage
 
     # Sending ---------------------------------------------------------------------------------------------------------
@@ -225,18 +226,23 @@ class Node(Entity):
         return _START_S
 
     def run(self) -> None:
-        """Listen and dial until :meth:`close`.
+        """Listen and dial until :meth:`close`. Where it cannot listen is told to ``on_fail``, and tried again.
 
-        :raises ConnectFailed: it cannot listen somewhere; the text says why and what to do.
+        :raises CommError: it can listen nowhere, and dials nobody; the text says why and what to do.
         """
         peers = Peers(self, self.name)
+        self._places = tuple(self._listen)
         self._diallers = [self._dialler(Way(peers, endpoint, asks=True), endpoint) for endpoint in self._connect]
-        self._acceptors, self._workers = [], []
+        self._acceptors = [self._acceptor(peers, *place) for place in enumerate(self._listen)]
+        self._workers = []
+        if self._stopping.is_set():  # since a moment ago
+            self._interrupt()
         try:
-            self._bind_all(peers)
+            failures = self._bind_all()
             self._ready.set()
             self._initialize()
-            self._work([acceptor.run for acceptor in self._acceptors] + [dialler.run for dialler in self._diallers])
+            listens = [partial(acceptor.run, failures.get(acceptor)) for acceptor in self._acceptors]
+            self._work([*listens, *(dialler.run for dialler in self._diallers)])
             self._stopping.wait()
         finally:
             for acceptor in self._acceptors:
@@ -251,14 +257,34 @@ class Node(Entity):
             over=lambda: self._stopping.is_set() and not way.waited_for,
         )
 
-    def _bind_all(self, peers: Peers) -> None:
-        places = []
-        for endpoint in self._listen:
-            way = Way(peers, endpoint, asks=endpoint.mutual)
-            acceptor = Acceptor(self, endpoint, join=way.join, tell=self._refused, pooled=False)
-            places.append(acceptor.bind())
-            self._acceptors.append(acceptor)
-        self._places = tuple(places)
+    def _acceptor(self, peers: Peers, number: int, endpoint: Endpoint) -> Acceptor:
+        way = Way(peers, endpoint, asks=endpoint.mutual)
+        bound = partial(self._listens_at, number)
+        return Acceptor(self, endpoint, join=way.join, tell=self._refused, bound=bound, pooled=False)
+
+    def _bind_all(self) -> dict[Acceptor, CommError]:
+        """Listen wherever it can be listened on; return who does not, and why.
+
+        :raises CommError: there is nothing that it could do.
+        """
+        failures: dict[Acceptor, CommError] = {}
+        for acceptor in self._acceptors:
+            try:
+                acceptor.bind()
+            except CommError as error:
+                failures[acceptor] = error
+        reasons = [*failures.values()]
+        nothing_left = bool(reasons) and len(reasons) == len(self._acceptors) and not self._diallers
+        for reason in reasons[:-1] if nothing_left else reasons:
+            self._could_not_connect(reason)
+        if nothing_left:
+            raise reasons[-1]
+        return failures
+
+    def _listens_at(self, number: int, place: Endpoint) -> None:
+        """It listens at one place more. The thread that does."""
+        with self._lock:
+            self._places = (*self._places[:number], place, *self._places[number + 1 :])
 
     def _refused(self, error: Exception) -> None:
         """A line that was accepted carries no session. Of somebody who comes again and again it is told once."""
@@ -309,6 +335,7 @@ class Node(Entity):
         super()._left(stage)
 
     def _announce(self, stage: Stage) -> None:
+        self._why = None
         self._joined(stage)  # first, so that on_connect may send by name
         self._call(self.callback.on_connect, self, stage.connection, stage=stage)
 
@@ -327,7 +354,7 @@ class NodeDialler(Dialler):
 
     def _failed(self, error: Exception) -> None:
         if str(error) == self._told:
-            self._failures += 1
+            self._backoff.failed()
         else:
             super()._failed(error)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
@@ -20,6 +20,9 @@ from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import Readable
 from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import ConnectionLost
+
+_START_S: Final = 10.0
+"""How long ``start(parallel=True)`` waits at most until it listens."""
 
 
 class Server(Entity):
@@ -102,7 +105,9 @@ class Server(Entity):
             if stage.connection is to:
                 stage.send(msg, **how)
                 return
-        raise ConnectionLost(f"{to} is no connection of this server; server.connections() tells which there are")
+        raise ConnectionLost(
+            f"{to} is no connection of this server; server.connections() tells which there are"
+        ) from self._why
 
     def send_file(self, path: str | os.PathLike[str], to: ConnectionBase, **how: Any) -> Transfer:
         """Send a file as a stream (``docs/streams.md``); waits until the peer has all of it. In a later session the
@@ -145,7 +150,7 @@ class Server(Entity):
     # Running ---------------------------------------------------------------------------------------------------------
 
     def _patience(self) -> float:
-        return 10.0
+        return _START_S + float(self._endpoint.options["connect_timeout"])  # for the look-up of a name
 
     def run(self, max_connection: int | None = None) -> None:
         """Listen and accept until :meth:`close`.
@@ -159,6 +164,8 @@ class Server(Entity):
             sessions = Pair if self._endpoint.mutual else Sessions
             join = sessions(self, self._endpoint).join
         acceptor = self._acceptor = Acceptor(self, self._endpoint, join=join)
+        if self._stopping.is_set():  # since a moment ago
+            acceptor.interrupt()
         try:
             self._port = acceptor.bind().port
             self._ready.set()

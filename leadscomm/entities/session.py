@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.waiting import Flag
-from leadscomm.entities.stage import DRAIN_TIMEOUT_S, NotNow, Owner, Stage
+from leadscomm.entities.records import NotNow
+from leadscomm.entities.stage import DRAIN_TIMEOUT_S, Owner, Stage
 from leadscomm.errors import RemoteProtocolError
 from leadscomm.protocol.records import kind_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
@@ -18,6 +18,7 @@ from leadscomm.connections.writer import Flusher, here
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.readers import ReaderPool, Task
+from leadscomm.entities.records import RecordHandler
 from leadscomm.entities.service import Service
 from leadscomm.errors import DeliveryError
 from leadscomm.protocol.framing import Framing
@@ -27,34 +28,6 @@ _log = logging.getLogger("leadscomm")
 _NOTHING: Final[list[bytes]] = []
 DRAIN_TIMEOUT_S: Final = 5.0
 """How long a closed connection goes on sending what was sent before."""
-
-
-class NotNow(Exception):
-    """A record cannot be dealt with at the moment; it comes again in a while."""
-
-
-class RecordHandler(ABC):
-    """Deals with the toolkit's own records of one kind. In turn with the callbacks of the session."""
-
-    @abstractmethod
-    def session_began(self, stage: Stage) -> None:
-        """A session begins; before its ``on_connect``."""
-
-    @abstractmethod
-    def handle(self, stage: Stage, lane: int, record: bytes) -> None:
-        """A record came; it is acknowledged when this returns.
-
-        :raises RemoteProtocolError: it cannot be; the session ends.
-        :raises NotNow: it cannot be now. It is handled again in a while, and all other records wait behind it.
-        """
-
-    @abstractmethod
-    def settled(self, stage: Stage, lane: int, record: bytes) -> None:
-        """The peer has dealt with a record of this side."""
-
-    @abstractmethod
-    def session_ended(self, stage: Stage) -> None:
-        """A session is over; before its ``on_disconnect``."""
 
 
 class Owner(Service):
@@ -67,6 +40,8 @@ class Owner(Service):
     _flusher: FlusherThread
     _handlers: Mapping[int, RecordHandler]
     _handshake_timeout: float = 5.0
+    _why: Exception | None = None
+    """Why it is not connected, or not running: the last reason."""
 
     @property
     @abstractmethod
@@ -122,12 +97,17 @@ class Owner(Service):
     def _fail(self, error: Exception, stage: Stage | None = None) -> None:
         """Tell ``on_fail`` in this thread."""
 
+    @abstractmethod
+    def _could_not_connect(self, error: Exception) -> None:
+        """An attempt to connect came to nothing: tell ``on_fail`` in this thread, and whoever sends."""
+
 
 class Stage(Task):
     """Runs one connection. One thread at a time reads it and calls back; any thread may send and close.
 
     :param entity: whose callbacks are called.
     :param connection: open, or to be opened here.
+    :ivar heard: the peer has said something.
     """
 
     __slots__ = (
@@ -142,6 +122,7 @@ class Stage(Task):
         "connection",
         "ended",
         "entity",
+        "heard",
         "outbox",
     )
 
@@ -152,6 +133,7 @@ class Stage(Task):
         self.batch = _NOTHING
         self._rest: Iterator[bytes] = iter(())  # of the batch, what was not handed out
         self.ended = False
+        self.heard = False
         self._shut = False  # closed by this side: nothing more is delivered
         self._opened = False
         self._pool: ReaderPool | None = None
@@ -353,6 +335,7 @@ class Stage(Task):
         before = here.inside
         here.inside = self
         self.batch = messages
+        self.heard = self.heard or bool(messages)
         rest = self._rest = iter(messages)
         try:
             while True:
@@ -442,6 +425,10 @@ class Stage(Task):
         """End it at once."""
         if not self.ended:
             self._guarded(self.connection.abort)
+
+    def give_up(self) -> None:
+        """End it before it was announced. Any thread."""
+        self.abort()
 
     def disown(self) -> None:
         """This process was forked, and the conversation is its parent's."""

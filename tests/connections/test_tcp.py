@@ -10,12 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from leadscomm import CommError, ConnectFailed, Connection, connect, create_client, create_server, listen
+from leadscomm import CommError, ConnectFailed, Connection, Endpoint, connect, create_client, create_server, listen
 from leadscomm.connections import sockets, tcp
+from leadscomm.connections.address import Caller
 from tests.connections.transports import TRANSPORTS, Later, accepted, conversation, listening
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 
 TCP4 = TRANSPORTS[0]
+HAS_IPV6 = socket.has_dualstack_ipv6()
 
 
 @contextlib.contextmanager
@@ -92,8 +94,12 @@ def test_a_port_that_is_not_given(monkeypatch, error, mend):
 
 
 def test_no_socket_can_be_had(monkeypatch):
-    def no_socket(*args: object) -> None:
-        raise OSError(97, "Address family not supported by protocol")
+    real = socket.socket
+
+    def no_socket(family: int = -1, *args: object) -> socket.socket:
+        if family == socket.AF_INET:
+            raise OSError(97, "Address family not supported by protocol")
+        return real(family, *args)
 
     monkeypatch.setattr(sockets.socket, "socket", no_socket)
     with pytest.raises(ConnectFailed, match="cannot be reached: Address family not supported"):
@@ -102,8 +108,24 @@ def test_no_socket_can_be_had(monkeypatch):
         listen(1)
 
 
+def test_an_address_of_a_cable_wants_to_know_which():
+    for error in (OSError(22, "Invalid argument"), OSError(65, "No route to host")):
+        assert "say which, as in [fe80::1%eth0]" in sockets.why_not("[fe80::7]:1", error)
+    assert "say which" not in sockets.why_not("[fe80::7%eth0]:1", OSError(22, "Invalid argument"))
+    with pytest.raises(ConnectFailed, match="has this machine an interface 'none7'"):
+        connect("tcp://[fe80::7%25none7]:1")
+
+
+@pytest.mark.skipif(not HAS_IPV6, reason="needs IPv6: no mend here")
+def test_an_address_of_a_cable_that_is_dialled_and_listened_on():
+    with pytest.raises(ConnectFailed, match=r"\[fe80::7\]:1 cannot be reached: .* say which"):
+        connect("tcp://[fe80::7]:1")
+    with pytest.raises(ConnectFailed, match=r"\[fe80::7\]:7000 cannot be listened on: .* say which"):
+        listen("tcp://[fe80::7]:7000")
+
+
 def test_a_host_without_addresses(monkeypatch):
-    monkeypatch.setattr(sockets, "resolve", lambda host, port: [])
+    monkeypatch.setattr(sockets, "resolve", lambda *_: [])
     with pytest.raises(ConnectFailed, match="cannot be reached: it has no address"):
         connect(1)
 
@@ -154,14 +176,54 @@ def test_a_name_with_several_addresses_listens_on_all_of_them_on_one_port():
 def test_when_the_first_address_fails_the_next_is_tried(monkeypatch):
     with raw_server() as sock:
         target = sock.getsockname()
-        found = [
-            (socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in (("127.0.0.1", free_port()), target)
-        ]
-        monkeypatch.setattr(sockets, "resolve", lambda host, port: found)
+        monkeypatch.setattr(sockets, "resolve", lambda *_: found(("127.0.0.1", free_port()), target))
         client = connect("tcp://twofold:1")
         assert str(client) == f"127.0.0.1:{target[1]}"
         client.abort()
         client.close()
+
+
+def found(*places: tuple[str, int]) -> list[tuple[object, ...]]:
+    """What a look-up finds."""
+    return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", place) for place in places]
+
+
+def test_an_address_that_swallows_everything_takes_no_time_from_the_next(monkeypatch):
+    """It would take all of connect_timeout."""
+    with raw_server(backlog=0) as mute, raw_server() as sock, contextlib.ExitStack() as stack:
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(mute.getsockname())
+        monkeypatch.setattr(sockets, "resolve", lambda *_: found(mute.getsockname(), sock.getsockname()))
+        client = connect("tcp://twofold:1", timeout=PATIENCE_S)
+        assert str(client) == f"127.0.0.1:{sock.getsockname()[1]}"
+        client.abort()
+        client.close()
+        monkeypatch.setattr(sockets, "resolve", lambda *_: found(mute.getsockname(), ("127.0.0.1", free_port())))
+        with pytest.raises(ConnectFailed, match=r"nobody listens on .*; 127\.0\.0\.1:\d+ did not answer in time"):
+            connect("tcp://twofold:1", timeout=0.1)
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_an_address_that_cannot_be_listened_on_takes_no_other_along(monkeypatch, caplog, kind):
+    told: list[Exception] = []
+    scheme = "tcp" if kind == socket.SOCK_STREAM else "udp"
+    address = Endpoint.parse(f"{scheme}://twofold:0").called_by(Caller(told.append))
+    monkeypatch.setattr(sockets, "resolve", lambda *_: found(("192.0.2.1", 0), ("127.0.0.1", 0), ("127.0.0.2", 0)))
+    first, second = sockets.bind_all(address, kind)  # this machine has no such address: it is said, and no failure
+    with first, second:
+        assert first.getsockname()[1] == second.getsockname()[1]
+        assert "twofold is listened on without one of its addresses: 192.0.2.1:0 is no address" in caplog.text
+        assert told == []
+        second.close()
+        port = first.getsockname()[1]
+        (third,) = sockets.bind_all(address.at(port=port), kind)  # another program has it at one of them
+        with third:
+            assert third.getsockname() == ("127.0.0.2", port)
+            (error,) = told
+            assert f"127.0.0.1:{port} is in use" in str(error)
+            assert "the other addresses of twofold are listened on" in str(error)
 
 
 def test_any_free_port_is_free_at_every_address(monkeypatch):
@@ -176,7 +238,7 @@ def test_any_free_port_is_free_at_every_address(monkeypatch):
 
     addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0)) for host in ("127.0.0.2", "127.0.0.1")]
     monkeypatch.setattr(sockets, "bound", unlucky)
-    monkeypatch.setattr(sockets, "resolve", lambda host, port, kind: addresses)
+    monkeypatch.setattr(sockets, "resolve", lambda *_: addresses)
     with first, listening("tcp://both:0") as listener:
         assert listener.port() not in (0, taken)
         assert not ports
@@ -214,7 +276,8 @@ def test_sockets_are_tuned():
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         if sys.platform == "linux":
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 7
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 9000
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0  # it would end slow peers too
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 3
     with conversation(TCP4, keepalive=0, user_timeout=0, nodelay=0) as (client, _, _):
         sock = client._socket
         assert not sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

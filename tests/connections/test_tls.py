@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +26,7 @@ from tests.connections.transports import (
     conversation,
     listening,
 )
-from tests.entities.recorder import PATIENCE_S, Recorder
+from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 
 TLS = TRANSPORTS[2]
 CA = f"ca={CERTIFICATES}/ca.pem"
@@ -39,6 +42,63 @@ def client_url(port: int, options: str = CA) -> str:
 
 def shown(name: str) -> str:
     return f"&cert={CERTIFICATES}/{name}.pem&cert_key={CERTIFICATES}/{name}.key"
+
+
+# Renewed files ------------------------------------------------------------------------------------------------------
+
+
+def renew(folder: Path, name: str, *, half: bool = False) -> None:
+    """Put another certificate where the present one is, and its key unless only half of it is done."""
+    for end in ("pem",) if half else ("pem", "key"):
+        shutil.copyfile(CERTIFICATES / f"{name}.{end}", folder / f"new.{end}")
+        os.replace(folder / f"new.{end}", folder / f"ours.{end}")
+
+
+def owner(connection: Any) -> Any:
+    """Whose certificate the peer has shown."""
+    return dict(pair for part in connection._tls.getpeercert()["subject"] for pair in part)["commonName"]
+
+
+def test_a_renewed_certificate_of_a_server_counts_from_the_next_connection_on(tmp_path):
+    renew(tmp_path, "server")
+    url = f"tls://127.0.0.1:0?cert={tmp_path}/ours.pem&cert_key={tmp_path}/ours.key"
+
+    def met(server: Any) -> Any:
+        client = connect(client_url(server.port(), CA + "&server_name=elsewhere.example"))
+        try:
+            return owner(client)
+        finally:
+            client.close()
+
+    with create_server(url, heard := Recorder()) as server:
+        with pytest.raises(AuthenticationFailed, match="Hostname mismatch"):
+            met(server)
+        heard.wait("fail")
+        renew(tmp_path, "elsewhere", half=True)  # the key is not there yet
+        for _ in range(2):
+            with pytest.raises(AuthenticationFailed, match="Hostname mismatch"):
+                met(server)
+        wait_until(lambda: any("renewed" in str(error) for error in heard.of("fail")))
+        renew(tmp_path, "elsewhere")
+        assert met(server)
+        told = [str(error) for error in heard.of("fail") if "renewed" in str(error)]
+        assert len(told) == 1
+        assert "the former ones stay" in told[0]
+        assert "do not belong together" in told[0]
+
+
+def test_a_renewed_certificate_of_a_client_counts_from_the_next_connection_on(tmp_path):
+    renew(tmp_path, "stranger")
+    place = f"&cert={tmp_path}/ours.pem&cert_key={tmp_path}/ours.key"
+    with create_server(server_url("server", f"&client_{CA}"), heard := Recorder()) as server:
+        url = client_url(server.port(), CA + place)
+        with create_client(url, told := Recorder(), reconnect=True, reconnect_min=0.01, reconnect_max=0.01):
+            heard.wait("fail")
+            renew(tmp_path, "client", half=True)
+            wait_until(lambda: any("the former ones stay" in str(error) for error in told.of("fail")))
+            assert heard.of("connect") == []
+            renew(tmp_path, "client")
+            heard.wait("connect")
 
 
 # Certificates --------------------------------------------------------------------------------------------------------

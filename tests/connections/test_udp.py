@@ -189,10 +189,26 @@ def test_when_the_first_address_refuses_the_next_is_tried(monkeypatch):
             for family, sock in ((12345, peer), (socket.AF_INET, gone), (socket.AF_INET, peer))
         ]
         gone.close()
-        monkeypatch.setattr(udp, "resolve", lambda host, port, kind: addresses)
+        monkeypatch.setattr(udp, "resolve", lambda *_: addresses)
         client = connect("udp://threefold:1")
         assert str(client) == f"127.0.0.1:{peer.getsockname()[1]}"
         client.close()
+
+
+def test_an_address_that_swallows_everything_is_not_dialled_for_ever(monkeypatch):
+    """Nobody refuses there, so only the session can find out."""
+    with deaf() as mute, create_server("udp://127.0.0.1:0?reliable=1", heard := Recorder()) as server:
+        addresses = [
+            (socket.AF_INET, socket.SOCK_DGRAM, 0, "", place)
+            for place in (mute.getsockname(), ("127.0.0.1", server.port()))
+        ]
+        monkeypatch.setattr(udp, "resolve", lambda *_: addresses)
+        quick = {"reconnect": True, "reconnect_min": 0.01, "reconnect_max": 0.01, "connect_timeout": 0.2}
+        with create_client("udp://twofold:1?reliable=1", told := Recorder(), **quick) as client:
+            heard.wait("connect")
+            told.wait("connect")
+            assert str(client.connection) == f"127.0.0.1:{server.port()}"
+            assert client.endpoint.notes[udp._TURN] == 1  # where it goes the next time, too
 
 
 def test_a_port_in_use():
@@ -531,3 +547,13 @@ def test_waiting_without_poll(monkeypatch):
         got = server.receive(PATIENCE_S)
         monkeypatch.undo()
         assert got == b"by select"
+
+
+def test_the_address_of_a_whole_network():
+    with pytest.raises(ConnectFailed, match=r"127\.255\.255\.255:9 is the address of a whole network: add broadcast=1"):
+        connect("udp://127.255.255.255:9")
+    with create_server("udp://0.0.0.0:0", heard := Recorder()) as server:
+        client = connect(f"udp://127.255.255.255:{server.port()}?broadcast=1")
+        client.send(b"to all")
+        assert heard.wait("receive") == [b"to all"]
+        client.close()

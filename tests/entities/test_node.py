@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -271,7 +272,7 @@ def test_two_of_one_name_are_told_apart_from_a_restart(nodes: Nodes) -> None:
     first = nodes.start("arm", connect=[place(base)])
     meet(base, first)
     second = nodes.start("arm", connect=[place(base)])
-    wait_until(lambda: second._diallers[0]._failures > 2)  # it comes again and again, and is told of once
+    wait_until(lambda: second._diallers[0]._backoff.failures > 2)  # it comes again and again, and is told of once
     (error,) = notes(base).wait("fail")
     assert "two nodes are called 'arm'" in str(error)
     base.send(b"x", to="arm")
@@ -449,3 +450,26 @@ def test_a_board_is_a_peer_too(nodes: Nodes, tmp_path: Path) -> None:
         notes(keeping).wait("connect")
         with pytest.raises(LocalProtocolError, match="is a board, and knows no durable messages"):
             keeping.send(b"", to=name)
+
+
+def test_a_place_that_cannot_be_listened_at_takes_no_other_along_and_is_tried_again(nodes: Nodes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        base = nodes.start("base", [f"tcp://127.0.0.1:{port}", TCP], reconnect_min=0.01, reconnect_max=0.01)
+        (error,) = notes(base).wait("fail")
+        assert f"127.0.0.1:{port} is in use" in str(error)
+        arm = nodes.start("arm", connect=[str(base.listens[1]).partition("?")[0]])
+        meet(base, arm)
+    late = nodes.start("late", connect=[f"tcp://127.0.0.1:{port}"], reconnect_min=0.01, reconnect_max=0.01)
+    meet(base, late)
+    assert [error for error in notes(base).of("fail") if "in use" in str(error)] == [error]
+
+
+def test_a_node_that_can_do_nothing_ends_and_says_why(nodes: Nodes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        base = nodes.start("base", [f"tcp://127.0.0.1:{taken.getsockname()[1]}"])
+        assert base.join(PATIENCE_S)
+        (error,) = notes(base).wait("fail")
+        with pytest.raises(ConnectionLost) as raised:
+            base.send(b"x", to="arm")
+        assert raised.value.__cause__ is error

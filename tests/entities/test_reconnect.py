@@ -7,7 +7,8 @@ import socket
 import pytest
 
 from leadscomm import Client, ConnectionLost, create_client, create_server
-from leadscomm.entities.dialler import backoff
+from leadscomm.entities import dialler
+from leadscomm.entities.dialler import Backoff, backoff
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 
 QUICK = {"reconnect": True, "reconnect_min": 0.001, "reconnect_max": 0.01}
@@ -78,3 +79,47 @@ def test_the_delay_doubles_up_to_its_limit_and_is_spread():
     for failures, longest in ((0, 0.1), (1, 0.2), (3, 0.8), (5, 2), (5000, 2)):
         delays = [backoff(client.endpoint, failures) for _ in range(50)]
         assert longest / 2 <= min(delays) < max(delays) <= longest
+
+
+def test_the_waits_grow_until_a_conversation_has_proved_itself():
+    client = Client("tcp://127.0.0.1:1?reconnect_min=0.1&reconnect_max=2")
+    waits = Backoff(client.endpoint)
+    assert 0.05 <= waits.delay() <= 0.1
+    waits.failed()
+    assert 0.05 <= waits.delay() <= 0.1  # the first new attempt
+    for lasted, heard in ((0.02, False), (0.02, True), (9.0, False), (0.9, True)):
+        waits.ended(lasted, heard)
+    assert waits.failures == 5
+    assert 0.8 <= waits.delay() <= 1.6
+    waits.ended(1.1, heard=True)
+    assert waits.failures == 0
+    waits.failed()
+    waits.ended(10.5, heard=False)
+    assert waits.failures == 0
+
+
+@pytest.mark.parametrize("options", ["", "?reliable=1"])
+@pytest.mark.parametrize("how", ["full", "closed"])
+def test_a_client_that_is_turned_away_waits_longer_and_longer(options, how, monkeypatch):
+    waited: list[int] = []
+    waits = dialler.backoff
+
+    def counted(endpoint, doublings, longest=float("inf")):
+        waited.append(doublings)
+        return waits(endpoint, doublings, longest)
+
+    monkeypatch.setattr(dialler, "backoff", counted)
+    heard = Recorder()
+    if how == "closed":
+        heard.on_connect = lambda service, connection: connection.close()
+    limit = 1 if how == "full" else 100
+    with create_server(f"tcp://127.0.0.1:0{options}", heard, max_connections=limit) as server:
+        place = f"tcp://127.0.0.1:{server.port()}{options}"
+        with create_client(place, Recorder()):
+            if how == "full":
+                wait_until(lambda: server.num_connections() == 1)
+            waited.clear()
+            with create_client(place, Recorder(), reconnect=True, reconnect_min=0.001, reconnect_max=0.01):
+                wait_until(lambda: len(waited) >= 6)
+    assert waited[:6] == sorted(waited[:6])
+    assert waited[5] > waited[1]

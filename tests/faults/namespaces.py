@@ -6,10 +6,13 @@ nothing is left behind. Nothing outside of these namespaces is touched. Linux, r
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final
 
@@ -19,6 +22,7 @@ from tests.faults.detour import Detour
 
 MEND: Final = "apt-get install iproute2 nftables util-linux, and run as root"
 ADDRESSES: Final = ("10.77.0.1", "10.77.0.2")
+_CLONE_NEWNET: Final = 0x40000000
 WIRE: Final = "wire"
 """What the wire's end is called in each of the two."""
 MAC: Final = "02:00:00:00:00:01"
@@ -56,6 +60,23 @@ class Namespace:
         if done.returncode:
             raise OSError(f"{' '.join(command)}: {done.stderr.strip()}\n{given}")
         return done.stdout
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Within the block this thread is in here: so are the sockets that it opens, and the threads that it starts."""
+        libc = ctypes.CDLL(None, use_errno=True)
+
+        def enter(path: str) -> None:
+            with open(path, "rb") as place:
+                if libc.setns(place.fileno(), _CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), f"setns to {path}")
+
+        with open(f"/proc/self/task/{threading.get_native_id()}/ns/net", "rb") as home:
+            enter(f"/proc/{self.pid}/ns/net")
+            try:
+                yield
+            finally:
+                enter(f"/proc/self/fd/{home.fileno()}")
 
     def filter(self, rules: str) -> None:
         """Replace what the packet filters do; in nft's language."""
@@ -131,6 +152,14 @@ class Network:
         self.hosts[1].filter(
             "table inet lab { chain input { type filter hook input priority 0; "
             f"tcp dport {port} reject with tcp reset; }}; }}"
+        )
+
+    def vanish(self) -> None:
+        """From now on the second host answers nothing."""
+        self.hosts[1].filter(
+            "table inet lab {\n"
+            "chain coming { type filter hook input priority 0; policy drop; }\n"
+            "chain leaving { type filter hook output priority 0; policy drop; }\n}"
         )
 
     def heal(self) -> None:

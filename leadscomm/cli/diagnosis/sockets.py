@@ -14,7 +14,7 @@ from leadscomm.cli.wording import cause_and_mend, duration
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.holders import listeners
-from leadscomm.connections.sockets import resolve
+from leadscomm.connections.names import resolve
 from leadscomm.connections.tcp import connect_tcp
 from leadscomm.connections.tls import TlsConnection, connect_tls
 from leadscomm.errors import CommError, ConnectFailed
@@ -42,7 +42,8 @@ def open_socket(endpoint: Endpoint) -> Opening:
 def resolved(endpoint: Endpoint) -> Any:
     """The addresses of the endpoint's host; none if there is no such host."""
     try:
-        found = resolve(endpoint.host, endpoint.port)
+        deadline = time.monotonic() + endpoint.options["connect_timeout"]
+        found = resolve(endpoint.host, endpoint.port, deadline=deadline)
     except ConnectFailed as error:
         yield failed("resolve", error)
         return []

@@ -325,8 +325,7 @@ class UdpListener(ListenerBase):
         return ready()
 
     def _settle(self) -> None:
-        """Have done what was asked for: here, or by the thread that has the lock. In the middle of what was interrupted
-        it cannot be waited for, and looks itself afterwards."""
+        """Have done what was asked for: here, or by the thread that has the lock, if that cannot be waited for."""
         going_on = True
         while going_on and enter(self.lock):
             try:

@@ -187,6 +187,7 @@ class Writing(Backlog):
         """The peer takes no more for now: leave the rest to the flusher."""
         self._blocked = True
         self.waiting = not self.closed
+        self._look_soon()
         if self._flusher is not None:
             self._flusher.watch(self)
 

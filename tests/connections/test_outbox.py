@@ -100,7 +100,8 @@ def test_many_senders_keep_to_the_bound(policy: str, size: int, switching: None)
         refused.append(raised)
 
     all_at_once([send] * SENDERS)
-    assert max(worst, held(outbox)) <= LIMIT + SENDERS * (size + MESSAGE_BYTES)
+    # What senders do not see of each other's is a small part of what is left.
+    assert max(worst, held(outbox)) <= LIMIT + LIMIT // 8 + SENDERS * (size + MESSAGE_BYTES)
     assert outbox._held() == pytest.approx(held(outbox), abs=size + 1 + outbox._pending)
     dropped = sum(len(error.messages) for error in told if isinstance(error, DeliveryError))
     assert len(outbox.abandon()) + dropped + sum(refused) == SENDERS * count

@@ -29,7 +29,7 @@ SKETCH = ARDUINO / "companion"
 LIBRARY = ARDUINO / "LeadsComm"
 FIRMWARE = ARDUINO / "firmware"
 MANIFEST = FIRMWARE / "manifest.json"
-BOARDS = ("uno", "mega")  # a Nano's processor and clock are an Uno's
+BOARDS = ("uno", "mega", "leonardo", "micro")  # a Nano's processor and clock are an Uno's
 UNDER_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 MEND = "run ./dev firmware, and commit what it makes"
 

@@ -17,7 +17,7 @@
 #define BAUD 115200
 #endif
 
-using Host = leadscomm::ReliableConnection<58, 2, HardwareSerial>;
+using Host = leadscomm::ReliableConnection<58, 2, decltype(Serial)>;
 
 Tag tag;
 Host host(Serial, tag.text());
@@ -86,6 +86,8 @@ Status obey(uint8_t number, leadscomm::Writer &out) {
 #define CHIP "atmega328p"
 #elif defined(__AVR_ATmega2560__)
 #define CHIP "atmega2560"
+#elif defined(__AVR_ATmega32U4__)
+#define CHIP "atmega32u4"
 #else
 #define CHIP "unknown"
 #endif

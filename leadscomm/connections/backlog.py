@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final
 
 from leadscomm.connections.waiting import Interrupted, Waiters, enter, interrupted
 from leadscomm.connections.writer import Writer, here
-from leadscomm.errors import ConnectionLost, DeliveryError, OutboxFull
+from leadscomm.errors import ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
 
 OUTBOX_BYTES: Final = 8 * 1024 * 1024
 SEND_TIMEOUT_S: Final = 5.0
@@ -34,6 +34,8 @@ class Backlog:
     :ivar error: why, if it is not that the conversation was closed.
     """
 
+    _lacks: ClassVar[str] = "has no session, which {} is for: give both sides reliable=1, or leave it out"
+    """What to say of options that mean nothing here."""
     __slots__ = (
         "_blocked",
         "_bytes",
@@ -165,6 +167,26 @@ class Backlog:
             )
         if not queued:
             raise self.late()
+
+    def _wait_at_most(self, size: int, timeout: float) -> None:
+        """Wait for room, where that is what is done at the bound; not inside a callback.
+
+        :raises OutboxFull: there was none in time.
+        """
+        if self.policy != "block" or self._fits(size):
+            return
+        seconds = 0.0 if here.inside is not None or interrupted(self) else timeout
+        if not self._wait(lambda: self._fits(size) or self.closed, seconds):
+            raise OutboxFull(
+                f"{self._writer} takes nothing: outbox={self.limit} is full, and timeout={timeout:g} s went by; send "
+                "less, or raise outbox"
+            )
+
+    def _check_lacking(self, others: Mapping[str, object]) -> None:
+        """:raises LocalProtocolError: something was given that is for sessions."""
+        given = [name for name, value in others.items() if value is not None]
+        if given:
+            raise LocalProtocolError(f"{self._writer} {self._lacks.format(', '.join(given))}")
 
     def _overflow(self, messages: list[bytes]) -> bool:
         """Apply a policy that loses something. Whether ``messages`` were queued."""

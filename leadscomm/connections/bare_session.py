@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable
 
 from leadscomm.connections.address import Address
-from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.meeting import Meeting
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.session_line import Line
@@ -125,7 +126,7 @@ class SessionListener(ListenerBase):
         address = self._address
 
         def begin(session: BareSession, deadline: float) -> Line:
-            guest = Meeting(_open(line, deadline), session.terms).guest(deadline)
+            guest = Meeting(_open(line, deadline), address, session.terms).guest(deadline)
             if guest.offer is None:
                 raise SpeaksCompact(f"{line} speaks the compact profile alone; a Server can talk to it")
             added = session.add(line, address)

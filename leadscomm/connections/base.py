@@ -13,9 +13,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar, Final, Protocol
 
 from leadscomm.connections.handles import lead_nowhere, wait_for
@@ -25,11 +24,14 @@ from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_leads import outbox_for
 from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.writer import Writer
-from leadscomm.errors import CommError, CommTimeout, ServiceError
+from leadscomm.errors import CommError, CommTimeout, RemoteProtocolError, ServiceError
+from leadscomm.protocol import guess
 from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming
 
 CHUNK_BYTES: Final = 64 * 1024
 """How much is read at a time. ``recv`` of more than 128 KiB is several times slower."""
+WARY_BYTES: Final = 16 * 1024
+"""How much of a frame is held of a peer of which nothing is known yet; with all around it, less than 64 KiB."""
 LINGER_S: Final = 1.0
 """How long a closed connection goes on reading (and discarding) so that its last bytes reach a peer that is still
 sending."""
@@ -64,6 +66,7 @@ class ConnectionBase(Writer):
         "_separator",
         "_shut",
         "_tail",
+        "_usual",
         "accepted",
         "framing",
         "keeper",
@@ -91,6 +94,7 @@ class ConnectionBase(Writer):
         self._ended = False  # the peer said goodbye, or its stream ended
         self._more = False  # the last _read may have left something behind
         self._shut = False  # close() was called
+        self._usual: int | None = None  # the longest message, while less is taken
         if remainder and type(self).receive is ConnectionBase.receive:
             self._inbox = deque(self.framing.feed(remainder))
         elif remainder:
@@ -140,10 +144,27 @@ class ConnectionBase(Writer):
             if unused:
                 self._inbox = deque(self.framing.feed(unused))
 
+    def be_wary(self) -> None:
+        """Hold little of what comes, as long as it is not known who is there. The thread that reads only."""
+        if self._usual is None:
+            self._usual = self.framing.max_message
+            self.framing.resize(min(self._usual, WARY_BYTES))
+
+    def at_ease(self) -> None:
+        """It is known now; the reverse of :meth:`be_wary`."""
+        if self._usual is not None:
+            self.framing.resize(self._usual)
+            self._usual = None
+
     def tick(self) -> float | None:
         """Do what is due from time to time, such as a sign of life; return the seconds until the next call, or None.
         For a connection that an entity runs the flusher calls it; must not block."""
         return None
+
+    @property
+    def has_to_ask(self) -> bool:
+        """Whether :meth:`open` waits for the peer."""
+        return self.key is not None
 
     @property
     def _origin(self) -> str | None:
@@ -203,8 +224,11 @@ class ConnectionBase(Writer):
 
     def _end(self) -> None:
         self._ended = True
+        wants = guess.greeting(self.framing.remainder)
         truncated = self.framing.finish()
-        if truncated is not None:
+        if truncated is not None and wants:
+            self.framing.faults.append(RemoteProtocolError(f"the peer {wants}"))
+        elif truncated is not None:
             self.framing.faults.append(truncated)
 
     def unread(self) -> list[bytes]:
@@ -290,16 +314,27 @@ class ConnectionBase(Writer):
             raise ServiceError(f"no service runs {self}, and streams need one: use a Client or a Server")
         return self.keeper.streams
 
-    def send(self, message: bytes) -> None:
+    def send(
+        self,
+        message: bytes,
+        lane: int | None = None,
+        *,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """Send one message. Any thread.
 
-        :raises LocalProtocolError: the framing cannot carry it; nothing was sent.
+        :param lane: is for sessions, as ``lifetime`` and ``latest`` are: see :meth:`SessionConnection.send`.
+        :param timeout: seconds to wait for room instead of ``send_timeout``.
+        :raises LocalProtocolError: the framing cannot carry it, or something is for sessions and this is none; nothing
+            was sent.
         :raises ConnectionLost: the conversation is over.
         :raises OutboxFull: the peer does not take it (see ``send_timeout`` and ``outbox``).
         """
         if self.outbox.closed:
             raise self.outbox.late()
-        self.outbox.send(message)
+        self.outbox.send(message, lane, lifetime, latest, timeout)
 
     def disconnect(self) -> None:
         """Say goodbye, where the framing has a word for it; the peer then closes. Nothing can be sent after it."""
@@ -405,35 +440,3 @@ class Incomplete(CommError):
 def leads_shaped(connection: ConnectionBase) -> bool:
     """Whether it receives in its own way: then nothing but LEADS's methods is called, as other names may be its own."""
     return type(connection).receive is not ConnectionBase.receive
-
-
-class ListenerBase(ABC):
-    """Accepts conversations."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def accept(self) -> ConnectionBase | None:
-        """Wait for the next peer; None once the listener was closed.
-
-        :raises OSError: this one could not be accepted; calling again is right.
-        """
-
-    @abstractmethod
-    def close(self) -> None:
-        """Stop listening and release the handle; a waiting :meth:`accept` returns None. Any thread."""
-
-    def port(self) -> int:
-        """The number that peers connect to; 0 where there is none."""
-        return 0
-
-    def handles(self) -> list[int]:
-        """The descriptors that it listens with."""
-        return []
-
-    def linger(self, timeout: float) -> None:
-        """After :meth:`close`: go on with what the accepted conversations need of the listener, until they have ended,
-        ``timeout`` seconds at most. The accepting thread only."""
-
-    def release(self) -> None:
-        """Free what only the accepting thread may free. Called by it after :meth:`accept` returned None."""

@@ -14,13 +14,14 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, ClassVar, Final
 
 from leadscomm.connections.address import Address
-from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
+from leadscomm.connections.base import ConnectionBase, leads_shaped
 from leadscomm.connections.errand import Errand
 from leadscomm.connections.faults import Faults, Way
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.outbox_held import HeldOutbox
 from leadscomm.connections.timer import Reminder
 from leadscomm.errors import ConnectionLost, EndpointError
@@ -125,6 +126,16 @@ class FaultyConnection(ConnectionBase):
         begun = self.framing.remainder
         self.framing.clear()
         self.incoming.put(self._cut_in.feed(begun), time.monotonic())
+
+    @property
+    def has_to_ask(self) -> bool:
+        return self.key is not None or self.line.has_to_ask
+
+    def be_wary(self) -> None:
+        self.line.be_wary()
+
+    def at_ease(self) -> None:
+        self.line.at_ease()
 
     def shut_sending(self) -> None:
         with self._changed:
@@ -371,8 +382,15 @@ class FaultyOutbox(HeldOutbox):
     def run_until(self, done: Callable[[], bool], timeout: float) -> None:
         self._connection.run_until(done, timeout)
 
-    def send(self, message: bytes) -> None:
-        super().send(message)
+    def send(
+        self,
+        message: bytes,
+        lane: int | None = None,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        super().send(message, lane, lifetime, latest, timeout)
         if self._flusher is None:
             self.run_until(self._connection.has_sent, self.timeout)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from leadscomm.connections.journal_file import JournalFile
@@ -64,9 +64,11 @@ class Clearing(Write):
 class Commits:
     """Who writes when. Any thread."""
 
-    def __init__(self, file: JournalFile, tables: Sequence[MessageTable]) -> None:
+    def __init__(self, file: JournalFile, tables: Sequence[MessageTable], mark: Callable[[], None]) -> None:
+        """:param mark: is called, with the turn held, once something was committed and synced."""
         self._file = file
         self._tables = tables
+        self._mark = mark
         self._changed = threading.Condition()
         self._busy = False  # somebody has the turn, and so the file
         self._gathered: list[Write] = []
@@ -181,6 +183,8 @@ class Commits:
             if self._file.committed:  # whatever else came up
                 self._committed.extend(writes)
                 self._settle()
+                if synced:
+                    self._mark()
             else:
                 for write in writes:
                     write.revert()

@@ -10,6 +10,7 @@ from leadscomm.errors import CommError, CommTimeout, ConnectFailed
 from leadscomm.protocol import bootloader, guess
 from leadscomm.protocol.beginning import Beginning
 from leadscomm.protocol.board import BOARD_CRC
+from leadscomm.protocol.cobs import DEFAULT_CRC, CobsFraming
 from leadscomm.protocol.compact import Wire
 from leadscomm.protocol.framing import Framing, FramingSpec
 from leadscomm.protocol.session import ask_steadily
@@ -58,6 +59,8 @@ def why_not(who: str, session: Beginning, heard: bytes) -> CommError:
     """
     if session.trouble is not None:
         return ConnectFailed(f"{who}: {session.trouble}")
+    if session.hint is not None:
+        return ConnectFailed(f"{who}: {session.hint}")
     if not heard:
         return CommTimeout(
             f"{who} does not answer: is its baud rate another (baud=), does its program run, and has it a session "
@@ -81,16 +84,26 @@ def what_it_says(heard: bytes) -> str:
 
 def nothing_of_a_session(who: str, framing: Framing, heard: bytes) -> CommError:
     """Say that nothing of a session came, and what did."""
-    ours = f"this side speaks framing={framing.name} with reliable=1"
+    ours = f"this side speaks {_options_of(_spec_of(framing))} with reliable=1"
     if not heard:
         return CommTimeout(f"{who} says nothing, and {ours}: give both sides reliable=1, or neither")
+    spec = _spec_of(framing)
+    impression = guess.look(heard, spec)
+    known = {guess.FITS: _options_of(spec), guess.TEXT: "text, as of framing=separator", guess.LITTLE: "text"}
+    likeness = impression.protocol or impression.options or known.get(impression.verdict, "noise")
+    mend = "give both sides reliable=1, or neither"
+    if impression.verdict == guess.OTHER:
+        mend += ", and the same framing (framing=, crc=)"
     return ConnectFailed(
-        f"{who} speaks nothing of a session: what it says looks like {_likeness(heard, framing)} ({heard[:32]!r}), "
-        f"and {ours}; give both sides reliable=1, or neither"
+        f"{who} speaks nothing of a session: what it says looks like {likeness} ({heard[:32]!r}), and {ours}; {mend}"
     )
 
 
-def _likeness(heard: bytes, framing: Framing) -> str:
-    impression = guess.look(heard, FramingSpec(framing.name))
-    known = {guess.FITS: f"framing={framing.name}", guess.TEXT: "text, as of framing=separator", guess.LITTLE: "text"}
-    return impression.protocol or impression.options or known.get(impression.verdict, "noise")
+def _spec_of(framing: Framing) -> FramingSpec:
+    return FramingSpec(framing.name, {"crc": framing.crc} if isinstance(framing, CobsFraming) else {})
+
+
+def _options_of(spec: FramingSpec) -> str:
+    """A framing as an endpoint has it; what is the default is left out."""
+    crc = str(dict(spec.options).get("crc", DEFAULT_CRC))
+    return f"framing={spec.name}" + (f"&crc={crc}" if crc != DEFAULT_CRC else "")

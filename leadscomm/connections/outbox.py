@@ -21,11 +21,11 @@ the list is counted exactly, and appended to, under a lock that is held for an i
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from time import perf_counter
 from typing import Final
 
-from leadscomm.connections.backlog import BLOCK_BYTES
+from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES
 from leadscomm.connections.outbox_writing import Writing
 from leadscomm.connections.waiting import Waiters, enter, interrupted
 from leadscomm.connections.writer import Flusher, Writer
@@ -97,13 +97,25 @@ class Outbox(Writing):
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
-    def send(self, message: bytes) -> None:
+    def send(
+        self,
+        message: bytes,
+        lane: int | None = None,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """Send one message, now or with those that follow. Any thread.
 
-        :raises LocalProtocolError: the framing cannot carry it.
+        :param lane: is for sessions, as ``lifetime`` and ``latest`` are: see :meth:`LaneOutbox.send`.
+        :param timeout: seconds to wait for room, instead of ``send_timeout``.
+        :raises LocalProtocolError: the framing cannot carry it; or something is for sessions, and this is none.
         :raises ConnectionLost: the conversation is over.
         :raises OutboxFull: the peer did not make room within ``timeout`` seconds (at once inside a callback).
         """
+        if lane is not None or lifetime is not None or latest is not None or timeout is not None:
+            self._send_as(message, timeout, lane=lane, lifetime=lifetime, latest=latest)
+            return
         if type(message) is not bytes:
             message = plain(message)
         self._framing.check(message)
@@ -120,6 +132,19 @@ class Outbox(Writing):
         self._pending = pending
         if not self.waiting:
             self._push(message)
+
+    def _send_as(self, message: bytes, timeout: float | None, **others: object) -> None:
+        """:meth:`send` with more than a message."""
+        self._check_lacking(others)
+        before, seconds = self.timeout, timeout or 0.0
+        if self._flusher is None:
+            self.timeout = seconds  # the sender waits by himself, until it is written
+        else:
+            self._wait_at_most(len(message) + MESSAGE_BYTES, seconds)
+        try:
+            self.send(message)
+        finally:
+            self.timeout = before
 
     def put(self, messages: list[bytes], block: bytes | None) -> None:
         """Queue messages of a broadcast; ``block`` is their encoding. Never waits, never raises.

@@ -85,8 +85,7 @@ class LaneOutbox(AcknowledgedOutbox):
     def send(
         self,
         message: bytes,
-        lane: int = DEFAULT_LANE,
-        *,
+        lane: int | None = None,
         lifetime: float | None = None,
         latest: Hashable | None = None,
         timeout: float | None = None,
@@ -98,9 +97,11 @@ class LaneOutbox(AcknowledgedOutbox):
         :param latest: it replaces a message of the same lane and of this key that was not sent yet.
         :param timeout: seconds to wait for room, instead of ``send_timeout``.
         """
-        if lane == DEFAULT_LANE and lifetime is None and latest is None and timeout is None:
+        if lifetime is None and latest is None and timeout is None and (lane is None or lane == DEFAULT_LANE):
             Outbox.send(self, message)  # super() would cost a burst a tenth of its rate
             return
+        if lane is None:
+            lane = DEFAULT_LANE
         message = plain(message)
         self._framing.check(message)
         if not 0 <= lane < LANES:

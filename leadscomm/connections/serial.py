@@ -11,20 +11,21 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
-from typing_extensions import Self
-
 from leadscomm.connections import ports
 from leadscomm.connections.address import Address
 from leadscomm.connections.asking import AnyInquiry, Inquiry, find, inquiry, question
-from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.fitting import fit
 from leadscomm.connections.handles import lead_nowhere
 from leadscomm.connections.lines import Line, line_of
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.opening import Plan
 from leadscomm.connections.options import SERIAL
 from leadscomm.connections.waiting import Waiters
 from leadscomm.errors import CommTimeout, ConnectFailed, ConnectionLost, EndpointError
+from leadscomm.packages import Self
 from leadscomm.protocol.board import BoardFraming
-from leadscomm.protocol.framing import Framing
+from leadscomm.protocol.framing import Framing, SeparatorFraming
 
 if TYPE_CHECKING:
     from serial import Serial
@@ -44,6 +45,7 @@ class SerialConnection(ConnectionBase):
     :param framing: any other framing, instead of ``separator``.
     :param half_duplex: RTS is to be switched around each write.
     :param on_close: called when the port was closed.
+    :raises EndpointError: the port's settings cannot carry the framing.
     """
 
     pooled: ClassVar[bool] = False  # nothing but the reading itself can be woken
@@ -59,6 +61,8 @@ class SerialConnection(ConnectionBase):
         half_duplex: bool = False,
         on_close: Callable[[], None] | None = None,
     ) -> None:
+        framing = SeparatorFraming(separator) if framing is None else framing
+        fit(framing, getattr(serial, "bytesize", 8), getattr(serial, "xonxoff", False))
         super().__init__(remainder, separator, framing=framing)
         self._serial = serial
         self._half_duplex = half_duplex
@@ -253,6 +257,8 @@ def _ask(
         with address.caller.waking(lambda: _end(lines)):
             found = find(asked, deadline)
         refusals.update((device, f"{device} {asked[device].said()}") for device in asked if device not in found)
+        if len(found) > 1:  # a tag may begin as another one does
+            found = [device for device in found if str(asked[device].tag).lower() == tag.lower()] or found
         if len(found) == 1:
             del asked[found[0]]
     finally:

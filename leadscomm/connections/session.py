@@ -26,7 +26,7 @@ from leadscomm.connections.terms import SpeaksCompact, Terms
 from leadscomm.connections.timed import LOOK_S, TimedConnection
 from leadscomm.connections.waiting import enter
 from leadscomm.connections.writer import Flusher, here
-from leadscomm.errors import ConnectionLost, LocalProtocolError, OutboxFull
+from leadscomm.errors import LocalProtocolError, OutboxFull
 from leadscomm.protocol.base import plain
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.full import FullSession
@@ -172,7 +172,8 @@ class SessionConnection(TimedConnection, LaneCarrier):
         self.pump()
 
     def agree(self, line: Line, deadline: float) -> None:
-        """Ask the peer over a new line, and wait for its answer. In the thread that is to read the line.
+        """Ask the peer over a new line, if this side asks, and wait until it has shown that it hears this side. In the
+        thread that is to read the line.
 
         :raises SpeaksCompact: the peer is a board, say.
         :raises ConnectFailed: the peer speaks something else; the text says what.
@@ -184,24 +185,21 @@ class SessionConnection(TimedConnection, LaneCarrier):
         while True:
             line.emit()
             now = time.monotonic()
-            joined = line.link.joined
-            if joined and self.session.trusted:
+            if line.link.proved:
+                connection.at_ease()
                 return
             if self.session.compact_peer is not None:
                 raise SpeaksCompact(f"{connection} speaks the compact profile alone")
-            if self.over or self.session.left or self._hopeless or now >= deadline:
+            if self.over or self.session.left or self._hopeless or line.link.dead or now >= deadline:
                 self.pump()  # it may be over since a moment ago
                 raise line.why_not(self.session, heard)
-            connection._wait_readable(max(0.0, (deadline if joined else min(deadline, line.link.ask_at)) - now))
+            connection._wait_readable(max(0.0, min(deadline, self.session.greets_at(line.link)) - now))
             try:
                 data = connection._read()
             except BlockingIOError:
                 continue
             if data is None:
-                raise ConnectionLost(
-                    f"{connection} ended before it had answered; does it speak sessions (reliable=1), and hold the "
-                    "same key (key_file=)?"
-                )
+                raise line.ended_early(self.session, heard)
             heard = (heard + data)[:HEARD_BYTES]
             self.took(line, connection.framing.feed(data))
 
@@ -335,7 +333,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
     def send(
         self,
         message: bytes,
-        lane: int = DEFAULT_LANE,
+        lane: int | None = None,
         *,
         lifetime: float | None = None,
         latest: Hashable | None = None,
@@ -356,7 +354,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
         if self.outbox.closed:
             raise self.outbox.late()
         send = self.outbox.send if self.keeps is None else self.keeps
-        send(message, lane, lifetime=lifetime, latest=latest, timeout=timeout)
+        send(message, DEFAULT_LANE if lane is None else lane, lifetime=lifetime, latest=latest, timeout=timeout)
 
     def send_datagram(self, message: bytes) -> None:
         if self.outbox.closed or not self.session.open:

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from leadscomm.connections.address import Address
-from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.names import resolve
 from leadscomm.errors import ConnectFailed
 
@@ -294,6 +295,13 @@ def enlarge(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
 
 
+def new_bell() -> int | None:
+    """A handle that a pool can poll, where there are pools."""
+    if sys.platform == "linux":
+        return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+    return None
+
+
 class Alarm:
     """Wakes a thread that waits in :func:`readable`: another thread rings, and the waiting one finds ``socket`` ready.
 
@@ -342,9 +350,6 @@ class SocketListener(ListenerBase):
 
     def port(self) -> int:
         return self._port
-
-    def handles(self) -> list[int]:
-        return [sock.fileno() for sock in self._sockets]
 
     def accept(self) -> ConnectionBase | None:
         while not self._closed:

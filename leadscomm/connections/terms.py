@@ -35,6 +35,7 @@ def compact_session(line: ConnectionBase, address: Address, early: Sequence[byte
             f"{line} speaks the compact profile alone, which is for lines that keep the order, and UDP does not: use "
             "TCP or a serial line"
         )
+    line.at_ease()
     return ReliableConnection(
         line,
         asks=early is None,

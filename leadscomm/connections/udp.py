@@ -16,7 +16,8 @@ from functools import partial
 from typing import Any, Final
 
 from leadscomm.connections.address import Address, is_loopback
-from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.names import resolve
 from leadscomm.connections.sockets import bind_all, enlarge, place, readable, why_not
 from leadscomm.connections.udp_server import BURST, RECEIVE_BYTES, UdpListener

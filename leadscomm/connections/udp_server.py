@@ -14,9 +14,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from leadscomm.connections.address import Address, is_loopback
-from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.base import WARY_BYTES, ConnectionBase
 from leadscomm.connections.handles import wait_for
-from leadscomm.connections.sockets import Alarm, enlarge, place, readable
+from leadscomm.connections.listener import ListenerBase
+from leadscomm.connections.sockets import Alarm, enlarge, new_bell, place, readable
 from leadscomm.connections.waiting import enter
 from leadscomm.errors import ConnectFailed, ConnectionLost, RemoteProtocolError
 from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
@@ -36,13 +37,6 @@ _SEND_S: Final = 1.0
 """How long a datagram waits for room in the system's buffer before it is lost."""
 
 
-def _new_bell() -> int | None:
-    """A handle that a pool can poll, where there are pools."""
-    if sys.platform == "linux":
-        return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-    return None
-
-
 class UdpPeer(ConnectionBase):
     """The conversation of a UDP server with one address. Made by :class:`UdpListener`.
 
@@ -57,6 +51,7 @@ class UdpPeer(ConnectionBase):
         "_gone",
         "_listener",
         "_mail",
+        "_most",
         "_put",
         "_rung",
         "_socket",
@@ -83,6 +78,7 @@ class UdpPeer(ConnectionBase):
         self.dropped = 0
         self.turn = threading.Condition(listener.lock)
         self._mail: deque[bytes] = deque()
+        self._most = INBOX_BYTES
         self._put = self._took = 0  # bytes that ever came in, and that were ever read
         self._told = 0  # dropped datagrams that were reported
         self._told_at = -_REPORT_EVERY_S
@@ -91,7 +87,7 @@ class UdpPeer(ConnectionBase):
         self._failure: ConnectionLost | None = None
         self._waits = True
         self._rung = False
-        self._bell = _new_bell()
+        self._bell = new_bell()
 
     def __str__(self) -> str:
         return place(*self.address[:2])
@@ -107,12 +103,20 @@ class UdpPeer(ConnectionBase):
     def set_blocking(self, blocking: bool) -> None:
         self._waits = blocking
 
+    def be_wary(self) -> None:
+        super().be_wary()
+        self._most = WARY_BYTES
+
+    def at_ease(self) -> None:
+        super().at_ease()
+        self._most = INBOX_BYTES
+
     # What the listener does, under its lock --------------------------------------------------------------------------
 
     def put(self, datagram: bytes) -> None:
         """Take in what came."""
         size = len(datagram) + _EACH_BYTES
-        if self._put - self._took + size > INBOX_BYTES:
+        if self._put - self._took + size > self._most:
             self.dropped += 1
             return
         self._put += size
@@ -255,9 +259,6 @@ class UdpListener(ListenerBase):
     def port(self) -> int:
         return self._port
 
-    def handles(self) -> list[int]:
-        return [sock.fileno() for sock in self._sockets]
-
     def accept(self) -> ConnectionBase | None:
         self.wait(lambda: bool(self._new or self._closed or self._refusal), self._turn, None)
         with self.lock:
@@ -279,9 +280,7 @@ class UdpListener(ListenerBase):
     def release(self) -> None:
         with self.lock:
             self._released = True
-            for peer in self._new:
-                self._drop(peer)
-                peer.close_bell()
+            self._leaving += [(peer, True) for peer in self._new]
             self._new.clear()
         self._settle()
 
@@ -308,8 +307,8 @@ class UdpListener(ListenerBase):
             if self._followers and not self._led:
                 self._followers[0].notify_all()  # somebody has to go on receiving
             done = ready()
-        if self._leaving:  # asked for in the middle of this, by a signal handler
-            self._settle()
+        if self._leaving:
+            self._settle()  # what was asked for in the middle of this, by a signal handler
         return done
 
     def _settled(self, ready: Callable[[], bool]) -> bool:
@@ -326,18 +325,17 @@ class UdpListener(ListenerBase):
 
     def _settle(self) -> None:
         """Have done what was asked for: here, or by the thread that has the lock, if that cannot be waited for."""
-        going_on = True
-        while going_on and enter(self.lock):
+        while enter(self.lock):
             try:
                 self._settled(bool)
                 done = self._released and not self._peers
             finally:
                 self.lock.release()
-            going_on = bool(self._leaving)
             if done:  # the sockets outlive the listening, for those who still have something to send
-                for sock in self._sockets:
-                    sock.close()
-                self._alarm.close()
+                for handle in (*self._sockets, self._alarm):
+                    handle.close()
+            if not self._leaving:
+                return
 
     def _lead(self, timeout: float | None) -> None:
         """Receive once for everybody. Lets go of the lock meanwhile."""
@@ -408,6 +406,8 @@ class UdpListener(ListenerBase):
             self._refusal = error
             self._turn.notify_all()
             return None
+        if limits["reliable"]:
+            peer.be_wary()
         self._peers[peer.label] = peer
         self._origins[host] += 1
         self._look_at = min(self._look_at, now + self._silence)

@@ -15,7 +15,7 @@ from leadscomm.connections.address import Caller, Gate
 from leadscomm.connections.base import ConnectionBase, leads_shaped
 from leadscomm.connections.endpoint import Endpoint, dial
 from leadscomm.entities.line import LineStage
-from leadscomm.entities.stage import Owner
+from leadscomm.entities.owner import Owner
 from leadscomm.errors import ConnectFailed
 
 _log = logging.getLogger("leadscomm")

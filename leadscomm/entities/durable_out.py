@@ -107,7 +107,7 @@ class Outgoing:
             message = lane.queue[0]
             try:
                 self.check(message.payload)
-                record = Durable(self._journal.origin, message.seq, message.payload).record()
+                record = Durable(self._journal.origin_of(message.seq), message.seq, message.payload).record()
                 if not self.session.offer_record(record, number):
                     break
             except LocalProtocolError as error:

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
-from typing_extensions import Self
-
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.handles import lead_nowhere
 from leadscomm.connections.options import DELIVERY
@@ -24,11 +22,13 @@ from leadscomm.entities.callback import Callback, checked, unawaited
 from leadscomm.entities.durable import DurableMessages
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.foreign import staged
+from leadscomm.entities.owner import Owner
 from leadscomm.entities.records import RecordHandler
 from leadscomm.entities.service import CLOSE_TIMEOUT_S
-from leadscomm.entities.stage import Owner, Stage
+from leadscomm.entities.stage import Stage
 from leadscomm.entities.streams import Streams
 from leadscomm.errors import CommError
+from leadscomm.packages import Self
 from leadscomm.protocol.records import DURABLE, STREAM
 
 _log = logging.getLogger("leadscomm")

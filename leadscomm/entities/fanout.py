@@ -33,9 +33,10 @@ class FanOut(Outbox):
     def _alone(self, message: bytes, frame: bytes) -> bool:
         return False
 
-    def check(self, message: bytes) -> None:
-        """Refuse what the framing cannot carry, as :meth:`send` does."""
+    def check(self, message: bytes, timeout: float | None = None, **others: object) -> None:
+        """Refuse what the framing cannot carry, and what is for sessions, as :meth:`send` does."""
         self._framing.check(message)
+        self._check_lacking(others)
 
     def catch_up(self) -> None:
         """Hand out what waits, and wait for whoever is at it: then all of it is in every outbox. What was interrupted

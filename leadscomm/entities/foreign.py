@@ -11,8 +11,9 @@ from leadscomm.connections.base import ConnectionBase, Incomplete, leads_shaped
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.connections.writer import Writer
+from leadscomm.entities.owner import Owner
 from leadscomm.entities.reliable import ReliableStage
-from leadscomm.entities.stage import Owner, Stage
+from leadscomm.entities.stage import Stage
 from leadscomm.protocol.framing import FAREWELL, DatagramFraming, plain
 
 

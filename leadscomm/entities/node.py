@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 
-from typing_extensions import Self
-
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.entities.acceptor import Acceptor
@@ -18,14 +16,16 @@ from leadscomm.entities.callback import Callback
 from leadscomm.entities.dialler import Dialler
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
+from leadscomm.entities.namesakes import NameTaken
 from leadscomm.entities.node_file import from_file
 from leadscomm.entities.node_groups import Groups
-from leadscomm.entities.node_peers import NameTaken, Peers, Way
+from leadscomm.entities.node_peers import Peers, Way
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import Readable
 from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, EndpointError, LocalProtocolError
+from leadscomm.packages import Self
 from leadscomm.protocol.records import GROUPS
 
 _START_S: Final = 10.0
@@ -164,7 +164,7 @@ class Node(Entity):
         """
         stage = self._peers.get(to)
         if not self._durable.kept:
-            _send(self._stage_of(to), msg, how)
+            self._stage_of(to).send(msg, **how)
         elif stage is None or isinstance(stage, SessionStage):
             self._durable.send(to, msg, **how)
         else:
@@ -214,7 +214,7 @@ class Node(Entity):
             stages = {name: stage for name, stage in stages.items() if name not in named}
         for name, stage in stages.items():
             try:
-                _send(stage, msg, {"timeout": 0, **how} if isinstance(stage, SessionStage) else how)
+                stage.send(msg, **{"timeout": 0, **how})
             except CommError as error:
                 failure = DeliveryError(f"a message to all was not sent to {name}: {error}", [msg])
                 failure.__cause__ = error
@@ -363,16 +363,6 @@ def _several(option: str, places: Iterable[int | str | Endpoint]) -> list[int | 
     if isinstance(places, (str, int, Endpoint)):
         raise EndpointError(f"{option}={places!r}: write a list, {option}=[{places!r}]")
     return list(places)
-
-
-def _send(stage: Stage, msg: bytes, how: dict[str, Any]) -> None:
-    """:raises LocalProtocolError: a board has no lanes."""
-    if how and not isinstance(stage, SessionStage):
-        raise LocalProtocolError(
-            f"{name_of(stage.connection)} speaks the compact profile, as boards do, and has no {', '.join(how)}: leave "
-            f"{'it' if len(how) == 1 else 'them'} out"
-        )
-    stage.send(msg, **how)
 
 
 def name_of(connection: ConnectionBase) -> str:

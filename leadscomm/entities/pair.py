@@ -10,8 +10,8 @@ from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.terms import SpeaksCompact, Terms, compact_session
 from leadscomm.entities.line import LineStage
+from leadscomm.entities.owner import Owner
 from leadscomm.entities.session import SessionStage
-from leadscomm.entities.stage import Owner
 
 FORMER: Final = 64
 """So many sessions that are over are remembered, since frames of theirs may still be on the way."""

@@ -2,7 +2,8 @@
 
 The pool. Some threads wait in one epoll; the kernel hands each event to one of them, which reads that connection and
 runs its callbacks. A callback that blocks holds up its thread and its connection; the others are served by the other
-threads, and when none is left the pool grows. So a thousand quiet connections cost a handful of threads, and a stuck
+threads, and when none is left the pool grows; at once, where a thread waits for a peer that has not shown who it is:
+so strangers who say nothing hold up nobody. So a thousand quiet connections cost a handful of threads, and a stuck
 callback delays nobody.
 """
 
@@ -38,13 +39,17 @@ IDLE_S: Final = 5.0
 
 
 class Task(ABC):
-    """Something that becomes ready."""
+    """Something that becomes ready.
 
-    __slots__ = ("again", "busy")
+    :ivar waits: it is about to wait for its peer, and may need its thread for seconds.
+    """
+
+    __slots__ = ("again", "busy", "waits")
 
     def __init__(self) -> None:
         self.busy = False
         self.again = False
+        self.waits = False
 
     @abstractmethod
     def ready(self, ending: bool) -> None:
@@ -161,7 +166,7 @@ class ReaderPool:
             task.busy = True
             self._waiting -= 1
             if not self._waiting:
-                self._relieve()
+                self._relieve(task.waits)
             return True
         finally:
             lock.release()
@@ -183,11 +188,14 @@ class ReaderPool:
         finally:
             lock.release()
 
-    def _relieve(self) -> None:
-        """Nobody waits for events any more. Under the lock."""
+    def _relieve(self, at_once: bool) -> None:
+        """Nobody waits for events any more. Under the lock.
+
+        :param at_once: the thread that did is not to be expected back soon.
+        """
         if len(self._threads) >= self._limit:
             return
-        if len(self._threads) >= FREE_THREADS:
+        if len(self._threads) >= FREE_THREADS and not at_once:
             self._starved = True
             if self._freed.wait_for(lambda: self._waiting, GRACE_S):
                 return

@@ -13,11 +13,10 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final
 
-from typing_extensions import Self
-
 from leadscomm.connections.waiting import Flag
 from leadscomm.connections.writer import here
 from leadscomm.errors import ServiceError
+from leadscomm.packages import Self
 
 _log = logging.getLogger("leadscomm")
 CLOSE_TIMEOUT_S: Final = 5.0

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.waiting import Flag
+from leadscomm.entities.owner import Owner
 from leadscomm.entities.records import NotNow
-from leadscomm.entities.stage import DRAIN_TIMEOUT_S, Owner, Stage
+from leadscomm.entities.stage import DRAIN_TIMEOUT_S, Stage
 from leadscomm.errors import RemoteProtocolError
 from leadscomm.protocol.records import kind_of
 
@@ -47,6 +48,7 @@ class SessionStage(Stage):
         "_working",
         "done",
         "former",
+        "origin",
     )
 
     def __init__(self, entity: Owner, connection: SessionConnection) -> None:
@@ -63,6 +65,8 @@ class SessionStage(Stage):
         self.done = Flag()
         self.former: SessionStage | None = None
         """A session of the same peer, which ends as soon as it is certain that this one is its too."""
+        self.origin: str | None = None
+        """What ``max_per_address`` counts it under, whether it has a line or not; None: it is not counted."""
         super().__init__(entity, connection)
         connection.on_end = self.wake
 
@@ -70,6 +74,10 @@ class SessionStage(Stage):
     def session(self) -> SessionConnection:
         """What it runs."""
         return self._session
+
+    @property
+    def _plain(self) -> bool:
+        return False
 
     @property
     def in_blocks(self) -> bool:

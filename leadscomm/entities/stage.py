@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -14,13 +13,12 @@ from leadscomm.connections.base import LINGER_S, ConnectionBase
 from leadscomm.connections.losses import lost, odd
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.waiting import interrupted
-from leadscomm.connections.writer import Flusher, here
-from leadscomm.entities.callback import Callback
+from leadscomm.connections.writer import here
 from leadscomm.entities.flusher import FlusherThread
+from leadscomm.entities.owner import Owner
 from leadscomm.entities.readers import ReaderPool, Task
-from leadscomm.entities.records import RecordHandler
-from leadscomm.entities.service import Service
-from leadscomm.errors import DeliveryError
+from leadscomm.errors import ConnectFailed, DeliveryError
+from leadscomm.protocol import guess
 from leadscomm.protocol.framing import Framing
 from leadscomm.protocol.records import STREAM
 
@@ -28,78 +26,6 @@ _log = logging.getLogger("leadscomm")
 _NOTHING: Final[list[bytes]] = []
 DRAIN_TIMEOUT_S: Final = 5.0
 """How long a closed connection goes on sending what was sent before."""
-
-
-class Owner(Service):
-    """A service on whose behalf connections are run; what they need of it.
-
-    The names have an underscore for the sake of users who subclass entities together with classes of their own.
-    """
-
-    callback: Callback
-    _flusher: FlusherThread
-    _handlers: Mapping[int, RecordHandler]
-    _handshake_timeout: float = 5.0
-    _why: Exception | None = None
-    """Why it is not connected, or not running: the last reason."""
-
-    @property
-    @abstractmethod
-    def _name(self) -> str:
-        """What its threads are called."""
-
-    @abstractmethod
-    def _equip(self, outbox: Outbox, flusher: Flusher | None) -> None:
-        """Set up the outbox of a connection; ``flusher`` instead of the common one, if given."""
-
-    @abstractmethod
-    def _report(self, error: Exception) -> None:
-        """Tell ``on_fail`` from a thread of its own."""
-
-    @abstractmethod
-    def _announce(self, stage: Stage) -> None:
-        """A conversation begins: tell ``on_connect``."""
-
-    @abstractmethod
-    def _carries(self, stage: Stage) -> None:
-        """A line carries a session from now on."""
-
-    @abstractmethod
-    def _joined(self, stage: Stage) -> None:
-        """A connection was announced to the callbacks."""
-
-    @abstractmethod
-    def _left(self, stage: Stage) -> None:
-        """A connection has ended."""
-
-    @abstractmethod
-    def _call(self, callback: Callable[..., object], *args: Any, stage: Stage | None = None) -> None:
-        """Call one callback in this thread; what it raises reaches ``on_fail``."""
-
-    @abstractmethod
-    def _take_on(self, connection: ConnectionBase) -> None:
-        """Run a connection that another has become, in a thread of its own or when the present one is free."""
-
-    def _heirs(self) -> Callable[[ConnectionBase], None] | None:
-        """What runs a conversation that follows another on its line, where the peer has begun anew; None: nothing, and
-        the line is closed."""
-        return None
-
-    @abstractmethod
-    def _returned(self, returned: object, stage: Stage | None) -> None:
-        """A callback returned something."""
-
-    @abstractmethod
-    def _raised(self, error: BaseException, stage: Stage | None) -> None:
-        """A callback raised."""
-
-    @abstractmethod
-    def _fail(self, error: Exception, stage: Stage | None = None) -> None:
-        """Tell ``on_fail`` in this thread."""
-
-    @abstractmethod
-    def _could_not_connect(self, error: Exception) -> None:
-        """An attempt to connect came to nothing: tell ``on_fail`` in this thread, and whoever sends."""
 
 
 class Stage(Task):
@@ -119,6 +45,7 @@ class Stage(Task):
         "_rest",
         "_shut",
         "batch",
+        "came_at",
         "connection",
         "ended",
         "entity",
@@ -134,6 +61,7 @@ class Stage(Task):
         self._rest: Iterator[bytes] = iter(())  # of the batch, what was not handed out
         self.ended = False
         self.heard = False
+        self.came_at = time.monotonic()  # what precedes the first message is waited for from here on
         self._shut = False  # closed by this side: nothing more is delivered
         self._opened = False
         self._pool: ReaderPool | None = None
@@ -158,8 +86,22 @@ class Stage(Task):
     def _take_over(self, connection: ConnectionBase) -> None:
         connection.keeper = self
         self._framing = connection.framing
-        self._receive = connection.read_batch
+        self._receive = self._receive_first if self._plain else connection.read_batch
         self.outbox = connection.outbox
+
+    def _receive_first(self) -> list[bytes] | None:
+        """Read for the first time: a peer that means another kind of conversation is named."""
+        messages = self.connection.read_batch()
+        self._receive = self.connection.read_batch
+        wants = guess.greeting(messages[0] if messages else self._framing.remainder)
+        if wants:
+            self.entity._fail(ConnectFailed(f"{self.connection} {wants}"), self)
+        return messages
+
+    @property
+    def _plain(self) -> bool:
+        """Whether there is nothing between the connection and the callbacks."""
+        return True
 
     @property
     def shut(self) -> bool:
@@ -180,6 +122,11 @@ class Stage(Task):
         """What can be polled, or None: then its reading and writing wait in threads of its own."""
         return self.connection.fileno()
 
+    @property
+    def _has_to_ask(self) -> bool:
+        """Whether its opening waits for the peer."""
+        return self.connection.has_to_ask
+
     # Where it is run -------------------------------------------------------------------------------------------------
 
     def run_in(self, pool: ReaderPool | None) -> None:
@@ -187,6 +134,7 @@ class Stage(Task):
         fd = self.fileno()
         if pool is not None and fd is not None and self.connection.pooled:
             self._pool = pool
+            self.waits = self._has_to_ask
             self.connection.set_blocking(False)
             pool.add(fd, self)
         else:
@@ -249,7 +197,9 @@ class Stage(Task):
             return
         if not self._opened:
             self._opened = ending = True
-            if not self._open():
+            opened = self._open()
+            self.waits = False
+            if not opened:
                 return
             self._begin()
         while self._step() and not self.ended:
@@ -260,12 +210,12 @@ class Stage(Task):
 
     def _open(self) -> bool:
         try:
-            self._prepare(time.monotonic() + self.entity._handshake_timeout)
+            self._prepare(self.came_at + self.entity._handshake_timeout)
         except Exception as error:
             self.ended = True
             self._release()
             self.entity._left(self)
-            self._tell_failed(error)
+            self._tell_failed(lost(str(self.connection), error))
             return False
         self._announce()
         return not self.ended

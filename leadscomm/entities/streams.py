@@ -18,9 +18,10 @@ from typing import Final
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.writer import here
+from leadscomm.entities.owner import Owner
 from leadscomm.entities.records import RecordHandler
 from leadscomm.entities.session import SessionStage
-from leadscomm.entities.stage import Owner, Stage
+from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import FileSource, Readable, Source
 from leadscomm.entities.stream_receiving import Stream
 from leadscomm.entities.stream_sending import SendingTransfer

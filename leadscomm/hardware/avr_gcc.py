@@ -136,6 +136,9 @@ class _Work:
 
     def options(self, source: Path, flags: Sequence[str]) -> list[str]:
         own = [f"-mmcu={self.model.mcu}", f"-DF_CPU={self.model.f_cpu}L", f"-DARDUINO_{self.model.define}"]
+        if self.model.usb_product:
+            own += ["-DUSB_VID=0x2341", f"-DUSB_PID={self.model.usb_product:#06x}"]
+            own += ['-DUSB_MANUFACTURER="Unknown"', f'-DUSB_PRODUCT="{self.model.title}"']
         headers = (self.core / "cores" / "arduino", self.core / "variants" / self.model.variant)
         return [*_LANGUAGE[source.suffix], *_COMMON, *own, *(f"-I{path}" for path in headers), *flags]
 

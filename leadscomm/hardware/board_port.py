@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
+import time
+from typing import Final
+
+import serial
 
 from leadscomm.connections.port_state import IN_USE, NO_PERMISSION, permission_mend, state_of
 from leadscomm.connections.ports import NAMED_PORTS, Port, available_ports, listed
 from leadscomm.errors import ConnectFailed
 from leadscomm.hardware.models import MODELS, Model
+
+TOUCH_BAUD: Final = 1200
+"""Whose processor is on USB itself starts its bootloader when its port was opened and closed at this rate."""
+_LOOK_S: Final = 0.05
 
 
 def find_port(wanted: Model | None = None) -> Port:
@@ -57,6 +65,34 @@ def check_free(device: str) -> None:
         raise ConnectFailed(f"{device} is in use by {', '.join(map(str, users))}; close it there")
     if state == NO_PERMISSION:
         raise ConnectFailed(f"no permission to open {device}; {permission_mend(device)}")
+
+
+def start_bootloader(device: str, patience: float) -> str:
+    """Make a board with its processor on USB start its bootloader, and return the port that it has then.
+
+    :param patience: seconds that this may take.
+    :raises ConnectFailed: the port cannot be opened, or no bootloader appears.
+    """
+    deadline = time.monotonic() + patience
+    before = {port.device for port in available_ports()}
+    try:
+        serial.Serial(device, TOUCH_BAUD).close()
+    except (OSError, ValueError) as error:
+        raise ConnectFailed(f"{device} cannot be opened: {error}") from None
+    while time.monotonic() < deadline:
+        now = {port.device for port in available_ports()}
+        if fresh := now - before:
+            return min(fresh)
+        before &= now  # it goes away, and may come back under the same name
+        time.sleep(_LOOK_S)
+    raise ConnectFailed(f"no bootloader appeared after {device} was asked for it; press the reset button twice")
+
+
+def wait_for_port(device: str, patience: float) -> None:
+    """Wait until a port is there (again), or for as long as ``patience`` seconds."""
+    deadline = time.monotonic() + patience
+    while device not in {port.device for port in available_ports()} and time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
 
 
 def _may_have_board(port: Port) -> bool:

@@ -18,8 +18,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from leadscomm.errors import FirmwareError, FlashFailed
+from leadscomm.errors import ConnectFailed, FirmwareError, FlashFailed
 from leadscomm.hardware import places
+from leadscomm.hardware.board_port import start_bootloader, wait_for_port
 from leadscomm.hardware.image import Image
 from leadscomm.hardware.models import CHIPS, MODELS, Model
 
@@ -28,6 +29,8 @@ SYNC_S: Final = 4.0
 """How long a bootloader may take for its first answer; avrdude itself would go on asking for a minute."""
 STALL_S: Final = 5.0
 """How long nothing may happen after that."""
+TOUCH_S: Final = 8.0
+"""How long a board with its processor on USB may take to come back as its bootloader, and as its program."""
 _BAR: Final = re.compile(rb"(Reading|Writing) \| (#*)")
 _VECTORS: Final = re.compile(
     rb"(?:\x0c\x94..|.[\xc0-\xcf]\0\0)*", re.DOTALL
@@ -89,7 +92,7 @@ class Upload:
 
     :param image: what to write; it was checked to fit.
     :param model: the board that it is for.
-    :param port: such as ``/dev/ttyACM0``.
+    :param port: such as ``/dev/ttyACM0``; that of the program where the bootloader has another one.
     :param verify: read it back and compare. The bootloader acknowledges each page as it is; this takes as long again.
     :param on_progress: called with the stage and how much of it is done, from 0 to 1, by the thread that runs it.
     :ivar stage: how far it has come.
@@ -123,6 +126,20 @@ class Upload:
         :raises FlashFailed: it could not be done; the text says why, and what the board holds.
         :raises MissingTool: there is no avrdude.
         """
+        port = self._port
+        if self._model.usb_product:
+            try:
+                self._port = start_bootloader(port, TOUCH_S)
+            except ConnectFailed as error:
+                raise FlashFailed(f"{error}; {self.stage.value}") from None
+        try:
+            self._write()
+        finally:
+            self._port = port
+        if self._model.usb_product:
+            wait_for_port(port, TOUCH_S)
+
+    def _write(self) -> None:
         for baud in self._model.bauds:
             talk = _Talk(self._follow)
             if talk.run(self.command(baud)) == 0:
@@ -222,9 +239,12 @@ class _Talk:
 
 def _others(model: Model) -> list[Model]:
     """One board of each other kind of bootloader."""
+    if model.usb_product:
+        return []  # what is on its port is its bootloader, or nothing
     kinds: dict[str, Model] = {}
     for other in MODELS.values():
-        kinds.setdefault(other.programmer, other)
+        if not other.usb_product:
+            kinds.setdefault(other.programmer, other)
     return [other for kind, other in kinds.items() if kind != model.programmer]
 
 

@@ -36,6 +36,8 @@ class Model:
     :ivar vectors: how many interrupt vectors the processor has, the reset vector among them.
     :ivar firmware: whose ready-built firmware is for it too: that of a board with the same processor and clock.
     :ivar usb: the numbers (vendor, product) that no other board has.
+    :ivar usb_product: which product a program says that it is, where the processor itself is on USB; 0 where another
+        chip is. Such a board starts its bootloader when its port is opened at 1200 baud, and has another port then.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Model:
     vectors: int
     firmware: str
     usb: frozenset[tuple[int, int]] = frozenset()
+    usb_product: int = 0
 
 
 def _usb(*products: int) -> frozenset[tuple[int, int]]:
@@ -117,6 +120,44 @@ MODELS: Final[Mapping[str, Model]] = MappingProxyType(
                 firmware="mega",
                 usb=_usb(0x0010, 0x0042, 0x0210, 0x0242),
             ),
+            Model(
+                name="leonardo",
+                title="Arduino Leonardo",
+                mcu="atmega32u4",
+                chip="ATmega32U4",
+                signature="1e9587",
+                f_cpu=16_000_000,
+                define="AVR_LEONARDO",
+                variant="leonardo",
+                fqbn="arduino:avr:leonardo",
+                programmer="avr109",
+                bauds=(57_600,),
+                flash_bytes=28_672,
+                ram_bytes=2_560,
+                vectors=43,
+                firmware="leonardo",
+                usb=_usb(0x0036, 0x8036),
+                usb_product=0x8036,
+            ),
+            Model(
+                name="micro",
+                title="Arduino Micro",
+                mcu="atmega32u4",
+                chip="ATmega32U4",
+                signature="1e9587",
+                f_cpu=16_000_000,
+                define="AVR_MICRO",
+                variant="micro",
+                fqbn="arduino:avr:micro",
+                programmer="avr109",
+                bauds=(57_600,),
+                flash_bytes=28_672,
+                ram_bytes=2_560,
+                vectors=43,
+                firmware="micro",
+                usb=_usb(0x0037, 0x8037, 0x0237, 0x8237),
+                usb_product=0x8037,
+            ),
         )
     }
 )
@@ -127,7 +168,6 @@ CHIPS: Final[Mapping[str, str]] = MappingProxyType(
         "1e9406": "ATmega168",
         "1e940b": "ATmega168P",
         "1e9514": "ATmega328",
-        "1e9587": "ATmega32U4",
         "1e9703": "ATmega1280",
     }
 )

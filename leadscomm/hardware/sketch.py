@@ -8,12 +8,12 @@ called above their definition; the C++ gets a declaration of those that are.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from leadscomm.errors import BuildFailed
+from leadscomm.hardware.prototypes import declare
 
 CODE: Final = (".cpp", ".c", ".S")
 _BLANKED: Final = re.compile(
@@ -29,13 +29,6 @@ _BLANKED: Final = re.compile(
 )
 _NOT_NEWLINE: Final = re.compile(r"[^\n]")
 _LINE_ONE: Final = re.compile(r'^#line 1 (".*")\n', re.MULTILINE)
-_CONDITION: Final = re.compile(r"^[ \t]*#[ \t]*(if|endif)", re.MULTILINE)
-_BRACE: Final = re.compile(r"[{};]")
-_WORD: Final = re.compile(r"[A-Za-z_]\w*")
-_HEAD: Final = re.compile(r"(?P<type>[A-Za-z_][\w\s:<>,*&]*?[\s*&])(?P<name>[A-Za-z_]\w*)\s*\([^(){}=]*\)\s*")
-_NOT_DECLARED: Final = frozenset(
-    "class struct union enum namespace template typedef using extern operator return else".split()
-)
 
 
 @dataclass(frozen=True)
@@ -90,9 +83,17 @@ def as_cpp(inos: tuple[Path, ...]) -> str:
     :raises BuildFailed: one is not readable, or not UTF-8.
     """
     whole = "".join(f"{_line(path, 1)}{_text(path)}\n" for path in inos)
-    declarations, at = _declarations(whole)
-    lines = [*declarations, _where(whole, at)] if declarations else []
-    return "".join(["#include <Arduino.h>\n", whole[:at], *(f"{line}\n" for line in lines), whole[at:]])
+    added, blanked = declare(whole, *_without_comments(whole))
+    parts, begin = ["#include <Arduino.h>\n"], 0
+    for start, end in sorted([(at, at) for at in added] + blanked):
+        parts.append(whole[begin:start])
+        if end > start:
+            parts.append(" " * (end - start))  # columns stay
+        else:
+            broken = "" if whole[:start].endswith("\n") else "\n"
+            parts.append("\n".join([broken + added[start][0], *added[start][1:], _where(whole, start), ""]))
+        begin = end
+    return "".join([*parts, whole[begin:]])
 
 
 def _text(path: Path) -> str:
@@ -108,51 +109,18 @@ def _line(path: Path, number: int) -> str:
 
 
 def _where(whole: str, at: int) -> str:
-    """The ``#line`` that lets the compiler count rightly from ``at``, the beginning of a line."""
+    """The ``#line`` that lets the compiler count rightly from ``at``."""
     mark = list(_LINE_ONE.finditer(whole, 0, at))[-1]
     return f"#line {whole.count(chr(10), mark.end(), at) + 1} {mark[1]}"
 
 
-# Declarations --------------------------------------------------------------------------------------------------------
+def _without_comments(whole: str) -> tuple[str, dict[int, str]]:
+    """The text with blanks for comments, strings and what the preprocessor reads; the latter by where it stands."""
+    directives: dict[int, str] = {}
 
+    def blank(found: re.Match[str]) -> str:
+        if found[0].lstrip(" \t").startswith("#"):
+            directives[found.start()] = found[0].strip()
+        return _NOT_NEWLINE.sub(" ", found[0])
 
-def _declarations(whole: str) -> tuple[list[str], int]:
-    """Declarations of the functions that are named above their definitions, and the place for them.
-
-    Left out are members, templates, functions in a namespace or within ``#if``, those with default arguments, and those
-    that take a function: what they need cannot be told without a compiler.
-    """
-    code = _BLANKED.sub(lambda found: _NOT_NEWLINE.sub(" ", found[0]), whole)
-    statements = list(_statements(code))
-    heads = {start: _HEAD.fullmatch(code, start, end) for start, end, _ in statements}
-    written = {head["name"] for start, _, braced in statements if not braced and (head := heads[start])}
-    defined = [
-        head
-        for start, _, braced in statements
-        if braced and (head := heads[start]) and head["name"] not in written and _is_plain(whole, head)
-    ]
-    names = {head["name"] for head in defined}
-    users = (start for start, end, _ in statements if names.intersection(_WORD.findall(code, start, end)))
-    at = whole.rfind("\n", 0, next(users, 0)) + 1
-    first_named: dict[str, int] = {}
-    for word in _WORD.finditer(code, at):
-        first_named.setdefault(word[0], word.start())
-    wanted = [head for head in defined if first_named[head["name"]] < head.start("name")]
-    return list(dict.fromkeys(" ".join(head[0].split()) + ";" for head in wanted)), at
-
-
-def _statements(code: str) -> Iterator[tuple[int, int, bool]]:
-    """What stands outside of all braces: where each statement begins, where its ``{`` or ``;`` is, and which it is."""
-    begin = depth = 0
-    for mark in _BRACE.finditer(code):
-        if depth == 0 and mark[0] != "}":
-            start = mark.start() - len(code[begin : mark.start()].lstrip())
-            yield start, mark.start(), mark[0] == "{"
-        depth = max(0, depth + {"{": 1, "}": -1, ";": 0}[mark[0]])
-        if depth == 0:
-            begin = mark.end()
-
-
-def _is_plain(whole: str, head: re.Match[str]) -> bool:
-    above = [found[1] for found in _CONDITION.finditer(whole, 0, head.start())]
-    return not _NOT_DECLARED.intersection(_WORD.findall(head["type"])) and above.count("if") == above.count("endif")
+    return _BLANKED.sub(blank, whole), directives

@@ -41,7 +41,7 @@ def build(
     """Compile a sketch.
 
     :param sketch: a folder, an ``.ino`` file or a file of C++.
-    :param board: ``uno``, ``nano`` or ``mega``.
+    :param board: ``uno``, ``nano``, ``mega``, ``leonardo`` or ``micro``.
     :param libraries: folders of Arduino libraries, looked at before the user's, our own and the core's.
     :param build_folder: where the outputs go; ``build/BOARD`` in the sketch's folder unless given.
     :param flags: more options for the compiler, such as ``-Wall``, for the sketch and its libraries.

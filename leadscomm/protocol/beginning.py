@@ -17,6 +17,7 @@ class Beginning:
     :ivar ended: why the session is over; None as long as it is not.
     :ivar again: it is over, and the peer is there: a new one may follow.
     :ivar trouble: what was wrong with a handshake that came to nothing.
+    :ivar hint: what the peer says is wrong with it. Anybody could have said so, so it is for people alone.
     :ivar left: this side has said goodbye, or is about to.
     """
 
@@ -24,6 +25,7 @@ class Beginning:
         self.ended: str | None = None
         self.again = False
         self.trouble: str | None = None
+        self.hint: str | None = None
         self.left = False
         self._asks = asks
         self._began = False

@@ -31,7 +31,7 @@ PINGS: Final = 5
 FAREWELL_S: Final = 0.5
 """How long the answer to a farewell is waited for."""
 DOUBT_S: Final = 0.5
-"""How long a peer with a key has to show that it was not restarted; four round trips, if that is more."""
+"""How long a peer has to show that it was not restarted; four round trips, if that is more."""
 REMIND_EVERY_S: Final = 1.0
 """A peer that has dealt with nothing is asked so often at least."""
 _ACK_SPACE: Final = 1024
@@ -118,7 +118,7 @@ class FullSession(Exchange):
         """The link for segments; when it is not well, and another one is, what it had under way goes over that."""
         best = None
         for link in self.links:
-            if link.joined and not link.dead and (best is None or link.rank < best.rank):
+            if link.proved and not link.dead and (best is None or link.rank < best.rank):
                 best = link
         present = self._carrier
         if present is not None and best is not present and not present.well:
@@ -202,7 +202,7 @@ class FullSession(Exchange):
         """Take a frame that came over a link."""
         if not frame or self.ended is not None:
             return
-        link.received_bytes += len(frame)
+        link.arrived(len(frame))
         kind = frame[0] >> 6
         if kind == wire.CONTROL and wire.HELLO <= frame[0] >> 3 & 7 <= wire.REFUSE:
             self._handshake(frame, now, link)
@@ -212,6 +212,8 @@ class FullSession(Exchange):
             inner = link.seal.open(frame)
             if inner is None:
                 self.damaged(now, link)
+            elif not link.proved and not self._believes(inner, now, link):
+                return
             elif kind == wire.DATAGRAM:
                 self._heard(now, link)
                 self.datagrams.receive(inner)
@@ -221,9 +223,7 @@ class FullSession(Exchange):
                 self._data(inner, now, link)
 
     def _heard(self, now: float, link: Link) -> None:
-        self.heard_at = now
-        self.doubted_at = None
-        self.trusted = True
+        self._alive(now)
         link.heard(now)
 
     def _data(self, frame: bytes, now: float, link: Link) -> None:
@@ -254,12 +254,9 @@ class FullSession(Exchange):
         if found.which == wire.ACK:
             self._acknowledged(Ack.decode(found.body), now)
         elif found.which == wire.PING:
-            clock = full.read_ping(found.body)
-            if clock is not None:
-                link.pings.append((clock, now))
-                link.owe(now, frames=0, urgent=True)
+            self._pinged(found, now, link)
         elif found.which == full.PONG:
-            link.answered(full.read_pong(found.body), now)
+            self._ponged(full.read_pong(found.body), now, link)
         elif found.which == wire.BYE:
             if not self.left:  # otherwise it is the answer to one
                 link.answers.append(link.seal.seal(full.control(wire.BYE, self.me.epoch)))
@@ -308,8 +305,8 @@ class FullSession(Exchange):
         return min([at for at in due if at is not None], default=None)
 
     def _link_deadlines(self, link: Link) -> list[float | None]:
-        if not link.joined:
-            return [link.ask_at if self._asks else None]
+        if not link.proved:
+            return [link.greets_at] if (link.joined and not link.dead) or (self._asks and not link.joined) else []
         due = [link.recovery.deadline(), link.ack_at(), self._ping_at(link)]
         if not link.dead and not self.busy:
             due.append(link.heard_at + self._silence)
@@ -359,14 +356,25 @@ class FullSession(Exchange):
         if self.ended is None:
             if not link.joined:
                 due += self._hello(now, link)
+            elif not link.proved and not self.left:
+                due += self._greeting(now, link)
             elif self.left:
                 due += self._farewell(now, link)
             else:
                 due += self._due(now, link)
+        due = link.permitted(due)
         if due:
             link.said_at = now
             link.sent_bytes += sum(map(len, due))
         return due
+
+    def _greeting(self, now: float, link: Link) -> list[bytes]:
+        """Ask the peer to show that it hears this side."""
+        link.dead = now >= link.ready_at + self._silence
+        if link.dead or now < link.greets_at:
+            return []
+        link.pinged_at = now
+        return [self._ping(now, link)]
 
     def _farewell(self, now: float, link: Link) -> list[bytes]:
         if now < link.ask_at:
@@ -397,7 +405,7 @@ class FullSession(Exchange):
         return due
 
     def _ping(self, now: float, link: Link) -> bytes:
-        return link.seal.seal(full.ping(self.me.epoch, full.clock(now)))
+        return link.seal.seal(full.ping(self.me.epoch, full.veiled(full.clock(now), self.me.epoch)))
 
     def _answers(self, now: float, link: Link) -> list[bytes]:
         """What the peer is to be told of what came from it."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeGuard
 
 from leadscomm.protocol.frames import CONTROL, HELLO, REFUSE, WELCOME, Frame, control
+from leadscomm.protocol.words import words
 
 VERSION: Final = 1
 ASKING: Final = 0
@@ -23,6 +24,14 @@ FRAME_TOO_LONG: Final = 4
 MESSAGE_TOO_LONG: Final = 5
 NAME_TAKEN: Final = 6
 
+# Why there is no session, as the value of NO_SESSION; it is a hint, which anybody may have made.
+OTHER_KEY: Final = 1
+"""What closes your handshake is not of my key."""
+NO_KEY: Final = 2
+"""And I have none."""
+NOT_UNDERSTOOD: Final = 3
+"""What you say is no frame here."""
+
 _FIXED: Final = struct.Struct("<BBIIHHHBBB")
 _REFUSAL: Final = struct.Struct("<BH")
 
@@ -34,7 +43,7 @@ class Handshake:
     :ivar epoch: the number that it chose for this session; not 0.
     :ivar echo: the epoch of whom it answers; 0 where it asks.
     :ivar profiles: :data:`COMPACT`, :data:`FULL` or both; the one chosen in a WELCOME; :data:`ASKING`.
-    :ivar tag: its name.
+    :ivar tag: its name; of a peer what can be printed of it.
     :ivar segment: the longest frame that it takes, in bytes behind the header.
     :ivar longest: the longest message that it takes, from all its pieces, in bytes.
     :ivar resend: milliseconds after which it should be sent again what it did not acknowledge.
@@ -80,7 +89,7 @@ class Handshake:
         tag = body[_FIXED.size : _FIXED.size + size]
         if len(tag) < size:
             return None
-        name = tag.decode("utf-8", "replace")
+        name = words(tag)
         return cls(epoch, echo, profiles, name, segment, longest, resend, window, credit, version)
 
 

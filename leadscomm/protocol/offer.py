@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
@@ -138,6 +139,17 @@ def answer(frame: bytes, me: Handshake, key: bytes | None) -> bytes | None:
 def epoch_in(frame: bytes) -> int | None:
     """The epoch of the sender of a frame of data or control; None if it is cut off."""
     return int(_EPOCH.unpack_from(frame, 1)[0]) if len(frame) > _EPOCH.size else None
+
+
+def token(mine: int, theirs: int) -> int:
+    """What shows a peer that one is in a session with it, and does not tell its epochs to anybody else; not 0."""
+    digest = hashlib.sha256(b"LSK1" + _EPOCH.pack(mine) + _EPOCH.pack(theirs)).digest()
+    return int(_EPOCH.unpack_from(digest)[0]) or 1
+
+
+def shown(said: Handshake, mine: int, theirs: int) -> int | None:
+    """What to show who asks who is there; None if it has not shown that it is in the session of these epochs."""
+    return token(mine, theirs) if mine and theirs and said.echo == token(theirs, mine) else None
 
 
 def keyed(frame: bytes) -> bool:

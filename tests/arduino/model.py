@@ -31,6 +31,11 @@ def wire(*frames: bytes) -> bytes:
     return make_framing("cobs", crc=BOARD_CRC, max_message=LONGEST).encode_all(list(frames))
 
 
+def written(*frames: bytes) -> bytes:
+    """The same as a board writes them: a 00 in front of each, for what else may be on the line."""
+    return b"".join(b"\0" + wire(frame) for frame in frames)
+
+
 @dataclass
 class Host:
     """One side of a session; `outgoing` is what it would write, `received` what it would deliver."""

@@ -24,8 +24,8 @@ void setup() { Serial.begin(115200); }
 void loop() { while (Serial.available()) Serial.write(Serial.read()); }
 """
 
-# Bytes of flash and RAM beside the bare sketch: what may not grow unnoticed. DEVICE targets: Echo 700 and 85.
-LIMITS = {"Echo": (700, 85), "Reliable": (2_300, 235)}
+# Bytes of flash and RAM beside the bare sketch: what may not grow unnoticed.
+LIMITS = {"Echo": (560, 85), "Reliable": (1_700, 230)}
 
 
 def test_the_parts_alone(programs: Path) -> None:
@@ -66,7 +66,7 @@ def test_one_file_alone_knows_arduino() -> None:
 
 
 @AVR
-@pytest.mark.parametrize("board", ["uno", "mega"])
+@pytest.mark.parametrize("board", ["uno", "mega", "leonardo"])
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_compile_without_a_warning(example: Path, board: str, tmp_path: Path) -> None:
     build(example, board, libraries=[LIBRARY], build_folder=tmp_path, flags=("-Wall", "-Wextra", "-Werror"))
@@ -77,6 +77,47 @@ def test_everything_compiles_for_an_avr(tmp_path: Path) -> None:
     build(
         PROGRAMS / "everything.cpp", libraries=[LIBRARY], build_folder=tmp_path, flags=("-Wall", "-Wextra", "-Werror")
     )
+
+
+@AVR
+@pytest.mark.parametrize("board", ["leonardo", "micro"])
+def test_the_companion_compiles_for_boards_on_usb(board: str, tmp_path: Path) -> None:
+    companion = LIBRARY.parent / "companion"
+    elf = build(companion, board, [LIBRARY], tmp_path, ("-Wall", "-Wextra", "-Werror"))
+    assert 10_000 < size_of(elf).flash_bytes < 16_000
+
+
+USB = """
+#include <LeadsComm.h>
+static_assert(leadscomm::ArduinoPlatform::receiveRing((decltype(Serial)*)0) == 0, "USB stops its host");
+static_assert(leadscomm::ArduinoPlatform::receiveRing((Stream*)0) == 0, "it may be USB");
+static_assert(leadscomm::ArduinoPlatform::receiveRing((HardwareSerial*)0) == 63, "a UART loses bytes");
+leadscomm::ReliableConnection<58, 2, decltype(Serial)> host(Serial, "usb");
+leadscomm::LeanReliableConnection<58, 2, HardwareSerial> other(Serial1, "uart");
+void setup() {}
+void loop() { if (host.poll() || other.poll()) host.send(other.data(), other.size()); }
+"""
+
+
+@AVR
+def test_a_receive_ring_that_usb_fills_is_not_full(tmp_path: Path) -> None:
+    (tmp_path / "Usb.ino").write_text(USB, encoding="ascii")
+    build(tmp_path / "Usb.ino", "leonardo", [LIBRARY], tmp_path, ("-Wall", "-Wextra", "-Werror"))
+
+
+def test_every_word_of_the_reference_has_its_colour() -> None:
+    """The public words of docs/arduino-library.md are in keywords.txt, for the Arduino IDE."""
+    words = {line.split("\t")[0] for line in (LIBRARY / "keywords.txt").read_text(encoding="utf-8").splitlines()}
+    page = (LIBRARY.parents[1] / "docs" / "arduino-library.md").read_text(encoding="utf-8")
+    methods = {
+        name for row in re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE) for name in re.findall(r"(\w+)\(", row)
+    }
+    numbers = {kind + size for kind in "ui" for size in ("8", "16", "32", "64")} | {"f32", "f64"}
+    statuses = {"Sent", "Full", "TooLong", "NotConnected", "NotText", "Lost"}
+    callbacks = {"onConnect", "onReceive", "onDisconnect", "onFail"}
+    counted = {"bad", "full", "resent", "lost"}
+    public = methods | numbers | statuses | callbacks | counted
+    assert public - words == {"decltype"}, "a word of C++"
 
 
 @BUILDER

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.arduino.model import BYE, CONTROL, DATA, handshake, header, wire
+from tests.arduino.model import BYE, CONTROL, DATA, handshake, header, wire, written
 from tests.arduino.stepper import Step, Stepper
 
 BOARDS = ("reliable", "buffered", "named")
@@ -33,7 +33,7 @@ def test_nothing_is_said_before_the_host_is_heard(board: Stepper) -> None:
 def test_the_dialogue_of_a_leads_host(text_board: Stepper) -> None:
     step = text_board.step(b"led:1;;ic;wss_lf:12.00;", ("s", b"tpd:0.5"))
     assert (step.out, texts(step), step.connected) == (b"tpd:0.5;wsc;", [b"led:1", b"wss_lf:12.00"], True)
-    step = text_board.step(b"disconnect;led:0;")
+    step = text_board.step(b"disconnect;")
     assert (step.out, texts(step), step.connected) == (b"", [], False)
     assert text_board.step(b"", ("s", b"x")).statuses == ["not connected"]
     assert text_board.step(b"ic;").out == b"wsc;"
@@ -58,18 +58,36 @@ def test_noise_before_the_question_is_no_matter(board: Stepper) -> None:
     assert board.step(b"\xff\x07;ic;").out == b"wsc;"
 
 
-def test_text_is_not_taken_before_the_question(board: Stepper) -> None:
-    """A board that starts in the middle of a frame must not take what is in it for text."""
-    step = board.step(b"led:1;x;" + wire(b"\0frame"))
+@pytest.mark.parametrize("before", [b"", b"\r\n", b";", b"disconnect;", b"\0", b"noise \xff\x01\0"])
+def test_a_host_that_trusts_the_board_is_heard(board: Stepper, before: bytes) -> None:
+    """LEADS 0.9.7 does not ask again when it opens its port anew; the board may have started with that."""
+    board.step(before)
+    step = board.step(b"led:1;x:\x7e 2;", ("s", b"tpd:1"))
+    assert (texts(step), step.connected) == ([b"led:1", b"x:\x7e 2"], True)
+    assert board.step(b"", ("s", b"tpd:1")).out == b"tpd:1;"
+    assert texts(board.step(written(b"\0frame"))) == [b"frame"], "who speaks in frames then is heard, too"
+
+
+def test_a_host_that_left_may_come_back_without_asking(text_board: Stepper) -> None:
+    assert not text_board.step(b"disconnect;").connected
+    step = text_board.step(b"led:1;", ("s", b"x"))
+    assert (texts(step), step.connected) == ([b"led:1"], True)
+
+
+@pytest.mark.parametrize("before", [b"\x03led:1;x;", b"\x85;led:1;", b"\xfe;;x;", b"x\x7f;"])
+def test_what_is_no_text_is_not_taken_before_the_question(board: Stepper, before: bytes) -> None:
+    """A board may start in the middle of a frame."""
+    step = board.step(before + b"y;" + wire(b"\0frame"))
     assert (texts(step), step.out) == ([], b"")
     assert texts(board.step(wire(b"\0frame"))) == [b"frame"]
+    assert texts(board.step(b"led:1;")) == [], "frames were heard"
 
 
 def test_a_host_of_the_other_language_may_follow_at_any_time(board: Stepper) -> None:
     frame = wire(b"\0frame")
     for _ in range(3):
         assert texts(board.step(frame)) == [b"frame"]
-        assert board.step(b"", ("d", b"x")).out in (wire(b"\0x"), b"")
+        assert board.step(b"", ("d", b"x")).out in (written(b"\0x"), b"")
         assert board.step(b"ic;").out == b"wsc;"
         assert texts(board.step(b"a:1;")) == [b"a:1"]
     assert texts(board.step(b"half a text" + b"\0" + frame)) == [b"frame"]
@@ -122,5 +140,5 @@ def test_text_alone(board_program: Path) -> None:
 def test_datagrams_alone(board_program: Path) -> None:
     with Stepper(board_program, "datagram") as board:
         step = board.step(HELLO + b"ic;\0" + wire(b"\0one", b"\x41data", b"\x3ftwo"), echo=True)
-        assert (texts(step), step.out) == ([b"one", b"two"], wire(b"\0one", b"\0two"))
+        assert (texts(step), step.out) == ([b"one", b"two"], written(b"\0one", b"\0two"))
         assert board.step(b"", ("s", b"x" * 59)).statuses == ["too long"]

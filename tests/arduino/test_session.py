@@ -201,6 +201,31 @@ def test_without_room_nothing_is_lost_and_nothing_blocks(met: Stepper) -> None:
     assert [part for part in said(met.step()) if part != b"now or never"][:2] == [(DATA, 0, 0), b"a"]
 
 
+def test_datagrams_do_not_take_the_room_that_a_message_waits_for(met: Stepper) -> None:
+    if met.kind == "buffered":
+        met.step(b"", ("d", b"fills the buffer"), room=0)
+    step = met.step(b"", ("s", b"a long message ...."), ("d", b"x"), room=10)
+    assert step.statuses == ["sent", "full"]
+    assert met.step(b"", ("d", b"x")).statuses == ["full"]
+    assert met.step(b"", ("d", b"x")).statuses == ["sent"]
+
+
+def test_a_frame_begins_with_a_zero_for_what_a_sketch_has_printed(met: Stepper) -> None:
+    line = b"".join(b"got 1\r\n" + met.step(data(number, b"x"), echo=True).out for number in range(2))
+    framing = make_framing("cobs", crc=BOARD_CRC, max_message=1000)
+    echoed = [frame[1:] for frame in framing.feed(line) if frame and frame[0] >> 6 == DATA]
+    assert echoed == [b"x", b"x"]
+    assert len(framing.faults) == 2, "the prints"
+
+
+def test_datagrams_begin_so_where_there_is_room(board_program: Path) -> None:
+    with Stepper(board_program, "datagram") as board:
+        frame = wire(b"\0x")
+        assert board.step(b"", ("s", b"x"), room=len(frame) - 1).statuses == ["full"]
+        assert board.step(b"", ("s", b"x"), room=len(frame)).out == frame
+        assert board.step(b"", ("s", b"x"), room=len(frame) + 1).out == b"\0" + frame
+
+
 def test_frames_leave_byte_by_byte_where_room_is_scarce(board_program: Path) -> None:
     with Stepper(board_program, "buffered") as board:
         out = board.step(wire(handshake()), room=1).out
@@ -292,7 +317,7 @@ def test_the_clock_goes_round(board: Stepper) -> None:
     board.now = 65_530
     board.step(wire(handshake(resend=RESEND)))
     sent = said(board.step(b"", ("s", b"a")))
-    assert board.step(after=RESEND - TICK).out == b""
+    assert said(board.step(after=RESEND - TICK)) == [(CONTROL, PING, 0)], "another second has begun"
     assert said(board.step(after=2 * TICK)) == sent
 
 

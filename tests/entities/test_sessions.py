@@ -10,8 +10,8 @@ import pytest
 from leadscomm import (
     AuthenticationFailed,
     Client,
+    ConnectFailed,
     ConnectionBase,
-    ConnectionLost,
     DeliveryError,
     LocalProtocolError,
     OutboxFull,
@@ -140,7 +140,7 @@ def test_both_hold_a_key(scheme: str) -> None:
 def test_without_the_key_there_is_no_session(key: bytes | None) -> None:
     heard = Recorder()
     with Server(TCP, heard, key=KEY, handshake_timeout=0.5) as server:
-        with pytest.raises(ConnectionLost, match="same key"):
+        with pytest.raises(ConnectFailed, match="same key"):
             connect(at(server), timeout=1, key=key)
         assert isinstance(heard.wait("fail")[0], AuthenticationFailed)
         assert heard.of("connect") == []

@@ -18,6 +18,7 @@ from leadscomm.hardware.models import MODELS
 UNO, MEGA, NANO = MODELS["uno"], MODELS["mega"], MODELS["nano"]
 AN_UNO = Port("/dev/ttyACM0", "Arduino Uno", 0x2341, 0x0043)
 A_MEGA = Port("/dev/ttyACM1", "Arduino Mega", 0x2A03, 0x0042)
+A_LEONARDO = Port("/dev/ttyACM2", "Arduino Leonardo", 0x2341, 0x8036)
 A_COPY = Port("/dev/ttyUSB0", "USB Serial", 0x1A86, 0x7523)
 BUILT_IN = Port("/dev/ttyS0")
 
@@ -244,3 +245,80 @@ def test_the_avrdude_of_the_arduino_tools_brings_its_settings(monkeypatch: pytes
     command = Upload(program(26), MEGA, "/dev/port").command(115200)
     assert command[:3] == [str(folder / "bin/avrdude"), "-C", str(folder / "etc/avrdude.conf")]
     assert command[3:9] == ["-p", "atmega2560", "-c", "wiring", "-P", "/dev/port"]
+
+
+# A processor on USB itself -------------------------------------------------------------------------------------------
+
+
+class Touched:
+    """Ports that change once one of them was opened at 1200 baud and closed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, before: list[str], *after: list[str]) -> None:
+        self.lists = [before, *after]
+        self.opened: list[tuple[str, int]] = []
+        monkeypatch.setattr(board_port, "available_ports", self.ports)
+        monkeypatch.setattr(board_port.serial, "Serial", self.open)
+
+    def ports(self) -> list[Port]:
+        now = self.lists[0]
+        if self.opened and len(self.lists) > 1:
+            self.lists.pop(0)
+        return [Port(device) for device in now]
+
+    def open(self, device: str, baud: int) -> Touched:
+        self.opened.append((device, baud))
+        return self
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("after", "found"),
+    [
+        ([["a", "p"], ["a"], ["a", "q"]], "q"),
+        ([["a"], ["a", "p"]], "p"),
+        ([["a", "p", "q"]], "q"),
+    ],
+)
+def test_the_bootloader_has_the_port_that_appears(
+    monkeypatch: pytest.MonkeyPatch, after: list[list[str]], found: str
+) -> None:
+    touched = Touched(monkeypatch, ["a", "p"], *after)
+    assert board_port.start_bootloader("p", 5.0) == found
+    assert touched.opened == [("p", 1200)]
+
+
+def test_no_bootloader_appears(monkeypatch: pytest.MonkeyPatch) -> None:
+    Touched(monkeypatch, ["p"])
+    image = Image("some.hex", ((0, bytes(16)),))
+    monkeypatch.setattr(flashing, "TOUCH_S", 0.01)
+    with pytest.raises(FlashFailed, match=r"no bootloader appeared after p .* reset button twice; the board has the"):
+        Upload(image, MODELS["leonardo"], "p").run()
+
+
+def test_a_port_that_cannot_be_opened_for_the_touch(monkeypatch: pytest.MonkeyPatch) -> None:
+    there_are(monkeypatch)
+    with pytest.raises(ConnectFailed, match="/nowhere cannot be opened"):
+        board_port.start_bootloader("/nowhere", 0.01)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the program that stands for avrdude is a script")
+def test_a_leonardo_is_written_at_its_bootloaders_port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    tool = tmp_path / "avrdude"
+    tool.write_text(f'#!/bin/sh\necho "$@" > {said}\n')
+    tool.chmod(0o755)
+    monkeypatch.setattr(places, "find", lambda name: str(tool))
+    Touched(monkeypatch, ["p"], [], ["q"], ["p"])
+    upload = Upload(Image("some.hex", ((0, bytes(16)),)), MODELS["leonardo"], "p")
+    upload.run()
+    assert upload.stage is Stage.DONE
+    assert "-p atmega32u4 -c avr109 -P q -b 57600 -D" in said.read_text()
+
+
+def test_a_leonardo_by_its_usb_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    there_are(monkeypatch, AN_UNO, A_LEONARDO)
+    assert board_port.find_port(MODELS["leonardo"]) == A_LEONARDO
+    assert board_port.model_at(Port("x", "", 0x2341, 0x0036)) == MODELS["leonardo"]
+    assert board_port.model_at(Port("x", "", 0x2341, 0x8037)) == MODELS["micro"]

@@ -84,24 +84,110 @@ def test_a_function_that_a_global_needs(tmp_path: Path) -> None:
     "definition",
     [
         "void Thing::f(int x) {}",
-        "template <class T> T f(T x) { return x; }",
+        "template <class T = int> T f(T x) { return x; }",
         "namespace n { void f() {} }",
         "struct f { void g() {} };",
-        "void f(int x = 3) {}",
-        "void f(void (*g)()) { g(); }",
+        "struct K { int f; } k;",
         "// void f() {}",
         "/* void f() {} */",
         'const char *s = "void f() {";',
         'const char *s = R"(void f() {)";',
         "#define F void f() {}",
-        "#ifdef ESP32\nvoid f(WiFiEvent_t e) {}\n#endif",
         "int a[] = {f, g};",
-        'extern "C" void f() {}',
         "ISR(f) {}",
+        "Timer::Timer() : x(1), f(2) {}",
+        "bool operator==(const F &f, const F &g) { return true; }",
     ],
 )
 def test_what_is_not_declared(tmp_path: Path, definition: str) -> None:
     assert declared(tmp_path, "void setup() { f(); }\n" + definition + "\n") == []
+
+
+@pytest.mark.parametrize(
+    ("definition", "declaration"),
+    [
+        ("void f(void (*g)()) { g(); }", "void f(void (*g)());"),
+        ("int (*f(int n))(int, int) { return g; }", "int (*f(int n))(int, int);"),
+        ("template <class T,\n int N>\nT f(T (&x)[N]) { return x[0]; }", "template <class T, int N> T f(T (&x)[N]);"),
+        ("struct S f() { return S(); }", "struct S f();"),
+        ("static inline unsigned long f() { return 1; }", "static inline unsigned long f();"),
+        ("__attribute__((noinline)) void f() {}", "__attribute__((noinline)) void f();"),
+        ("void __attribute__((noinline)) f() {}", "void __attribute__((noinline)) f();"),
+        ("[[noreturn]] void f() { for (;;); }", "[[noreturn]] void f();"),
+        ("auto f() -> int { return 1; }", "auto f() -> int;"),
+        ("void f() noexcept {}", "void f() noexcept;"),
+        ("int &f(int a[][2], const char *const b, ...) {}", "int &f(int a[][2], const char *const b, ...);"),
+        ("unsigned /* { ( */ long // ;\nf(int a, // one\n  int b)\n{\n}", "unsigned long f(int a, int b);"),
+        ('extern "C" void f() {}', 'extern "C" void f();'),
+        ('extern "C" {\nvoid f() {}\n}', 'extern "C" void f();'),
+        ("a::T f(a::T<1, 2> t) { return t; }", "a::T f(a::T<1, 2> t);"),
+    ],
+)
+def test_all_forms_of_functions(tmp_path: Path, definition: str, declaration: str) -> None:
+    assert declared(tmp_path, "void setup() { f(); }\n" + definition + "\n") == [declaration]
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        "ISR(TIMER2_OVF_vect) { f(); }",
+        "struct K { void m() { f(); } };",
+        "class B : public A {\n public:\n  B() : n{0} { attach(f); }\n};",
+        "template <class T> T twice(T x) { f(); return x; }",
+        "namespace n { void a() { f(); } }",
+        "void (*table[])() = {f};",
+        "struct Step { void (*run)(); } steps[] = {{f}};",
+        "auto g = []() { f(); };",
+        "Timer timer(f);",
+    ],
+)
+def test_all_places_that_call_one(tmp_path: Path, user: str) -> None:
+    assert declared(tmp_path, f"int n;\n{user}\nvoid f() {{}}\n") == ["void f();"]
+    lines = as_cpp((tmp_path / "some.ino",)).splitlines()
+    assert lines[lines.index("void f();") + 2] == user.splitlines()[0]
+
+
+def test_a_macro_that_calls_one(tmp_path: Path) -> None:
+    assert declared(tmp_path, "#define GO f()\nvoid setup() { GO; }\nvoid f() {}\n") == ["void f();"]
+
+
+def test_overloads(tmp_path: Path) -> None:
+    text = "void f(int x) {}\nvoid setup() { f(1); f(n); }\nvoid f(const char *s) {}\n"
+    assert declared(tmp_path, text) == ["void f(const char *s);"]
+
+
+def test_default_arguments_move_to_the_declaration(tmp_path: Path) -> None:
+    text = 'void setup() { f(); }\nvoid f(int a = g(1, 2), const char *b = "=,)") { a = 1; }\n'
+    path = write(tmp_path, some_ino=text) / "some.ino"
+    lines = as_cpp((path,)).splitlines()
+    assert lines[2] == 'void f(int a = g(1, 2), const char *b = "=,)");'
+    assert lines[5].split() == "void f(int a , const char *b ) { a = 1; }".split()
+    assert len(lines[5]) == len(text.splitlines()[1]), "columns stay"
+
+
+def test_types_are_known_where_a_declaration_needs_them(tmp_path: Path) -> None:
+    text = "class K { void m() { f(*this); } };\nvoid f(K &k) {}\n"
+    assert declared(tmp_path, text) == ["class K;", "void f(K &k);"]
+    text = "struct Led { void on(); };\nenum Speed { SLOW };\nvoid setup() { on(SLOW); }\nvoid on(Speed s) {}\n"
+    assert declared(tmp_path, text) == ["void on(Speed s);"]
+    text = "struct K { void m() { f(); } };\ntypedef struct { int x; } P;\nP f() { return P(); }\nvoid g() {}\n"
+    assert declared(tmp_path, text) == []
+
+
+def test_conditions(tmp_path: Path) -> None:
+    text = (
+        "#if A\nvoid setup() { f(); }\n#else\nvoid setup() { if (1) { g(); }\n#endif\n}\n"
+        "#ifdef ESP32\nvoid f(WiFiEvent_t e) {}\n#elif B\nvoid f() {}\n#endif\nvoid g() {}\n"
+    )
+    path = write(tmp_path, some_ino=text) / "some.ino"
+    made = as_cpp((path,))
+    assert "#ifdef ESP32\nvoid f(WiFiEvent_t e);\n#endif\n#ifdef ESP32\n#elif B\nvoid f();\n#endif\n#line 2" in made
+    assert "#else\nvoid g();\n#line 4" in made
+
+
+def test_in_the_same_branch_no_condition_is_needed(tmp_path: Path) -> None:
+    text = "#if A\nvoid setup() { f(); }\nvoid f() {}\n#else\nvoid f() {}\n#endif\n"
+    assert declared(tmp_path, text) == ["void f();"]
 
 
 def test_what_is_declared_already_is_not_declared_again(tmp_path: Path) -> None:
@@ -112,8 +198,9 @@ def test_several_files_are_one_text(tmp_path: Path) -> None:
     write(tmp_path, one_ino="void setup() { f(); }", two_ino="int y;\nvoid f() { g(); }\nvoid g() {}\n")
     text = as_cpp((tmp_path / "one.ino", tmp_path / "two.ino"))
     assert text == (
-        f'#include <Arduino.h>\n#line 1 "{tmp_path}/one.ino"\nvoid f();\nvoid g();\n#line 1 "{tmp_path}/one.ino"\n'
-        f'void setup() {{ f(); }}\n#line 1 "{tmp_path}/two.ino"\nint y;\nvoid f() {{ g(); }}\nvoid g() {{}}\n\n'
+        f'#include <Arduino.h>\n#line 1 "{tmp_path}/one.ino"\nvoid f();\n#line 1 "{tmp_path}/one.ino"\n'
+        f'void setup() {{ f(); }}\n#line 1 "{tmp_path}/two.ino"\nint y;\n'
+        f'void g();\n#line 2 "{tmp_path}/two.ino"\nvoid f() {{ g(); }}\nvoid g() {{}}\n\n'
     )
 
 

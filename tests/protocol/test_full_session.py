@@ -155,7 +155,7 @@ def test_a_peer_that_is_not_heard_any_more_has_left() -> None:
 
 
 def test_goodbye() -> None:
-    world = joined(Way(drop=0.2))
+    world = joined(Way(drop=0.2), 2)
     world.a.leave(world.now)
     assert not world.a.open
     world.run(1.0)
@@ -203,12 +203,16 @@ def test_a_peer_that_was_restarted_is_noticed() -> None:
     assert again.a.unacknowledged() == [b"old"]
 
 
-def test_a_hello_of_another_epoch_ends_the_session() -> None:
+def test_a_hello_of_another_epoch_ends_the_session_of_who_does_not_answer() -> None:
     world = joined()
     link = world.paths[0].links[1]
     world.b.receive(offer(1).hello(), world.now, link)  # the same one: nothing changes
+    world.b.receive(offer(9).hello(), world.now, link)  # anybody could say so
+    world.run(2 * DOUBT_S)
     assert world.b.open
+    world.paths[0].ways[0].cut = True
     world.b.receive(offer(9).hello(), world.now, link)
+    world.run(2 * DOUBT_S)
     assert "restarted" in (world.b.ended or "")
     late = FullSession(offer(4), world.now, asks=False, former=(9,))
     late.add(link, world.now)
@@ -600,6 +604,8 @@ def test_handshakes_that_come_to_nothing() -> None:
     session.receive(offer(5).welcome(asked), 0.0, link)
     session.check(bytes(100))
     session.receive(offer(6).welcome(asked), 0.0, link)
+    assert not session.again
+    session.tick(1.0)
     assert session.again
     waiting, link = FullSession(offer(2), 0.0, asks=False), Link()
     waiting.add(link, 0.0)

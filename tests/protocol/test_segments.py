@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from leadscomm.protocol import offer as offers
 from leadscomm.protocol import segments as full
-from leadscomm.protocol.handshake import FULL, Handshake
+from leadscomm.protocol.handshake import FULL, NO_KEY, NO_SESSION, NOT_UNDERSTOOD, OTHER_KEY, Handshake, Refusal
 from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.records import Durable
 from leadscomm.protocol.seals import Checked, NoSeal, Proof, Seal
@@ -197,5 +197,8 @@ def test_the_examples_of_the_wire_are_true() -> None:
         framed + zlib.crc32(framed).to_bytes(4, "big"),
         full.data(full.lane_number(4, full.RECORDS), 0x12345678, 0, b"\x13" + durable.record()),
         full.control(4, 0x12345678),
+        *[Refusal(NO_SESSION, reason).frame() for reason in (OTHER_KEY, NO_KEY, NOT_UNDERSTOOD)],
+        full.ping(0x12345678, full.veiled(full.clock(1.0), 0x12345678)),
+        offers.token(0x12345678, 0xA1B2C3D4).to_bytes(4, "little"),
         offers.no_session(0x12345678, None),
     ]

@@ -75,6 +75,22 @@ def test_firmware_and_bootloader_live_together(firmware: Firmware) -> None:
             assert port.read(5) == b"hello"
 
 
+def test_a_board_without_a_program_is_deaf_and_lives(tmp_path: Path) -> None:
+    """Its bootloader goes to a program that is not there, with words on its stack; who searches it hears nothing."""
+    loader = tmp_path / "loader.hex"  # 32 times push r0, then jmp 0
+    code = bytes.fromhex("0f92" * 32 + "0c940000")
+    lines = [(0x7E00 + at, code[at : at + 16]) for at in range(0, len(code), 16)]
+    records = [bytes([len(part)]) + at.to_bytes(2, "big") + b"\0" + part for at, part in lines]
+    loader.write_text("".join(f":{(r + bytes([-sum(r) & 0xFF])).hex()}\n" for r in records) + ":00000001FF\n")
+    with VirtualBoard(mcu="uno", bootloader=loader, pace=False) as board, opened(board) as port:
+        port.write(b"ic;" * 30)
+        board.advance(0.3)  # time goes on: simavr had gone through flash and stack 70 times by now
+        board.check()
+        board.reset()
+        board.advance(0.01)
+        board.check()
+
+
 def test_another_bootloader_may_be_given(firmware: Firmware, tmp_path: Path) -> None:
     loader = bootloader_image(find_emulated("uno"))
     with VirtualBoard(mcu="uno", bootloader=loader.name) as board:

@@ -331,8 +331,10 @@ def session_frames() -> list[dict[str, Any]]:
         handshake("WELCOME of a board with credit", "WELCOME", "wsc", **{**board, "credit": 63}),
         handshake("WELCOME with a tag that is not ASCII", "WELCOME", "m\u00fcller", **board),
         *(
-            control(f"REFUSE {reason}", "REFUSE", 0, bytes([reason]) + little(value, 2), reason=reason, value=value)
-            for reason, value in ((1, 0), (2, 1), (3, 1), (4, 58), (5, 300))
+            control(
+                f"REFUSE {reason}, {value}", "REFUSE", 0, bytes([reason]) + little(value, 2), reason=reason, value=value
+            )
+            for reason, value in ((1, 0), (1, 1), (1, 2), (1, 3), (2, 1), (3, 1), (4, 58), (5, 300))
         ),
         control("BYE", "BYE", 0, b""),
         control("PING", "PING", 2, b""),
@@ -424,7 +426,7 @@ def full_frames() -> list[dict[str, Any]]:
         full_data("data of the other side", 1, 4, 6, prefixed(b"hi"), **swapped),
         full_data("the most urgent lane", 2, 0, 0, b"\0"),
         full_data("a record", 9, 4, 0, prefixed(DURABLE), channel=1),
-        full_data("high numbers", (1 << 64) - 1, 7, (1 << 64) - 1, bytes(range(256))),
+        full_data("high numbers", (1 << 53) - 1, 7, (1 << 53) - 1, bytes(range(256))),
         full_ack("ACK of nothing", 3, 4 << 20, 1 << 16, []),
         full_ack("ACK of a lane", 4, 4 << 20, 1 << 16, [[4, 0, 6, 12, []]]),
         full_ack(

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define GPIOR0 0x3e        /* the same in all AVRs that we run */
+#define AT_ONCE 8192       /* cycles */
 #define RAM_PAINT 0xa5     /* in the RAM after power on; nobody writes it in long runs */
 #define ADDRESSES 0x10000  /* simavr 1.6 does write where firmware wants to write beyond the RAM */
 
@@ -73,7 +74,7 @@ static void write_watchdog(avr_t *avr, avr_io_addr_t address, uint8_t value, voi
 /* simavr calls it in every reset, whatever its cause; it has stopped all timers. */
 static void on_reset(avr_io_t *io) {
     struct board *b = (struct board *)((char *)io - offsetof(struct board, module));
-    b->avr->run_cycle_limit = 1000000;
+    b->avr->run_cycle_limit = AT_ONCE;
     b->count.watchdog_resets += !b->restarting;
     b->count.resets += !b->restarting;
     uart_reset(&b->uart);
@@ -119,11 +120,23 @@ static avr_cycle_count_t nothing(avr_t *avr, avr_cycle_count_t when, void *param
     return 0;
 }
 
+/* Whether a bootloader has gone to a program that is not there, and the processor runs through erased flash. It would come
+   to the bootloader again, whose stack grows each time, until it lies where simavr has no memory. A real board is as deaf:
+   it waits for its next reset. simavr goes on by itself for AT_ONCE cycles, which are fewer than such flash has words. */
+static bool without_program(const avr_t *avr) {
+    const uint8_t *flash = avr->flash;
+    return flash[0] == 0xff && flash[1] == 0xff && flash[avr->pc] == 0xff && flash[avr->pc + 1] == 0xff;
+}
+
 void chip_run(struct board *b, avr_cycle_count_t until) {
     avr_t *avr = b->avr;
     line_wake(b);
     avr_cycle_timer_register(avr, until - avr->cycle, nothing, b);  /* a sleeping chip would sleep on */
     while (avr->cycle < until) {
+        if (without_program(avr)) {
+            avr->cycle += 1 + avr_cycle_timer_process(avr);
+            continue;
+        }
         int state = avr_run(avr);
         if (state == cpu_Running || state == cpu_Sleeping)
             continue;

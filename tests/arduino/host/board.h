@@ -38,12 +38,12 @@ struct MemoryPort {
 // once.
 template <int Ring = 0, size_t Whole = 58>
 struct HandTurned {
-  static const int receiveRing = Ring;
+  static constexpr int receiveRing(const void*) { return Ring; }
   static const size_t wholeFrames = Whole;
   static uint16_t time;
   static uint16_t salt;
   static uint16_t now() { return time; }
-  static uint16_t noise() { return salt; }
+  static uint8_t noise() { return uint8_t(salt); }
 };
 template <int Ring, size_t Whole>
 uint16_t HandTurned<Ring, Whole>::time = 0;

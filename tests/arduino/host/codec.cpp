@@ -20,7 +20,7 @@ namespace {
 
 typedef HandTurned<> Platform;
 
-class Recoder : public Wire<Recoder, 250, MemoryPort, Platform> {
+class Recoder : public Wire<Recoder, 250, MemoryPort, Platform>, private TextState<false> {
   typedef Wire<Recoder, 250, MemoryPort, Platform> Base;
   friend Base;
 
@@ -31,11 +31,13 @@ class Recoder : public Wire<Recoder, 250, MemoryPort, Platform> {
  private:
   bool onFrame(uint8_t header, uint8_t size) {
     ++good;
-    outlet_.writeFrame(header, received_ + payloadAt, size);
+    uint8_t frame[255];
+    encode(frame, header, received_ + payloadAt, size);
+    outlet_.port().write(frame, size + overheadBytes);
     return false;
   }
 
-  uint8_t received_[Base::receivedBytes];
+  uint8_t received_[Base::receivedBytes + 1];
 };
 
 int recode() {

@@ -3,7 +3,7 @@
 
 #include <LeadsComm.h>
 
-leadscomm::DatagramConnection<> host(Serial);
+leadscomm::DatagramConnection<58, decltype(Serial)> host(Serial);  // of 58 bytes; <> takes any Stream, and more flash
 
 void setup() { Serial.begin(115200); }
 

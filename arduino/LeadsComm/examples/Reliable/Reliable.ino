@@ -3,7 +3,8 @@
 
 #include <LeadsComm.h>
 
-leadscomm::LeanReliableConnection<> host(Serial, "wsc");  // ReliableConnection understands LEADS text, too
+// Messages of 58 bytes, two under way, this port; <> takes any Stream. ReliableConnection understands LEADS text, too.
+leadscomm::LeanReliableConnection<58, 2, decltype(Serial)> host(Serial, "wsc");
 
 void setup() { Serial.begin(115200); }
 

@@ -10,8 +10,8 @@ namespace leadscomm {
 // Says nothing before it has heard its host. The host's side is framing=board, or no framing option at all (LEADS
 // text).
 template <size_t Payload, class Port, class Platform>
-class BasicConnection : public Named<BasicConnection<Payload, Port, Platform>, Payload, Port, Platform, true> {
-  typedef Named<BasicConnection, Payload, Port, Platform, true> Base;
+class BasicConnection : public Named<BasicConnection<Payload, Port, Platform>, Payload, Port, Platform, true, false> {
+  typedef Named<BasicConnection, Payload, Port, Platform, true, false> Base;
   friend Base;
   friend Wire<BasicConnection, Payload, Port, Platform>;
 
@@ -38,15 +38,16 @@ class BasicConnection : public Named<BasicConnection<Payload, Port, Platform>, P
   }
 
   bool onSessionFrame(uint8_t header, uint8_t size) {
-    return header < Header::Data && this->deliver(Base::payloadAt, size);
+    return header < Header::Data && this->deliver(size);
   }
 
+  static uint8_t clock() { return uint8_t(Platform::now()); }
   void onText() {}
   bool onMissing() { return true; }
   void onHello(const uint8_t*) {}
   void complete(uint8_t* welcome) { memset(welcome + Handshake::Resend, 0, Handshake::TagSize - Handshake::Resend); }
 
-  uint8_t received_[Base::receivedBytes];
+  uint8_t received_[Base::receivedBytes + 1];
 };
 
 }  // namespace leadscomm

@@ -10,54 +10,84 @@ namespace leadscomm {
 
 struct WireState {
   uint8_t length_;      // bytes received of the present frame or text
-  bool overflowed_;     // there were more of them than there is room for
-  uint8_t begin_;       // of the message
   uint8_t size_;        // of the message
   Counters counters_;
 };
 
+// What only those need who look for texts in what comes: where the message begins, and whether there was more before
+// the bytes that are collected than there is room for.
+template <bool Separates>
+struct TextState {
+  static uint8_t textBegin() { return codeBytes + headerBytes; }
+  static void textBegin(uint8_t) {}
+  static bool overflowed() { return false; }
+  static void overflowed(bool) {}
+};
+template <>
+struct TextState<true> {
+  uint8_t begin_;
+  bool overflowed_;
+  TextState() : begin_(0), overflowed_(false) {}
+  uint8_t textBegin() const { return begin_; }
+  void textBegin(uint8_t at) { begin_ = at; }
+  bool overflowed() const { return overflowed_; }
+  void overflowed(bool yes) { overflowed_ = yes; }
+};
+
 // Collects the bytes of a port, finds frames and texts in them, and writes frames. `Heir` has the buffer, received_, of
-// receivedBytes, behind all other members, where an AVR reaches them best. It says what to do with what comes:
+// receivedBytes + 1, behind all other members, where an AVR reaches them best. It says what to do with what comes:
 //   bool onFrame(header, size)  a good frame; its payload is at received_ + payloadAt. True: it is a message
-//   static const bool separates  whether ';' means anything
+//   static const bool separates  whether ';' means anything; it has a TextState<separates>
 //   bool onSeparator()          a ';' came, and is kept already. True: it ends a text that is a message
 //   void onBad(tooLong)         a bad frame has ended
 //   void onFullRing()           the port's receive ring was full
-template <class Heir, size_t Payload, class Port, class Platform>
+template <class Heir, size_t Payload, class Port, class Platform, bool LeadsAlways = false>
 class Wire : protected WireState {
   static_assert(Payload >= 1 && Payload <= longestPayload, "1 to 250 bytes; longer messages go in pieces");
 
  public:
   // Takes what has come, up to the end of the first message in it. True: data() and size() are that message, until the
   // next poll(). Never waits.
-  LEADSCOMM_APART bool poll() {
+  LEADSCOMM_WITHIN bool poll() {
     outlet_.pump();
     Port& port = outlet_.port();
-    int count = port.available();
-    if (Platform::receiveRing && count == Platform::receiveRing) {
+    int count = Calls<Port>::available(port);
+    if (ring && count == ring) {
       ++counters_.full;
       self().onFullRing();
     }
-    uint8_t room = uint8_t(receivedBytes - length_);
-    uint8_t* end = self().received_ + length_;
-    for (uint8_t left = count < 0 ? 0 : count < 255 ? uint8_t(count) : 255; left; --left) {
-      uint8_t byte = uint8_t(port.read());
-      if (byte != 0 && room != 0 && !(Heir::separates && byte == ';')) {
-        *end++ = byte;
-        --room;
+    uint8_t length = length_;
+    uint8_t left = uint8_t(count);
+    if (unsigned(count) >> 8) left = 255;
+    for (; left; --left) {
+      uint8_t byte = uint8_t(Calls<Port>::read(port));
+      if (byte == 0) {
+        length_ = length;
+        if (endFrame()) return true;
+        length = 0;
         continue;
       }
-      length_ = uint8_t(receivedBytes - room);
-      if (take(byte)) return true;
-      room = uint8_t(receivedBytes - length_);
-      end = self().received_ + length_;
+      if (Heir::separates) {
+        if (length == receivedBytes) {  // kept on collecting all the same: a text may begin in it
+          length = 0;
+          self().overflowed(true);
+        }
+      } else if (length > receivedBytes) {
+        continue;
+      }
+      self().received_[length++] = byte;
+      if (Heir::separates && byte == ';') {
+        length_ = length;
+        if (self().onSeparator()) return true;
+        length = length_;
+      }
     }
-    length_ = uint8_t(receivedBytes - room);
+    length_ = length;
     return false;
   }
 
   // The message. A zero byte follows it, so that text can be used as a C string.
-  const uint8_t* data() const { return self().received_ + begin_; }
+  const uint8_t* data() const { return self().received_ + self().textBegin(); }
   size_t size() const { return size_; }
 
   const Counters& counters() const { return counters_; }
@@ -65,6 +95,7 @@ class Wire : protected WireState {
  protected:
   static const size_t receivedBytes = Payload + overheadBytes - 1;  // a frame without its 00
   static const uint8_t payloadAt = codeBytes + headerBytes;
+  static const int ring = Platform::receiveRing(static_cast<Port*>(nullptr));
 
   explicit Wire(Port& port) : WireState(), outlet_(port) {}
 
@@ -74,8 +105,8 @@ class Wire : protected WireState {
   static const bool separates = false;
 
   // Makes a part of what was received the message.
-  LEADSCOMM_WITHIN bool deliver(uint8_t from, uint8_t bytes) {
-    begin_ = from;
+  LEADSCOMM_WITHIN bool deliver(uint8_t bytes, uint8_t from = payloadAt) {
+    self().textBegin(from);
     size_ = bytes;
     self().received_[uint8_t(from + bytes)] = 0;
     return true;
@@ -83,30 +114,18 @@ class Wire : protected WireState {
 
   LEADSCOMM_WITHIN void forget() {
     length_ = 0;
-    overflowed_ = false;
+    self().overflowed(false);
   }
 
-  Outlet<Payload + overheadBytes, Port, (Payload > Platform::wholeFrames)> outlet_;
+  Outlet<Payload + overheadBytes, Port, (Payload > Platform::wholeFrames || Payload > longestUnbuffered), LeadsAlways> outlet_;
 
  private:
   Heir& self() { return static_cast<Heir&>(*this); }
   const Heir& self() const { return static_cast<const Heir&>(*this); }
 
-  LEADSCOMM_WITHIN bool take(uint8_t byte) {
-    if (byte == 0) return endFrame();
-    uint8_t length = length_;
-    if (length == receivedBytes) {  // kept on collecting all the same: a text may begin in it
-      length = 0;
-      overflowed_ = true;
-    }
-    length_ = length + 1;
-    self().received_[length] = byte;
-    return Heir::separates && byte == ';' && self().onSeparator();
-  }
-
   LEADSCOMM_APART bool endFrame() {
     uint8_t bytes = length_;
-    bool tooLong = overflowed_;
+    bool tooLong = Heir::separates ? self().overflowed() : bytes > receivedBytes;
     forget();
     if (bytes == 0) return false;
     if (!tooLong && decode(self().received_, bytes)) {
@@ -120,7 +139,8 @@ class Wire : protected WireState {
 
 // Datagrams and nothing else: no name, no session, no LEADS text. The host's side is framing=board.
 template <size_t Payload, class Port, class Platform>
-class BasicDatagramConnection : public Wire<BasicDatagramConnection<Payload, Port, Platform>, Payload, Port, Platform> {
+class BasicDatagramConnection : public Wire<BasicDatagramConnection<Payload, Port, Platform>, Payload, Port, Platform>,
+                                private TextState<false> {
   typedef Wire<BasicDatagramConnection, Payload, Port, Platform> Base;
   friend Base;
 
@@ -136,9 +156,9 @@ class BasicDatagramConnection : public Wire<BasicDatagramConnection<Payload, Por
   uint32_t session() const { return 1; }
 
  private:
-  bool onFrame(uint8_t header, uint8_t size) { return header < 0x40 && this->deliver(Base::payloadAt, size); }
+  LEADSCOMM_WITHIN bool onFrame(uint8_t header, uint8_t size) { return header < 0x40 && this->deliver(size); }
 
-  uint8_t received_[Base::receivedBytes];
+  uint8_t received_[Base::receivedBytes + 1];
 };
 
 }  // namespace leadscomm

@@ -41,48 +41,48 @@ struct Crc16 {
   }
 };
 
-// Unstuffs a frame of `size` bytes, without its 00: the body is behind frame[0] then. False: it is no frame.
-inline bool unstuff(uint8_t* frame, uint8_t size) {
-  while (size) {
-    uint8_t code = *frame;
-    if (code > size) return false;
-    *frame = 0;
-    frame += code;
-    size -= code;
-  }
-  return true;
+// Of at least one byte. Both ways need it, so it is there once.
+LEADSCOMM_APART inline Crc16 crcOf(const uint8_t* bytes, uint8_t size) {
+  Crc16 crc;
+  do crc.add(*bytes++);
+  while (--size);
+  return crc;
 }
 
-// Writes a frame of size + overheadBytes bytes.
+// Makes a frame of size + overheadBytes bytes. From its end to its beginning, each 00 learns how far the next one is.
 inline void encode(uint8_t* frame, uint8_t header, const uint8_t* payload, uint8_t size) {
-  uint8_t* code = frame;
-  Crc16 crc;
-  for (uint8_t byte = header;; byte = *payload++) {
-    *++frame = byte;
-    if (byte == 0) {
-      *code = uint8_t(frame - code);
-      code = frame;
+  frame[0] = 0;
+  frame[codeBytes] = header;
+  memcpy(frame + codeBytes + headerBytes, payload, size);
+  Crc16 crc = crcOf(frame + codeBytes, size + headerBytes);
+  uint8_t left = size + overheadBytes - 1;
+  frame += left;
+  frame[0] = 0;
+  frame[-1] = uint8_t(~crc.low);
+  frame[-2] = uint8_t(~crc.high);
+  uint8_t distance = 0;
+  do {
+    ++distance;
+    if (*--frame == 0) {
+      *frame = distance;
+      distance = 0;
     }
-    crc.add(byte);
-    if (size-- == 0) break;
-  }
-  frame[1] = uint8_t(~crc.high);
-  frame[2] = uint8_t(~crc.low);
-  frame[3] = 0;
-  for (uint8_t left = crcBytes + 1; left; --left) {
-    if (*++frame == 0) {
-      *code = uint8_t(frame - code);
-      code = frame;
-    }
-  }
+  } while (--left);
 }
 
 // Takes a frame of `size` bytes, without its 00: the header is in frame[1] then, and the payload, of size - 4 bytes,
 // behind it. False: it is damaged.
 inline bool decode(uint8_t* frame, uint8_t size) {
-  if (size < overheadBytes - 1 || !unstuff(frame, size)) return false;
-  Crc16 crc;
-  while (--size) crc.add(*++frame);
+  if (size < overheadBytes - 1) return false;
+  uint8_t* code = frame;
+  for (uint8_t left = size; left;) {
+    uint8_t distance = *code;
+    if (distance > left) return false;
+    *code = 0;
+    code += distance;
+    left -= distance;
+  }
+  Crc16 crc = crcOf(frame + codeBytes, size - codeBytes);
   return crc.high == goodHigh && crc.low == goodLow;
 }
 

@@ -26,9 +26,11 @@ struct NamedState {
 //   bool onMissing()                   a frame was lost. True: its sender may not know how long it may be
 //   void onText()                      the host speaks LEADS text from now on
 //   bool write(header, payload, size)  as Outlet::writeFrame
-template <class Heir, size_t Payload, class Port, class Platform, bool WithText>
-class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
-  typedef Wire<Heir, Payload, Port, Platform> Base;
+//   uint8_t clock()                    the time, in whatever steps
+// `LeadsAlways`: as Outlet has it.
+template <class Heir, size_t Payload, class Port, class Platform, bool WithText, bool LeadsAlways>
+class Named : public Wire<Heir, Payload, Port, Platform, LeadsAlways>, protected NamedState, protected TextState<WithText> {
+  typedef Wire<Heir, Payload, Port, Platform, LeadsAlways> Base;
   friend Base;
   static_assert(Payload >= Handshake::Tag + 13, "HELLO and WELCOME, with a short tag, must fit into one frame");
 
@@ -48,9 +50,13 @@ class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
     return this->outlet_.writeText(text, uint8_t(size)) ? Status::Sent : Status::Full;
   }
 
-  LEADSCOMM_APART bool refuse(Reason reason, uint16_t value) {
-    uint8_t payload[] = {uint8_t(reason), uint8_t(value), uint8_t(value >> 8)};
-    self().write(Control::Refuse, payload, sizeof payload);
+  // Says so in the place of what was received, which is not needed any more.
+  LEADSCOMM_APART bool refuse(Reason reason, uint8_t value) {
+    uint8_t* payload = self().received_ + Base::payloadAt;
+    payload[0] = uint8_t(reason);
+    payload[1] = value;
+    payload[2] = 0;
+    self().write(Control::Refuse, payload, 3);
     return false;
   }
 
@@ -65,47 +71,50 @@ class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
   LEADSCOMM_WITHIN bool onFrame(uint8_t header, uint8_t size) {
     language_ = Language::Frames;
     if ((header & Control::nameBits) != Control::Hello) return self().onSessionFrame(header, size);
-    return size && answer(size);
-  }
-
-  LEADSCOMM_APART bool answer(uint8_t size) {
-    uint8_t* const hello = self().received_ + Base::payloadAt;
-    if (hello[Handshake::Version] != Handshake::version) return refuse(Reason::Version, Handshake::version);
-    if (size < Handshake::Tag || uint8_t(size - Handshake::Tag) < hello[Handshake::TagSize]) return false;
-    if (hello[Handshake::Profiles]) {
-      hello[Handshake::Profiles] &= Heir::profiles;
-      if (!hello[Handshake::Profiles]) return refuse(Reason::Profile, Heir::profiles);
-      self().onHello(hello);
-    }
-    return welcome(hello);
+    return answer(size);
   }
 
   // Makes the HELLO that was received a WELCOME, and sends it. If there is no room for it, the host will ask again.
-  LEADSCOMM_WITHIN bool welcome(uint8_t* hello) {
-    uint8_t* theirs = hello + Handshake::Epoch;
-    memcpy(hello + Handshake::Echo, theirs, epochBytes);
-    if (!epoch_[0]) {
-      // Their random number, and the time at which it came: so it differs when the board starts anew and is asked the
-      // same again. It is not 0.
-      uint16_t noise = Platform::noise();
-      theirs[0] = (theirs[0] ^ uint8_t(noise)) | 1;
-      theirs[1] ^= uint8_t(noise >> 8);
-      memcpy(epoch_, theirs, epochBytes);
+  LEADSCOMM_WITHIN bool answer(uint8_t size) {
+    uint8_t* const hello = self().received_ + Base::payloadAt;
+    if (hello[Handshake::Version] != Handshake::version) return refuse(Reason::Version, Handshake::version);
+    if (size < Handshake::Tag) return false;
+    uint8_t wanted = hello[Handshake::Profiles];
+    if (wanted) {
+      wanted &= Heir::profiles;
+      if (!wanted) return refuse(Reason::Profile, Heir::profiles);
+      hello[Handshake::Profiles] = wanted;
+      self().onHello(hello);
     }
-    memcpy(theirs, epoch_, epochBytes);
+    if (!epoch_[0]) chooseEpoch(hello);
+    for (uint8_t at = Handshake::Epoch; at < Handshake::Epoch + epochBytes; ++at) {
+      hello[at + epochBytes] = hello[at];
+      hello[at] = epoch_[at - Handshake::Epoch];
+    }
     hello[Handshake::Segment] = Payload;
     hello[Handshake::Segment + 1] = 0;
     hello[Handshake::Longest] = uint8_t(Heir::longest);
     hello[Handshake::Longest + 1] = uint8_t(Heir::longest >> 8);
     self().complete(hello);
-    uint8_t size = sizeOfTag(tag_, Payload - Handshake::Tag);
-    hello[Handshake::TagSize] = size;
-    memcpy(hello + Handshake::Tag, tag_, size);
-    self().write(Control::Welcome, hello, Handshake::Tag + size);
+    const char* tag = tag_;
+    uint8_t end = Handshake::Tag;
+    while (end < Payload && *tag) hello[end++] = uint8_t(*tag++);
+    hello[Handshake::TagSize] = end - Handshake::Tag;
+    self().write(Control::Welcome, hello, end);
     return false;
   }
 
-  // Text is what has no control characters; what has them may be the beginning of a frame, and is kept for its end.
+  // Their random number, and in it the time at which it came: so it differs when the board starts anew and is asked the
+  // same again. It is not 0.
+  LEADSCOMM_WITHIN void chooseEpoch(const uint8_t* hello) {
+    memcpy(epoch_, hello + Handshake::Epoch, epochBytes);
+    epoch_[0] = Platform::noise() | 1;
+    epoch_[1] ^= self().clock();
+  }
+
+  // Text is what has no control characters; what has them may be the beginning of a frame, and is kept for its end. As
+  // long as nobody was heard, only printable text is text, and nothing else may stand before it: a host of LEADS that
+  // opens its port anew does not ask again, and a board may start in the middle of a frame.
   static const bool separates = WithText;
 
   LEADSCOMM_WITHIN bool onSeparator() {
@@ -113,29 +122,30 @@ class Named : public Wire<Heir, Payload, Port, Platform>, protected NamedState {
     uint8_t end = this->length_ - 1;
     uint8_t begin = end;
     while (begin && received[uint8_t(begin - 1)] != ';') --begin;
+    bool first = begin == 0;
     while (begin < end && (received[begin] == '\r' || received[begin] == '\n')) ++begin;  // a terminal's ends of lines
     const uint8_t* text = received + begin;
     uint8_t size = end - begin;
-    if (isQuestion(text, size) && mayBeText(begin == 0)) return introduce();
-    if (language_ != Language::Text) return false;
+    if (isQuestion(text, size) && mayBeText(first)) return introduce();
+    if (language_ == Language::Frames || (language_ == Language::Unheard && !first)) return false;
     for (uint8_t at = 0; at < size; ++at) {
-      if (text[at] < ' ') return false;
+      if (text[at] < ' ' || (language_ == Language::Unheard && text[at] > '~')) return false;
     }
-    if (!size) return false;
-    bool whole = !this->overflowed_;
+    if (!size && language_ == Language::Text) return false;
+    bool whole = !this->overflowed();
     this->forget();
+    if (!size) return false;
     if (!whole) {
       ++this->counters_.bad;
       return false;
     }
-    if (!isFarewell(text, size)) return this->deliver(begin, size);
-    language_ = Language::Unheard;
-    return false;
+    language_ = isFarewell(text, size) ? Language::Unheard : Language::Text;
+    return language_ == Language::Text && this->deliver(size, begin);
   }
 
   // In the middle of a frame "ic;" may be anything. At its beginning it would be a run of 104 bytes.
   LEADSCOMM_WITHIN bool mayBeText(bool first) const {
-    if (language_ != Language::Frames || this->overflowed_) return true;
+    if (language_ != Language::Frames || this->overflowed()) return true;
     return first && (Payload <= 100 || !self().connected());
   }
 

@@ -7,31 +7,61 @@
 
 namespace leadscomm {
 
+// A port's methods. Where its type is the whole truth, a class that can have objects, they are called as that class has
+// them; a Stream's are looked up in its object, which costs an AVR 15 cycles and 12 bytes of flash for each call.
+template <class Port, bool Interface = __is_abstract(Port)>
+struct Calls {
+  static int available(Port& port) { return port.Port::available(); }
+  static int read(Port& port) { return port.Port::read(); }
+  static int room(Port& port) { return port.Port::availableForWrite(); }
+  static size_t write(Port& port, const uint8_t* data, size_t size) { return port.Port::write(data, size); }
+};
+template <class Port>
+struct Calls<Port, true> {
+  static int available(Port& port) { return port.available(); }
+  static int read(Port& port) { return port.read(); }
+  static int room(Port& port) { return port.availableForWrite(); }
+  static size_t write(Port& port, const uint8_t* data, size_t size) { return port.write(data, size); }
+};
+
+// Frames leave with a 00 in front of them, so that what the sketch printed before is no part of them. It needs no room of
+// its own: where the port has none beside the frame, `Always` has it wait for one byte to leave (in a session a frame
+// must get through), and otherwise it is left out (the port is busy with frames of ours, which end in a 00 themselves).
+static const uint8_t leadBytes = 1;
+static const size_t longestUnbuffered = 255 - leadBytes - overheadBytes;
+
 // Without a buffer of its own: what does not fit whole into the port's is not taken. Costs no RAM, and is right where
 // the port's buffer takes the longest frame.
-template <size_t Longest, class Port, bool Buffered>
+template <size_t Longest, class Port, bool Buffered, bool Always>
 class Outlet {
  public:
   explicit Outlet(Port& port) : port_(port) {}
 
   Port& port() { return port_; }
-  LEADSCOMM_WITHIN bool frees(uint8_t size) { return port_.availableForWrite() >= size; }
   void pump() {}
 
   LEADSCOMM_WITHIN bool writeFrame(uint8_t header, const uint8_t* payload, uint8_t size) {
-    if (!frees(size + overheadBytes)) return false;
-    uint8_t frame[Longest];
-    encode(frame, header, payload, size);
-    port_.write(frame, size + overheadBytes);
+    int room = Calls<Port>::room(port_);
+    if (room < size + overheadBytes) return false;
+    uint8_t frame[leadBytes + Longest];
+    frame[0] = 0;
+    encode(frame + leadBytes, header, payload, size);
+    const uint8_t* from = frame;
+    size += leadBytes + overheadBytes;
+    if (!Always && room < size) {
+      ++from;
+      --size;
+    }
+    Calls<Port>::write(port_, from, size);
     return true;
   }
 
   bool writeText(const uint8_t* text, uint8_t size) {
-    if (!frees(size + 1)) return false;
+    if (Calls<Port>::room(port_) <= size) return false;
     uint8_t line[Longest];
     memcpy(line, text, size);
     line[size] = ';';
-    port_.write(line, size + 1);
+    Calls<Port>::write(port_, line, size + 1);
     return true;
   }
 
@@ -40,24 +70,25 @@ class Outlet {
 };
 
 // With a buffer for one frame, which leaves piece by piece. Right for every port that ever has room.
-template <size_t Longest, class Port>
-class Outlet<Longest, Port, true> {
+template <size_t Longest, class Port, bool Always>
+class Outlet<Longest, Port, true, Always> {
  public:
   explicit Outlet(Port& port) : port_(port), size_(0), written_(0) {}
 
   Port& port() { return port_; }
 
   void pump() {
-    int room = written_ < size_ ? port_.availableForWrite() : 0;
+    int room = written_ < size_ ? Calls<Port>::room(port_) : 0;
     if (room <= 0) return;
-    uint8_t left = size_ - written_;
-    written_ += uint8_t(port_.write(buffer_ + written_, room < left ? uint8_t(room) : left));
+    uint16_t left = size_ - written_;
+    written_ += uint16_t(Calls<Port>::write(port_, buffer_ + written_, unsigned(room) < left ? uint16_t(room) : left));
   }
 
   LEADSCOMM_WITHIN bool writeFrame(uint8_t header, const uint8_t* payload, uint8_t size) {
     if (!empty()) return false;
-    encode(buffer_, header, payload, size);
-    return begin(size + overheadBytes);
+    buffer_[0] = 0;
+    encode(buffer_ + leadBytes, header, payload, size);
+    return begin(size + (leadBytes + overheadBytes));
   }
 
   bool writeText(const uint8_t* text, uint8_t size) {
@@ -73,7 +104,7 @@ class Outlet<Longest, Port, true> {
     return written_ == size_;
   }
 
-  bool begin(uint8_t size) {
+  bool begin(uint16_t size) {
     size_ = size;
     written_ = 0;
     pump();
@@ -81,9 +112,9 @@ class Outlet<Longest, Port, true> {
   }
 
   Port& port_;
-  uint8_t size_;
-  uint8_t written_;
-  uint8_t buffer_[Longest];
+  uint16_t size_;
+  uint16_t written_;
+  uint8_t buffer_[leadBytes + Longest];
 };
 
 }  // namespace leadscomm

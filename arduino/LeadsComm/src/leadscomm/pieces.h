@@ -30,7 +30,7 @@ class Assembler {
     }
     whole_ = !connection.more();
     if (connection.size() > Longest - size_) {
-      if (!tooLong_) connection.refuse(Reason::MessageTooLong, Longest);
+      if (!tooLong_) connection.refuseLonger(Longest);
       tooLong_ = true;
     }
     if (tooLong_) return false;

@@ -18,8 +18,8 @@ class BasicTextConnection {
 
   bool poll() {
     outlet_.pump();
-    for (int count = outlet_.port().available(); count > 0; --count) {
-      if (take(uint8_t(outlet_.port().read()))) return true;
+    for (int count = Calls<Port>::available(outlet_.port()); count > 0; --count) {
+      if (take(uint8_t(Calls<Port>::read(outlet_.port())))) return true;
     }
     return false;
   }
@@ -60,7 +60,7 @@ class BasicTextConnection {
     return true;
   }
 
-  Outlet<Payload + 1, Port, (Payload > Platform::wholeFrames)> outlet_;
+  Outlet<Payload + 1, Port, (Payload > Platform::wholeFrames || Payload > longestUnbuffered), false> outlet_;
   const char* tag_;
   uint8_t length_;
   uint8_t size_;

@@ -332,8 +332,8 @@ class UdpListener(ListenerBase):
             finally:
                 self.lock.release()
             if done:  # the sockets outlive the listening, for those who still have something to send
-                for handle in (*self._sockets, self._alarm):
-                    handle.close()
+                for close in (*(sock.close for sock in self._sockets), self._alarm.close):
+                    close()
             if not self._leaving:
                 return
 

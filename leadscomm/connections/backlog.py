@@ -211,22 +211,28 @@ class Backlog:
         """Queue messages in the place of the oldest ones."""
         dropped: list[bytes] = []
         while not self._squeezed_in(messages):  # others may take the room meanwhile
-            oldest = self._drop(_size(messages))
+            oldest = self._drop(self._excess(_size(messages)))
             dropped += oldest
             if not oldest and self._squeezed_in(messages, anyway=True):
                 break
-        if dropped:
-            self._tell(DeliveryError(f"{self._writer} is slow: dropped the oldest {_count(dropped)}", dropped))
+        self._tell_dropped(dropped)
 
-    def _drop(self, size: int) -> list[bytes]:
-        """Make room for ``size`` bytes, and for some that will follow. Nothing is dropped in the middle of a call that
+    def _tell_dropped(self, messages: list[bytes]) -> None:
+        if messages:
+            self._tell(DeliveryError(f"{self._writer} is slow: dropped the oldest {_count(messages)}", messages))
+
+    def _excess(self, size: int) -> int:
+        """How many bytes have to go so that ``size`` bytes have room, and some that will follow."""
+        return self._held() + size - self.limit + min(BLOCK_BYTES, self.limit // DROP_SHARE)
+
+    def _drop(self, excess: int) -> list[bytes]:
+        """Take at least ``excess`` bytes off the front of the queue. Nothing is dropped in the middle of a call that
         was interrupted while it did the same."""
         if not enter(self._front):
             return []
         try:
             self._count()
             queue, count = self._queue, 0
-            excess = self._held() + size - self.limit + min(BLOCK_BYTES, self.limit // DROP_SHARE)
             while count < len(queue) and excess > 0:
                 excess -= len(queue[count]) + MESSAGE_BYTES
                 count += 1

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from leadscomm.connections.address import Address
+from leadscomm.connections.agreeing import agree
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.meeting import Meeting
@@ -33,7 +34,7 @@ class BareSession(SessionConnection):
     def open(self, deadline: float) -> None:
         """Open the line and agree with the peer; returns at once if that is done."""
         if self._open_line is not None and not self.lines:
-            self.agree(self._open_line(self, deadline), deadline)
+            agree(self, self._open_line(self, deadline), deadline)
 
     def more(self) -> bool:
         return self.over or any(line.connection.more() for line in self.lines) or self._ended
@@ -80,7 +81,7 @@ def connect_session(address: Address, line: ConnectionBase, deadline: float) -> 
     session.outbox.timeout = address.options["send_timeout"]
     try:
         line.open(deadline)
-        session.agree(session.add(line, address), deadline)
+        agree(session, session.add(line, address), deadline)
     except SpeaksCompact:
         compact = compact_session(line, address)
         compact.outbox.timeout = address.options["send_timeout"]

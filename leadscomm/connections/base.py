@@ -15,15 +15,15 @@ import os
 import time
 from collections import deque
 from collections.abc import Hashable, Sequence
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 
-from leadscomm.connections.handles import lead_nowhere, wait_for
+from leadscomm.connections.handles import lead_nowhere
 from leadscomm.connections.keyed import authenticate
 from leadscomm.connections.losses import odd
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_leads import outbox_for
 from leadscomm.connections.stats import ConnectionStats
-from leadscomm.connections.writer import Writer
+from leadscomm.connections.writer import Keeper, Writer, wait_for
 from leadscomm.errors import CommError, CommTimeout, RemoteProtocolError, ServiceError
 from leadscomm.protocol import guess
 from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming
@@ -37,19 +37,6 @@ LINGER_S: Final = 1.0
 sending."""
 
 
-class Keeper(Protocol):
-    """Who runs a connection on behalf of an entity.
-
-    :ivar streams: sends streams.
-    """
-
-    @property
-    def streams(self) -> Any: ...
-
-    def closing(self) -> None:
-        """The connection is being closed here; finish the conversation. Any thread; does not block."""
-
-
 class ConnectionBase(Writer):
     """One conversation with one peer.
 
@@ -59,6 +46,7 @@ class ConnectionBase(Writer):
     """
 
     __slots__ = (
+        "__weakref__",
         "_ended",
         "_inbox",
         "_more",
@@ -365,19 +353,25 @@ class ConnectionBase(Writer):
         """
         if self._shut:
             return
-        self._shut = True
-        if self.keeper is not None:
-            self.keeper.closing()
-            return
+        self._shut, keeper = True, self.keeper
+        if keeper is not None:
+            keeper.closing()
+        else:
+            self._close_alone()
+
+    def _close_alone(self) -> list[bytes]:
+        """As :meth:`close`, of one that no entity runs; return the messages that were accepted and not sent."""
         try:
             self.disconnect()
             self.outbox.drain(self.outbox.timeout)
             self.shut_sending()
             self._discard(time.monotonic() + LINGER_S)
-            self.outbox.abandon()
+            left = self.outbox.abandon()
             self.abort()  # another thread may still be in receive()
         finally:
             self._close()
+        self._part()
+        return left
 
     def _discard(self, deadline: float) -> None:
         """Read until the peer has closed too: closing with bytes unread would reset what the peer has not read yet."""
@@ -400,7 +394,14 @@ class ConnectionBase(Writer):
         self._shut = True
         left = self.outbox.abandon()
         self._close()
+        self._part()
         return left
+
+    def _part(self) -> None:
+        """It is over: part from those that hold it, so that it need not wait for the garbage collector."""
+        if self.keeper is not None:
+            self.keeper = self.keeper.parted()
+        self.outbox.part()
 
     # LEADS's shape ---------------------------------------------------------------------------------------------------
 

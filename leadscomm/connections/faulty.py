@@ -18,13 +18,13 @@ from collections.abc import Callable, Hashable
 from typing import Any, ClassVar, Final
 
 from leadscomm.connections.address import Address
-from leadscomm.connections.base import ConnectionBase, leads_shaped
+from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.errand import Errand
 from leadscomm.connections.faults import Faults, Way
-from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.outbox_held import HeldOutbox
 from leadscomm.connections.timer import Reminder
-from leadscomm.errors import ConnectionLost, EndpointError
+from leadscomm.connections.writer import forget_frames, weakly
+from leadscomm.errors import ConnectionLost
 from leadscomm.protocol.cutting import cutter_for
 
 _log = logging.getLogger("leadscomm")
@@ -83,7 +83,7 @@ class FaultyConnection(ConnectionBase):
         self._came: deque[bytes] = deque()  # due, not yet read
         self._blocks: list[bytes | memoryview] = []  # due, not yet written, the next one last
         self._stuck = False  # the line takes nothing at the moment
-        self._timer = Reminder(self.pump)
+        self._timer = Reminder(weakly(self.pump))
         self._read_error: OSError | None = None
         self._write_error: OSError | None = None
         self._line_ended = self._leaving = self._aborted = False
@@ -164,6 +164,12 @@ class FaultyConnection(ConnectionBase):
     def _close(self) -> None:
         self._aborted = True
         self.line._close()
+
+    def _part(self) -> None:
+        super()._part()
+        forget_frames(self._read_error)
+        forget_frames(self._write_error)
+        self.line._part()
 
     # Going out -------------------------------------------------------------------------------------------------------
 
@@ -371,16 +377,22 @@ class FaultyOutbox(HeldOutbox):
 
     def __init__(self, connection: FaultyConnection) -> None:
         super().__init__(connection, connection.framing)
-        self._connection = connection
+        self._connection: FaultyConnection | None = connection
+
+    def part(self) -> None:
+        super().part()
+        self._connection = None
 
     def has_room(self) -> bool:
-        return self._connection.has_room()
+        connection = self._connection
+        return connection is None or connection.has_room()
 
     def idle(self) -> bool:
-        return self._connection.has_room()  # what is only late has left
+        return self.has_room()  # what is only late has left
 
     def run_until(self, done: Callable[[], bool], timeout: float) -> None:
-        self._connection.run_until(done, timeout)
+        if self._connection is not None:
+            self._connection.run_until(done, timeout)
 
     def send(
         self,
@@ -391,46 +403,9 @@ class FaultyOutbox(HeldOutbox):
         timeout: float | None = None,
     ) -> None:
         super().send(message, lane, lifetime, latest, timeout)
-        if self._flusher is None:
-            self.run_until(self._connection.has_sent, self.timeout)
-
-
-class FaultyListener(ListenerBase):
-    """A listener whose connections have faults."""
-
-    def __init__(self, listener: ListenerBase, address: Address) -> None:
-        self._listener = listener
-        self._address = address
-
-    def accept(self) -> ConnectionBase | None:
-        connection = self._listener.accept()
-        return None if connection is None else with_faults(connection, self._address)
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def port(self) -> int:
-        return self._listener.port()
-
-    def handles(self) -> list[int]:
-        return self._listener.handles()
-
-    def release(self) -> None:
-        self._listener.release()
-
-
-def with_faults(connection: ConnectionBase, address: Address) -> ConnectionBase:
-    """Put the faults of an endpoint on a connection.
-
-    :raises EndpointError: it receives in a way of its own, so that nothing can be put below.
-    """
-    if leads_shaped(connection):
-        connection.close()
-        raise EndpointError(
-            f"a connection of {address.scheme}:// has receive() of its own, and no faults can be put below that: leave "
-            "fault:// out, or write _read() and _write() instead"
-        )
-    return FaultyConnection(connection, address)
+        connection = self._connection
+        if self._flusher is None and connection is not None:
+            self.run_until(connection.has_sent, self.timeout)
 
 
 def _seed(address: Address) -> str:

@@ -7,8 +7,9 @@ import secrets
 import time
 from typing import Protocol
 
-from leadscomm.errors import AuthenticationFailed, CommTimeout
+from leadscomm.errors import AuthenticationFailed, CommTimeout, ConnectFailed
 from leadscomm.protocol import challenge, guess
+from leadscomm.protocol.beginning import GIVES_BACK
 
 _MEND = "give both sides the same key (key_file= or key_env=), or neither"
 
@@ -71,6 +72,7 @@ def authenticate(stream: Stream, key: bytes, *, server: bool, deadline: float) -
 
     :return: bytes that the peer sent after the challenge.
     :raises AuthenticationFailed: it does not.
+    :raises ConnectFailed: it is nobody: the line gives back what is sent.
     :raises CommTimeout: it did not answer before ``deadline``.
     """
     talk = _Talk(stream, deadline)
@@ -86,6 +88,8 @@ def authenticate(stream: Stream, key: bytes, *, server: bool, deadline: float) -
     else:
         talk.say(challenge.greeting(nonce))
         theirs = _nonce(talk, stream)
+        if theirs == nonce:
+            raise ConnectFailed(f"{stream}: {GIVES_BACK}")
         expected = challenge.server_proof(key, nonce, theirs)
     if not challenge.same(talk.take(challenge.PROOF_BYTES, "its proof"), expected):
         raise AuthenticationFailed(f"{stream} holds another key; {_MEND}")

@@ -106,10 +106,14 @@ class Meeting:
         :raises CommTimeout: nothing came.
         :raises ConnectionLost: the line ended.
         """
-        while True:
-            hello = self._heed(self._next_frame(deadline))
-            if hello is not None:
-                return self._guest(hello)
+        try:
+            while True:
+                hello = self._heed(self._next_frame(deadline))
+                if hello is not None:
+                    return self._guest(hello)
+        except CommError:
+            self._stale = self._trouble = None  # what is raised knows this frame, and so this meeting
+            raise
 
     def refuse_profile(self) -> None:
         """Tell the peer that its profile is not spoken here."""

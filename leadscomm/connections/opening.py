@@ -18,6 +18,10 @@ from leadscomm.protocol.session import ask_steadily
 HEARD_BYTES: Final = 512
 """How much of what came is kept to tell what it looks like."""
 _BITS: Final = 10
+LATENCY_S: Final = 0.02
+"""What may lie between a port and a program besides the line: an adapter gathers bytes for 16 ms, say."""
+_BOARD_FRAME_BYTES: Final = 63
+MAX_RESEND_MS: Final = 4001
 _FRAMES: Final = FramingSpec("cobs", {"crc": BOARD_CRC})
 
 
@@ -27,14 +31,23 @@ class Plan:
 
     :ivar baud: of a serial line; 0: it is none, so that there is no bootloader at its end.
     :ivar ends_bootloaders: what ends a bootloader may be sent; the sketch takes it for damage.
+    :ivar round_trip: seconds from a frame to its acknowledgement, as an earlier session on the line has measured them.
     """
 
     baud: int = 0
     ends_bootloaders: bool = True
+    round_trip: float = 0.0
 
     @property
     def wire(self) -> Wire:
         return Wire(rate=self.baud / _BITS)
+
+    @property
+    def resend_ms(self) -> int:
+        """After how many milliseconds the peer should send again what was not acknowledged: two of a board's longest
+        frames, two as answers, and what adapters and systems take; no less than a round trip was measured to take."""
+        seconds = max(self.round_trip, self.wire.seconds(4 * _BOARD_FRAME_BYTES)) + LATENCY_S
+        return min(round(seconds * 1000) | 1, MAX_RESEND_MS)  # never 100, whose byte means "write a page" to optiboot
 
     def asking_time(self, count: int) -> float:
         """When question number ``count`` (from 0) is put, in seconds from the opening."""

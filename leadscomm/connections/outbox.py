@@ -28,7 +28,7 @@ from typing import Final
 from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES
 from leadscomm.connections.outbox_writing import Writing
 from leadscomm.connections.waiting import Waiters, enter, interrupted
-from leadscomm.connections.writer import Flusher, Writer
+from leadscomm.connections.writer import Flusher, Gone, Writer, forget_frames
 from leadscomm.errors import ConnectionLost, DeliveryError
 from leadscomm.protocol.framing import Framing, plain
 
@@ -47,6 +47,7 @@ class Outbox(Writing):
 
     :param writer: where the blocks go.
     :param framing: makes blocks of messages.
+    :ivar begun: of the messages that it was abandoned with, how many had been sent in part; they are the first ones.
     """
 
     __slots__ = (
@@ -54,11 +55,13 @@ class Outbox(Writing):
         "_next",
         "_upstream",
         "_upstream_flush",
+        "begun",
         "heir",
     )
 
     def __init__(self, writer: Writer, framing: Framing) -> None:
         super().__init__(writer, framing)
+        self.begun = 0
         self._upstream: Sequence[bytes] = ()
         self._upstream_flush: Callable[[], None] = _nothing
         self.heir: Callable[[bytes], None] | None = None
@@ -285,6 +288,13 @@ class Outbox(Writing):
             self.resume()
         return self.drained()
 
+    def part(self) -> None:
+        """After :meth:`abandon`: let go of the connection and of whoever ran it."""
+        self._writer = Gone(str(self._writer))
+        self._upstream, self._upstream_flush = (), _nothing
+        self.report = None
+        forget_frames(self.error)
+
     def abandon(self) -> list[bytes]:
         """End it; return the messages that were not written whole, oldest first. Waits for a writer at work, not for
         the peer."""
@@ -295,9 +305,10 @@ class Outbox(Writing):
         left: list[bytes] = []
         ends = 0
         for message in self._batch if self._blocks else ():
-            ends += self._size_of(message)
+            begins, ends = ends, ends + self._size_of(message)
             if ends > self._written:
                 left.append(message)
+                self.begun += begins < self._written
         counted = enter(self._front)
         left += self._cut(len(self._queue))
         if counted:

@@ -11,14 +11,15 @@ from typing import Final, NamedTuple
 
 from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES
 from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.outbox_acknowledged import AcknowledgedOutbox, Carrier, SessionFraming
+from leadscomm.connections.outbox_acknowledged import AcknowledgedOutbox, Carrier, NoCarrier, SessionFraming
 from leadscomm.connections.outbox_writing import GRACE_S
 from leadscomm.connections.waiting import enter, interrupted
 from leadscomm.connections.writer import here
-from leadscomm.errors import CommError, DeliveryError, LocalProtocolError, OutboxFull
+from leadscomm.errors import CommError, ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
 from leadscomm.protocol.base import Framing, plain
 from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.lanes import DEFAULT_LANE
+from leadscomm.protocol.records import read_durable
 from leadscomm.protocol.segments import LANES
 
 PACE_S: Final = 200e-6
@@ -66,8 +67,36 @@ class LaneCarrier(Carrier):
         what was interrupted."""
 
     @abstractmethod
+    def drop(self, excess: int, around: int) -> list[bytes]:
+        """Take back the oldest messages that wait in the session: at least ``excess`` bytes, ``around`` for each."""
+
+    @abstractmethod
     def emit(self) -> None:
         """Send what the session has to send."""
+
+
+class NoLaneCarrier(NoCarrier, LaneCarrier):
+    """Takes the place of one that is over."""
+
+    __slots__ = ("owes",)
+    over = True
+    stuck = False
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.owes = bool
+
+    def take(self, messages: list[bytes], *, anyway: bool = False) -> bool:
+        return False
+
+    def take_one(self, message: bytes, lane: int, deadline: float | None, key: Hashable | None) -> bool:
+        raise ConnectionLost(f"the conversation with {self} is over")
+
+    def drop(self, excess: int, around: int) -> list[bytes]:
+        return []
+
+    def emit(self) -> None:
+        """There is nothing."""
 
 
 class LaneOutbox(AcknowledgedOutbox):
@@ -108,7 +137,8 @@ class LaneOutbox(AcknowledgedOutbox):
             raise LocalProtocolError(f"lane={lane}: the lanes are 0 (the most urgent one) to {LANES - 1}")
         if self._upstream:
             self._upstream_flush()
-        self._wait_for_place(len(message) + MESSAGE_BYTES, timeout)
+        if not self._has_place(message, timeout):
+            return
         deadline = None if lifetime is None else time.monotonic() + lifetime
         apart = _Apart(message, lane, deadline, latest)
         self._apart.append(apart)
@@ -169,11 +199,24 @@ class LaneOutbox(AcknowledgedOutbox):
         self._cut(count)
         return True
 
-    def _wait_for_place(self, size: int, timeout: float | None) -> None:
+    def _has_place(self, message: bytes, timeout: float | None) -> bool:
+        """Whether a message may go to its lane; False: it was dropped, as ``overflow`` says."""
         if self.closed:
             raise self.late()
+        size = len(message) + MESSAGE_BYTES
         if self._fits(size):
-            return
+            return True
+        if self.policy == "block":
+            self._wait_for_place(size, timeout)
+        elif self.policy == "drop_oldest":
+            self._tell_dropped(self._drop(self._excess(size)))
+        elif not self._overflow([message]):
+            if self.closed:
+                raise self.late()
+            return False
+        return True
+
+    def _wait_for_place(self, size: int, timeout: float | None) -> None:
         seconds = self.timeout if timeout is None else timeout
         if here.inside is not None:
             seconds = 0.0
@@ -191,9 +234,19 @@ class LaneOutbox(AcknowledgedOutbox):
                 "went by; send less, or raise outbox"
             )
 
+    def part(self) -> None:
+        super().part()
+        self._carrier = NoLaneCarrier(str(self._writer))
+        self._session.forget()
+
     def _held(self) -> int:
         out = self._session.outgoing
         return super()._held() + out.waiting_bytes + MESSAGE_BYTES * out.waiting_messages
+
+    def _drop(self, excess: int) -> list[bytes]:
+        dropped = self._carrier.drop(excess, MESSAGE_BYTES)
+        left = excess - sum(map(len, dropped)) - MESSAGE_BYTES * len(dropped)
+        return dropped + super()._drop(left) if left > 0 else dropped
 
     def backlog(self) -> tuple[int, int]:
         return len(self._queue) + self._session.outgoing.waiting_messages, self._held()
@@ -216,7 +269,7 @@ class LaneOutbox(AcknowledgedOutbox):
             if self._queue or self._blocked or self.closed:
                 return False
             self._next = (after if after > now else now) + PACE_S
-            if not self._carrier.take([message]):
+            if not self.has_room() or not self._carrier.take([message]):
                 return False
         finally:
             self._writing.release()
@@ -285,7 +338,10 @@ class LaneOutbox(AcknowledgedOutbox):
     # What a connection that holds something is asked -----------------------------------------------------------------
 
     def has_room(self) -> bool:
-        return self._session.takes()
+        """No more is given to the session than the peer takes, and no more than may wait at all."""
+        out = self._session.outgoing
+        waits = out.waiting_bytes + MESSAGE_BYTES * out.waiting_messages
+        return waits < self.limit and self._session.takes()
 
     def idle(self) -> bool:
         return super().idle() and not self._carrier.owes()
@@ -295,11 +351,21 @@ class LaneOutbox(AcknowledgedOutbox):
         if self._carrier.over:
             self._refuse(None)
 
-    def give_up(self, messages: list[bytes]) -> None:
-        """Report messages whose lifetime is over."""
-        self._tell(
-            DeliveryError(f"{len(messages)} message(s) to {self._writer} were not sent in their lifetime", messages)
-        )
+    def give_up(self, late: list[bytes], refused: list[bytes], records: list[bytes]) -> None:
+        """Report messages that are not sent any more.
+
+        :param late: their time has run out.
+        :param refused: they were too long for the peer; and records that were.
+        """
+        if late:
+            text = f"{len(late)} message(s) to {self._writer} were not sent in their lifetime"
+            self._tell(DeliveryError(text, late))
+        refused += [durable.payload for durable in map(read_durable, records) if durable is not None]
+        if refused:
+            text = (
+                f"{len(refused)} message(s) to {self._writer} had more than the {self._session.longest} bytes that it "
+            )
+            self._tell(DeliveryError(text + "takes (max_message there): it drops them", refused))
 
 
 class LaneFraming(SessionFraming):

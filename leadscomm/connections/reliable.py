@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
@@ -32,8 +33,6 @@ from leadscomm.protocol.session import ACK_AFTER_S, Session
 
 SEGMENT_BYTES: Final = 1024
 """The longest frame that this side takes, behind its header."""
-RESEND_MS: Final = 120
-"""When the peer should send again; not 100, whose byte means "write a page" to optiboot."""
 
 
 class ReliableConnection(TimedConnection, Carrier):
@@ -85,13 +84,13 @@ class ReliableConnection(TimedConnection, Carrier):
         self.outbox: SessionOutbox = SessionOutbox(self, self.session, framing, line.outbox)
 
     def _new_session(self) -> Session:
+        plan = self.plan
         me = Handshake(
             epoch=new_epoch(),
             segment=SEGMENT_BYTES,
             longest=min(self._longest, MANY),
-            resend=RESEND_MS,
+            resend=plan.resend_ms,
         )
-        plan = self.plan
         return Session(
             me, time.monotonic(), asks=self._asks, longest=self._longest, line=plan.wire, ask_at=plan.asking_time
         )
@@ -205,7 +204,8 @@ class ReliableConnection(TimedConnection, Carrier):
         if not self.session.again or self._shut or self._yielded:
             return None
         early = self._early_frames()
-        heir = ReliableConnection(self.line, asks=True, longest=self._longest, plan=self.plan, early=early)
+        plan = replace(self.plan, round_trip=self._round_trip() or self.plan.round_trip)
+        heir = ReliableConnection(self.line, asks=True, longest=self._longest, plan=plan, early=early)
         heir.accepted = self.accepted
         self._yielded = True
         return heir
@@ -232,9 +232,10 @@ class ReliableConnection(TimedConnection, Carrier):
         super().disown()
         self.line.disown()
 
-    @property
-    def _unsent(self) -> list[bytes]:
-        return self.outbox.left
+    def _part(self) -> None:
+        super()._part()
+        if not self._yielded:
+            self.line._part()
 
     def _discard(self, deadline: float) -> None:
         self.line._discard(deadline)
@@ -249,6 +250,8 @@ class ReliableConnection(TimedConnection, Carrier):
             self._later(lambda: self.send_datagram(message))
             return
         self._emitting.do()
+        if self.outbox.flusher is None:  # nobody else would send it
+            self.run_until(lambda: self.over or not self.session.waiting_datagrams, self.outbox.timeout)
 
     def _write(self, data: bytes | memoryview) -> int:
         """Take a message from the outbox, with the mark before it."""
@@ -298,6 +301,8 @@ class ReliableConnection(TimedConnection, Carrier):
             block = self.line.framing.encode_all(frames)
             if self.session.asked > asked:
                 block = self.plan.before_asking(asked) + block
+            elif self.session.parted(frames[0]):
+                block = b"\0" + block
             lower.put(frames, block)
         if due is not None:
             self.call_at(due)

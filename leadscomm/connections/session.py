@@ -18,15 +18,14 @@ from collections.abc import Callable, Collection, Hashable
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.opening import HEARD_BYTES
 from leadscomm.connections.outbox_lanes import LaneCarrier, LaneFraming, LaneOutbox
 from leadscomm.connections.session_line import Line
 from leadscomm.connections.stats import ConnectionStats
-from leadscomm.connections.terms import SpeaksCompact, Terms
+from leadscomm.connections.terms import Terms
 from leadscomm.connections.timed import LOOK_S, TimedConnection
 from leadscomm.connections.waiting import enter
 from leadscomm.connections.writer import Flusher, here
-from leadscomm.errors import LocalProtocolError, OutboxFull
+from leadscomm.errors import LocalProtocolError, OutboxFull, RemoteProtocolError
 from leadscomm.protocol.base import plain
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.full import FullSession
@@ -171,43 +170,6 @@ class SessionConnection(TimedConnection, LaneCarrier):
                 self.session.end("this side left")
         self.pump()
 
-    def agree(self, line: Line, deadline: float) -> None:
-        """Ask the peer over a new line, if this side asks, and wait until it has shown that it hears this side. In the
-        thread that is to read the line.
-
-        :raises SpeaksCompact: the peer is a board, say.
-        :raises ConnectFailed: the peer speaks something else; the text says what.
-        :raises CommTimeout: nothing answered before ``deadline`` (as ``time.monotonic()`` counts).
-        :raises ConnectionLost: the line, or the session, ended meanwhile.
-        """
-        connection, heard = line.connection, b""
-        connection.set_blocking(False)
-        while True:
-            line.emit()
-            now = time.monotonic()
-            if line.link.proved:
-                connection.at_ease()
-                return
-            if self.session.compact_peer is not None:
-                raise SpeaksCompact(f"{connection} speaks the compact profile alone")
-            if self.over or self.session.left or self._hopeless or line.link.dead or now >= deadline:
-                self.pump()  # it may be over since a moment ago
-                raise line.why_not(self.session, heard)
-            connection._wait_readable(max(0.0, min(deadline, self.session.greets_at(line.link)) - now))
-            try:
-                data = connection._read()
-            except BlockingIOError:
-                continue
-            if data is None:
-                raise line.ended_early(self.session, heard)
-            heard = (heard + data)[:HEARD_BYTES]
-            self.took(line, connection.framing.feed(data))
-
-    @property
-    def _hopeless(self) -> bool:
-        """Whether the peer does not want it. Where there is a key, anybody may have said so."""
-        return self.session.trouble is not None and self.terms.key is None
-
     def due(self, line: Line) -> tuple[list[bytes], bool]:
         """The frames that are to be sent over a line now, and whether it is of no more use. Any thread."""
         now = time.monotonic()
@@ -243,6 +205,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
                 session.damaged(now, link, damaged)
             self.records += session.take_records()
             self.settled += session.settled()
+            self.framing.faults += session.take_faults()
             came = session.has_messages or session.datagrams.came
         if came:
             self.call_at(now + ACK_AFTER_S)  # in case that the callbacks take long
@@ -251,6 +214,11 @@ class SessionConnection(TimedConnection, LaneCarrier):
         """Take the most urgent messages that came, ``limit`` at most; :meth:`dealt` is to be told of them."""
         with self._turn:
             return self.session.take(limit)
+
+    def next_faults(self) -> list[RemoteProtocolError]:
+        """Take what the peer did that it may not do."""
+        with self._turn:
+            return self.framing.take_faults()
 
     def next_datagrams(self) -> list[bytes]:
         """Take the datagrams that came."""
@@ -300,9 +268,12 @@ class SessionConnection(TimedConnection, LaneCarrier):
                 line.connection.outbox.abandon()
                 line.connection._close()
 
-    @property
-    def _unsent(self) -> list[bytes]:
-        return self.outbox.left
+    def _part(self) -> None:
+        super()._part()
+        self.on_end, self.keeps = _nothing, None
+        for line in self.lines:
+            line.connection._part()
+        self.lines = ()
 
     def _discard(self, deadline: float) -> None:
         self.run_until(lambda: self.over, max(0.0, deadline - time.monotonic()))
@@ -369,9 +340,11 @@ class SessionConnection(TimedConnection, LaneCarrier):
         """Send a record of the toolkit itself. Any thread; waits for room of its lane, so never a callback's.
 
         :param timeout: seconds; None: as long as the session lives.
+        :raises LocalProtocolError: the peer does not take so long a one.
         :raises ConnectionLost: the session is over.
         :raises OutboxFull: there was no room in time.
         """
+        self.session.check(record)
         end = None if timeout is None else time.monotonic() + timeout
         while not self.offer_record(record, lane):
             if self.over or not self.session.open:
@@ -398,6 +371,11 @@ class SessionConnection(TimedConnection, LaneCarrier):
         """Bytes of a message or record that the peer takes, at most."""
         return self.session.longest
 
+    @property
+    def certain(self) -> int:
+        """The same, as far as the peer has said so: it may drop what is longer."""
+        return self.session.certain
+
     def take(self, messages: list[bytes], *, anyway: bool = False) -> bool:
         if not enter(self._turn):
             return False
@@ -412,6 +390,11 @@ class SessionConnection(TimedConnection, LaneCarrier):
     def take_one(self, message: bytes, lane: int, deadline: float | None, key: Hashable | None) -> bool:
         return self._in_turn(lambda: self.session.send(message, lane, deadline=deadline, key=key))
 
+    def drop(self, excess: int, around: int) -> list[bytes]:
+        dropped: list[bytes] = []
+        self._in_turn(lambda: dropped.extend(self.session.outgoing.drop(excess, around)))
+        return dropped
+
     def _write(self, data: bytes | memoryview) -> int:
         raise LocalProtocolError("a session takes messages, not bytes")
 
@@ -425,12 +408,11 @@ class SessionConnection(TimedConnection, LaneCarrier):
                 self.call_at(now + LOOK_S if due <= now and self.stuck else due)
 
     def pump(self) -> None:
-        late: list[bytes] = []
-        if not self._in_turn(lambda: late.extend(self._ticked())):
+        given_up: list[list[bytes]] = []
+        if not self._in_turn(lambda: given_up.extend(self._ticked())):
             self.call_at(time.monotonic())
             return
-        if late:
-            self.outbox.give_up(late)
+        self.outbox.give_up(*given_up)
         self.outbox.progressed()
         self.emit()
         if self.session.ended is not None:
@@ -438,10 +420,10 @@ class SessionConnection(TimedConnection, LaneCarrier):
         else:
             self.tell_waiting()
 
-    def _ticked(self) -> list[bytes]:
-        """Do what is due; return the messages whose lifetime is over. Under the lock."""
+    def _ticked(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
+        """Do what is due; return what is not sent any more: what is late, and what the peer refuses. Under the lock."""
         self.session.tick(time.monotonic())
-        return self.session.expired()
+        return self.session.expired(), self.session.refused(), self.session.refused(RECORDS)
 
 
 def _nothing() -> None: ...

@@ -95,6 +95,7 @@ class Line:
     """
 
     __slots__ = (
+        "__weakref__",
         "_asked",
         "_asks_from",
         "_ending",

@@ -144,6 +144,7 @@ class _Race:
         else:
             failed = ConnectFailed(why_not(where, last))
         failed.__cause__ = last
+        self.failures = []  # their tracebacks know this race
         return failed
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.timer import Reminder
 from leadscomm.connections.waiting import Waiters, enter, interrupted
-from leadscomm.connections.writer import Flusher
+from leadscomm.connections.writer import Flusher, weakly
 from leadscomm.errors import DeliveryError
 from leadscomm.protocol.base import Framing
 from leadscomm.protocol.beginning import Beginning
@@ -43,7 +43,7 @@ class TimedConnection(ConnectionBase):
         self._turn = threading.Lock()  # around the session, for an instant at a time
         self._changed = Waiters()
         self._reading = threading.Lock()  # where no entity runs it, senders read too: for acknowledgements
-        self._timer = Reminder(self.pump, LEAST_S)
+        self._timer = Reminder(weakly(self.pump), LEAST_S)
         self._aborted = False
         super().__init__(framing=framing)
 
@@ -88,11 +88,6 @@ class TimedConnection(ConnectionBase):
     @abstractmethod
     def flusher(self) -> Flusher | None:
         """Who turns the timers; None: whoever sends or receives."""
-
-    @property
-    @abstractmethod
-    def _unsent(self) -> list[bytes]:
-        """The messages that had not been acknowledged at the end."""
 
     @abstractmethod
     def pump(self) -> None:
@@ -200,19 +195,22 @@ class TimedConnection(ConnectionBase):
 
     def undelivered(self, messages: list[bytes]) -> DeliveryError:
         """The report of messages that were not acknowledged when the session ended."""
-        text = f"{len(messages)} message(s) to {self} were not acknowledged: it is not known whether they arrived"
+        sent = self.outbox.begun
+        text = (
+            f"{len(messages)} message(s) to {self} were not acknowledged: {sent} sent, and it is not known whether "
+            f"they arrived; {len(messages) - sent} never sent"
+        )
         why = self.session.ended
-        return DeliveryError(text if why is None else f"{text}; {why}", messages)
+        return DeliveryError(text if why is None else f"{text}; {why}", messages, sent)
 
     # The end ---------------------------------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """As :meth:`ConnectionBase.close`; "sent" means acknowledged here.
+    def _close_alone(self) -> list[bytes]:
+        """As :meth:`ConnectionBase._close_alone`; "sent" means acknowledged here.
 
-        :raises DeliveryError: no entity runs the connection, and some messages were not acknowledged.
+        :raises DeliveryError: some messages were not acknowledged.
         """
-        reports = self.keeper is None and not self._shut
-        super().close()
-        if reports and self._unsent:
-            text = f"{len(self._unsent)} message(s) to {self} were not acknowledged before it closed"
-            raise DeliveryError(text, self._unsent)
+        left = super()._close_alone()
+        if left:
+            raise self.undelivered(left)
+        return left

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from leadscomm.connections.address import Address, is_loopback
 from leadscomm.connections.base import WARY_BYTES, ConnectionBase
-from leadscomm.connections.handles import wait_for
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.sockets import Alarm, enlarge, new_bell, place, readable
 from leadscomm.connections.waiting import enter
+from leadscomm.connections.writer import wait_for
 from leadscomm.errors import ConnectFailed, ConnectionLost, RemoteProtocolError
 from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
 

@@ -15,6 +15,7 @@ from leadscomm.connections.endpoint import Endpoint, listen_for_lines
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.losses import odd
 from leadscomm.connections.reliable import ReliableConnection
+from leadscomm.connections.writer import weakly
 from leadscomm.entities.dialler import Backoff
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
@@ -65,7 +66,7 @@ class Acceptor:
         pooled: bool = True,
     ) -> None:
         self._entity = entity
-        self._caller = Caller(entity._report)
+        self._caller = Caller(weakly(entity._report))
         self._endpoint = endpoint.called_by(self._caller)
         self._join = join
         self._tell = tell or entity._fail
@@ -123,6 +124,7 @@ class Acceptor:
                 if connection is None:
                     break
                 self._welcome(connection)
+                del connection  # the next one may be long in coming
             except Exception as error:
                 self._could_not_accept(error)
         if listener is not None and self._join is not None:  # sessions end with an acknowledgement, and a farewell

@@ -14,6 +14,7 @@ from typing import Final
 from leadscomm.connections.address import Caller, Gate
 from leadscomm.connections.base import ConnectionBase, leads_shaped
 from leadscomm.connections.endpoint import Endpoint, dial
+from leadscomm.connections.writer import weakly
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.owner import Owner
 from leadscomm.errors import ConnectFailed
@@ -113,10 +114,17 @@ def attempt(open_it: Callable[[], ConnectionBase], caller: Caller, name: str) ->
         if caller.given_up:
             worker.join(_LEAVE_S)  # what it has open would be in the way of the next attempt
             _discard(outcome)
+    return _taken(outcome)
+
+
+def _taken(outcome: deque[ConnectionBase | Exception]) -> ConnectionBase | None:
     result = outcome.popleft() if outcome else None
-    if isinstance(result, Exception):
-        raise result
-    return result
+    try:
+        if isinstance(result, Exception):
+            raise result
+        return result
+    finally:
+        del result  # what is raised knows this frame, which would know it
 
 
 def _discard(outcome: deque[ConnectionBase | Exception]) -> None:
@@ -164,7 +172,7 @@ class Dialler:
         self._told = ""
         self._stage: LineStage | None = None  # the newest line
         self._wakes = Gate()
-        self._caller = Caller(entity._report)
+        self._caller = Caller(weakly(entity._report))
 
     def interrupt(self) -> None:
         """Look at once whether to end; what is being dialled, and a line that carries nothing yet, is given up. Any
@@ -208,6 +216,7 @@ class Dialler:
         if self._over():  # since a moment ago
             stage.give_up()
         stage.run_here()
+        self._stage = None
         self._ended(stage, time.monotonic())
 
     def _ended(self, stage: LineStage, now: float) -> None:

@@ -11,6 +11,7 @@ A receiver without a journal deals with durable messages too: it remembers in me
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -66,7 +67,7 @@ class DurableMessages(RecordHandler):
     """
 
     def __init__(self, entity: Owner) -> None:
-        self._entity = entity
+        self._owner = weakref.ref(entity)  # it holds this, and is to go as soon as nobody uses it
         self._path: str | None = None
         self._peer: str | None = None
         self._journal: Journal | None = None
@@ -75,6 +76,12 @@ class DurableMessages(RecordHandler):
         self._inflows: dict[bytes, _Inflow] = {}
         self._outgoing: dict[str, Outgoing] = {}
         self._full = False  # on_fail was told that nothing can be taken in
+
+    @property
+    def _entity(self) -> Owner:
+        entity = self._owner()
+        assert entity is not None
+        return entity
 
     # Its journal -----------------------------------------------------------------------------------------------------
 

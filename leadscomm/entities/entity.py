@@ -17,7 +17,7 @@ from leadscomm.connections.handles import lead_nowhere
 from leadscomm.connections.options import DELIVERY
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.waiting import Waiters, interrupted
-from leadscomm.connections.writer import Flusher, here
+from leadscomm.connections.writer import Flusher, forget_frames, here
 from leadscomm.entities.callback import Callback, checked, unawaited
 from leadscomm.entities.durable import DurableMessages
 from leadscomm.entities.flusher import FlusherThread
@@ -290,6 +290,7 @@ class Entity(Owner):
             self._could_not_connect(error)
         finally:
             self._finally(self._wind_up)
+            forget_frames(self._why)
             self._finally(self._durable.close)
             self._finally(partial(self._flusher.stop, 1.0))
 

@@ -347,6 +347,7 @@ class Node(Entity):
             worker.join(max(0.0, deadline - time.monotonic()))
         for acceptor in self._acceptors:
             acceptor.release()
+        self._acceptors, self._diallers, self._workers = [], [], []
 
 
 class NodeDialler(Dialler):

@@ -9,7 +9,7 @@ from typing import Final
 from leadscomm.connections.session import SessionConnection
 from leadscomm.entities.records import RecordHandler
 from leadscomm.entities.stage import Stage
-from leadscomm.errors import EndpointError, RemoteProtocolError
+from leadscomm.errors import EndpointError, LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol.records import GROUPS
 from leadscomm.protocol.words import words
 
@@ -40,7 +40,12 @@ class Groups(RecordHandler):
     def session_began(self, stage: Stage) -> None:
         if len(self._mine) > 1:
             assert isinstance(stage.connection, SessionConnection)
-            stage.connection.offer_record(self._mine, LANE)
+            try:
+                stage.connection.session.check(self._mine)
+            except LocalProtocolError as error:
+                stage.entity._fail(LocalProtocolError(f"{stage.connection} is not told of this node's groups: {error}"))
+            else:
+                stage.connection.offer_record(self._mine, LANE)
 
     def handle(self, stage: Stage, lane: int, record: bytes) -> None:
         groups = decode(record)

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from leadscomm.connections.agreeing import agree
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.meeting import Guest, Stale
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.session_line import Line
 from leadscomm.connections.terms import SpeaksCompact, Terms, compact_session
+from leadscomm.connections.writer import weakly
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.namesakes import NameTaken, check_away, check_gone
 from leadscomm.entities.node_meeting import Introduction
@@ -123,7 +125,14 @@ class Peers:
         """Under the lock."""
         if self._entity._stopping.is_set():
             raise ConnectionLost(f"{self._name} is closing")
-        return SessionStage(self._entity, SessionConnection(terms, asks=True, former=tuple(self._former)))
+        stage = SessionStage(self._entity, SessionConnection(terms, asks=True, former=tuple(self._former)))
+        stage.on_over = weakly(self._let_go)
+        return stage
+
+    def _let_go(self) -> None:
+        """A session has ended."""
+        with self._lock:
+            self._sweep()
 
     def withdraw(self, name: str, stage: SessionStage, line: Line) -> None:
         """A line does not carry the session. One that has never begun is kept, since the peer may have heard of it, but
@@ -319,7 +328,7 @@ class Way:
         line = stage.session.add(connection, self._endpoint)
         try:
             stage.session.took(line, frames)
-            stage.session.agree(line, min(deadline, time.monotonic() + PROVE_S))
+            agree(stage.session, line, min(deadline, time.monotonic() + PROVE_S))
             check_away(name, former, connection, gone_at)
             peers.install(name, former, stage, deadline)
         except BaseException:
@@ -338,7 +347,7 @@ class Way:
         begun = session.session.open
         try:
             session.took(line, frames)
-            session.agree(line, deadline)
+            agree(session, line, deadline)
             if session.name != name:
                 raise ConnectFailed(f"{line} said that it was {name!r}, and is {session.name!r}")
         except Exception:

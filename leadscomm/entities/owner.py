@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +14,8 @@ from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.records import RecordHandler
 from leadscomm.entities.service import Service
+from leadscomm.errors import ServiceError
+from leadscomm.protocol.records import STREAM
 
 
 class Owner(Service):
@@ -86,3 +89,29 @@ class Owner(Service):
     @abstractmethod
     def _could_not_connect(self, error: Exception) -> None:
         """An attempt to connect came to nothing: tell ``on_fail`` in this thread, and whoever sends."""
+
+
+class Former:
+    """Stands for the stage of a conversation that is over.
+
+    :param entity: ran it; it is not kept in memory.
+    """
+
+    __slots__ = ("_entity",)
+
+    def __init__(self, entity: Owner) -> None:
+        self._entity = weakref.ref(entity)
+
+    @property
+    def streams(self) -> Any:
+        """A peer that has a name is known again by it in a later session."""
+        entity = self._entity()
+        if entity is None:
+            raise ServiceError("the service that ran this connection is gone: a stream needs one")
+        return entity._handlers[STREAM]
+
+    def closing(self) -> None:
+        """It is over."""
+
+    def parted(self) -> Former:
+        return self

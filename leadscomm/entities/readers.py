@@ -44,7 +44,7 @@ class Task(ABC):
     :ivar waits: it is about to wait for its peer, and may need its thread for seconds.
     """
 
-    __slots__ = ("again", "busy", "waits")
+    __slots__ = ("__weakref__", "again", "busy", "waits")
 
     def __init__(self) -> None:
         self.busy = False
@@ -138,6 +138,7 @@ class ReaderPool:
                     self._run(task, bool(mask & _ENDING))
                     while self._unfinished(task):
                         self._run(task, True)  # which events came meanwhile is not known: read until there is nothing
+                task = None  # it may have ended, and the next event be long in coming
         with self._lock:
             self._threads.discard(threading.current_thread())
             last = self._stopped and not self._threads

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.writer import Flusher
+from leadscomm.connections.writer import Flusher, weakly
 from leadscomm.entities.acceptor import Acceptor
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.entity import Entity
@@ -153,9 +154,15 @@ class Server(Entity):
             connection.close()
 
     def _fan_out(self) -> FanOut:
-        everybody = FanOut(self._framing.make(), self._outboxes)
+        server = weakref.ref(self)  # it is to go as soon as nobody uses it
+
+        def outboxes() -> Iterable[tuple[Outbox, bool]]:
+            there = server()
+            return () if there is None else there._outboxes()
+
+        everybody = FanOut(self._framing.make(), outboxes)
         everybody.configure(
-            flusher=self._flusher, outbox=1 << 62, send_timeout=0.0, overflow="block", report=self._report
+            flusher=self._flusher, outbox=1 << 62, send_timeout=0.0, overflow="block", report=weakly(self._report)
         )
         return everybody
 
@@ -224,3 +231,4 @@ class Server(Entity):
         super()._wind_up()
         if self._acceptor is not None:
             self._acceptor.stop(self._close_by)
+            self._acceptor = None

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 
+from leadscomm.connections.agreeing import agree
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.meeting import Meeting, Stale
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.terms import Terms, compact_session
+from leadscomm.connections.writer import weakly
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.namesakes import NameTaken, check_away, check_gone
@@ -62,7 +64,7 @@ class Sessions:
         line = stage.session.add(connection, address)
         try:
             stage.session.took(line, guest.frames)
-            stage.session.agree(line, deadline)
+            agree(stage.session, line, deadline)
             if former is not None:
                 check_away(stage.session.name, former, connection, gone_at)
         except BaseException:
@@ -125,6 +127,7 @@ class Sessions:
             self._check_room(connection)
             stage = SessionStage(self._entity, SessionConnection(self._terms, asks=False, former=tuple(self._former)))
             stage.former, stage.origin = former, connection._origin
+            stage.on_over = weakly(self._let_go)
             self._stages.append(stage)
             return stage
 
@@ -165,6 +168,11 @@ class Sessions:
         with self._lock:
             peers = [stage.session.session.peer for stage in self._present()]
         return any(peer is not None and peer.epoch == epoch for peer in peers)
+
+    def _let_go(self) -> None:
+        """A session has ended."""
+        with self._lock:
+            self._present()
 
     def _is_over(self, stage: SessionStage) -> bool:
         session = stage.session

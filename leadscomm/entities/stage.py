@@ -13,9 +13,9 @@ from leadscomm.connections.base import LINGER_S, ConnectionBase
 from leadscomm.connections.losses import lost, odd
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.waiting import interrupted
-from leadscomm.connections.writer import here
+from leadscomm.connections.writer import here, weakly
 from leadscomm.entities.flusher import FlusherThread
-from leadscomm.entities.owner import Owner
+from leadscomm.entities.owner import Former, Owner
 from leadscomm.entities.readers import ReaderPool, Task
 from leadscomm.errors import ConnectFailed, DeliveryError
 from leadscomm.protocol import guess
@@ -82,6 +82,9 @@ class Stage(Task):
     @property
     def streams(self) -> Any:
         return self.entity._handlers[STREAM]
+
+    def parted(self) -> Former:
+        return Former(self.entity)
 
     def _take_over(self, connection: ConnectionBase) -> None:
         connection.keeper = self
@@ -250,7 +253,7 @@ class Stage(Task):
     def _turn_on(self) -> None:
         delay = self.connection.tick()
         if delay is not None:
-            self.entity._flusher.call_later(delay, self._tick)
+            self.entity._flusher.call_later(delay, weakly(self._tick))
 
     def _step(self) -> bool:
         """Read once and hand on what came. False: there is nothing now."""
@@ -315,8 +318,12 @@ class Stage(Task):
         left = self._release()
         entity._left(self)
         if left:
-            text = f"{len(left)} message(s) to {connection} could not be sent before it was gone"
-            entity._fail(DeliveryError(text, left), self)
+            sent = connection.outbox.begun
+            text = (
+                f"{len(left)} message(s) to {connection} could not be sent before it was gone: {sent} sent in part, "
+                f"{len(left) - sent} never sent"
+            )
+            entity._fail(DeliveryError(text, left, sent), self)
 
     def _release(self) -> list[bytes]:
         """Let go of everything; return what was not sent."""
@@ -348,7 +355,7 @@ class Stage(Task):
         """The connection was closed here: send the rest and the goodbye, then wait a moment for the peer's."""
         self._shut = True
         self.batch.clear()  # nothing of this batch is delivered any more
-        self._in_peace(self._part)
+        self._in_peace(self._say_goodbye)
 
     def _in_peace(self, call: Callable[[], None]) -> None:
         """Call it; in the middle of something that it would have to wait for, by the flusher."""
@@ -357,15 +364,15 @@ class Stage(Task):
         else:
             call()
 
-    def _part(self) -> None:
+    def _say_goodbye(self) -> None:
         """Send the rest, and the goodbye."""
         self._guarded(self.connection.disconnect)
-        self.entity._flusher.call_later(DRAIN_TIMEOUT_S, self.abort)
+        self.entity._flusher.call_later(DRAIN_TIMEOUT_S, weakly(self.abort))
         self.outbox.when_drained(lambda: self._in_peace(self._sent))
 
     def _sent(self) -> None:
         self._guarded(self.connection.shut_sending)
-        self.entity._flusher.call_later(LINGER_S, self.abort)
+        self.entity._flusher.call_later(LINGER_S, weakly(self.abort))
 
     def close(self) -> None:
         """Close the connection, once what was sent to it is written. Does not wait."""

@@ -26,7 +26,7 @@ from leadscomm.protocol.stream_records import (
     Refuse,
     Said,
 )
-from leadscomm.protocol.streams import ReceivingStream
+from leadscomm.protocol.streams import ReceivingStream, credit_beside
 
 _ALIVE_EVERY: Final = 64 << 20
 """While it looks through what there is already, it gives a sign of life after so many bytes."""
@@ -169,7 +169,9 @@ class Stream(Transfer):
                 self._side.answer(stream.alive())
 
         self.resumed_at, known = sink.open(stream.offer, look)
-        self._side.answer(stream.accept(known, self.resumed_at))
+        with self._changed:
+            self.credit = credit_beside(sum(other.credit for other in self._side.receiving.values()))
+        self._side.answer(stream.accept(known, self.resumed_at, self.credit))
         self._move(self.resumed_at)
         while not isinstance(said := self._next(), End):
             if isinstance(said, Drop):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -44,12 +45,18 @@ class Streams(RecordHandler):
     """
 
     def __init__(self, entity: Owner) -> None:
-        self._entity = entity
+        self._owner = weakref.ref(entity)  # it holds this, and is to go as soon as nobody uses it
         self._lock = threading.RLock()  # a signal handler may cancel a stream
         self.sides: dict[ConnectionBase, Side] = {}
         self._transfers: set[Transfer] = set()  # all that are under way
         self._threads: set[threading.Thread] = set()
         self.closed = False
+
+    @property
+    def _entity(self) -> Owner:
+        entity = self._owner()
+        assert entity is not None
+        return entity
 
     # The session -----------------------------------------------------------------------------------------------------
 

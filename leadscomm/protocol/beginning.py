@@ -8,6 +8,10 @@ from leadscomm.protocol.handshake import OTHER_VERSION, VERSION, Refusal
 
 BEGUN_ANEW: Final = "the peer began anew; it was restarted or reset"
 KNOWS_NOTHING: Final = "the peer knows nothing of the session; it was restarted or reset"
+GIVES_BACK: Final = (
+    "it gives back what is sent: what this side says comes back to it. Are TX and RX joined, is there a console or a "
+    "service that echoes, or an RS-485 adapter that hears itself? Turn the echo off there, or take another endpoint"
+)
 
 
 class Beginning:

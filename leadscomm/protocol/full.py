@@ -19,7 +19,7 @@ from leadscomm.protocol.counters import LinkCounters, SessionStats
 from leadscomm.protocol.exchange import Exchange
 from leadscomm.protocol.lanes import Carrier, Lane, Sent
 from leadscomm.protocol.link import Link
-from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.offer import Offer, too_long
 from leadscomm.protocol.segments import Ack
 
 SILENCE_S: Final = 5.0
@@ -46,7 +46,7 @@ class FullSession(Exchange):
     :param me: what this side says of itself; its epoch is chosen by the caller, at random.
     :param now: the time.
     :param asks: this side says HELLO; otherwise it waits for one.
-    :param longest: bytes of a message that comes, at most.
+    :param longest: bytes of a message that comes, at most; what is longer is dropped, and the peer is told.
     :param silence: seconds of silence after which a link is dead.
     :param patience: seconds of silence on all links after which the peer has left.
     :param former: epochs of peers that are known to be over: what is left of them on the wire means nothing.
@@ -73,6 +73,7 @@ class FullSession(Exchange):
         self._data_link: Link | None = None  # where the peer's came from last
         self._lane: Lane | None = None  # what a segment was sent of last
         self._mixed_until = now  # there are urgent messages beside others
+        self._refuses = False  # the peer is to be told that something was too long
         self._dealt_bytes = 0  # that the peer was not told of
         self._reminders = 0  # how often in a row it was asked what it has dealt with
         self._progress_at = now
@@ -239,7 +240,13 @@ class FullSession(Exchange):
         incoming = self.incoming
         before = incoming.duplicates
         if not incoming.take_segment(found.number, found.offset, found.payload):
-            self.end("the peer sent more than it may: a message that is too long, or more than there is room for")
+            self._break_off("the peer sent more than it may: more than there is room for, or what is no message")
+        for size in incoming.take_too_long():
+            self._refuses = True
+            self._fault(
+                f"a message of {size} bytes came, which was dropped, as max_message={self._takes}: send less at a time "
+                "there, or raise max_message here"
+            )
         link.owe(now, urgent=incoming.duplicates > before or incoming.gaps)
 
     def _control(self, frame: bytes, now: float, link: Link) -> None:
@@ -266,13 +273,13 @@ class FullSession(Exchange):
         if ack is None:
             return
         out = self.outgoing
-        out.room, out.messages = ack.room, ack.messages
+        out.allow(ack.room, ack.messages)
         begun = out.begun_messages
         came: dict[Carrier, list[Sent]] = {}
         for lane in ack.lanes:
             segments = out.acknowledge(lane)
             if segments is None:
-                self.end("the peer acknowledged what was not sent to it")
+                self._break_off("the peer acknowledged what was not sent to it")
                 return
             for sent in segments:
                 assert sent.via is not None
@@ -416,6 +423,9 @@ class FullSession(Exchange):
         ack_at = link.ack_at()
         if ack_at is not None and now >= ack_at:
             link.acknowledged()
+            if self.peer is not None and (self._refuses or self.incoming.passes_over):
+                self._refuses = False  # it is told again until it has come whole: on some links frames are lost
+                due.append(too_long(self.peer.epoch, self._takes, self.me.key))
             self._dealt_bytes = 0
             space = min(link.longest_ack, _ACK_SPACE) - full.ACK_BYTES
             ack = Ack(self.me.room, self.me.messages, tuple(self.incoming.acks(space)))

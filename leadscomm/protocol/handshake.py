@@ -72,7 +72,7 @@ class Handshake:
 
     def _body(self) -> bytes:
         tag = self.tag.encode()
-        fixed = (self.segment, self.longest, self.resend, self.window, self.credit, len(tag))
+        fixed = (min(self.segment, MANY), min(self.longest, MANY), self.resend, self.window, self.credit, len(tag))
         return _FIXED.pack(self.version, self.profiles, self.epoch, self.echo, *fixed) + tag
 
     @classmethod
@@ -91,6 +91,12 @@ class Handshake:
             return None
         name = words(tag)
         return cls(epoch, echo, profiles, name, segment, longest, resend, window, credit, version)
+
+
+def named(profiles: int) -> str:
+    """Profiles, for people."""
+    names = {ASKING: "none", COMPACT: "compact", FULL: "full", COMPACT | FULL: "compact and full"}
+    return names.get(profiles, f"number {profiles}, not known here")
 
 
 @dataclass(frozen=True)
@@ -113,13 +119,19 @@ class Refusal:
         return cls(*_REFUSAL.unpack_from(body)) if len(body) >= _REFUSAL.size else None
 
     def __str__(self) -> str:
-        """What was refused and why, with the mend."""
+        return self.text()
+
+    def text(self, mine: int = COMPACT) -> str:
+        """What was refused and why, with the mend.
+
+        :param mine: the profiles that this side speaks.
+        """
         texts = {
             NO_SESSION: "it has no session with this side; it was reset, perhaps",
             OTHER_VERSION: f"it speaks version {self.value} of the session protocol, and this side version {VERSION}: "
             "give both sides the same version of leadscomm",
-            OTHER_PROFILE: f"it speaks other profiles of the session protocol ({self.value}) than this side "
-            f"({COMPACT}); if it has no session, talk to it by framing=board, without reliable=1",
+            OTHER_PROFILE: f"it speaks other profiles of the session protocol ({named(self.value)}) than this side "
+            f"({named(mine)}); if it has no session, talk to it by framing=board, without reliable=1",
             FRAME_TOO_LONG: f"it takes frames of {self.value} bytes at most, and was sent a longer one: send less at a "
             "time, or give it more memory (Payload of its connection)",
             MESSAGE_TOO_LONG: f"it takes messages of {self.value} bytes at most, and was sent a longer one: send less "

@@ -9,7 +9,7 @@ from math import inf
 
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import segments as full
-from leadscomm.protocol.beginning import BEGUN_ANEW, KNOWS_NOTHING, Beginning
+from leadscomm.protocol.beginning import BEGUN_ANEW, GIVES_BACK, KNOWS_NOTHING, Beginning
 from leadscomm.protocol.handshake import (
     ASKING,
     COMPACT,
@@ -26,7 +26,16 @@ from leadscomm.protocol.handshake import (
     Refusal,
 )
 from leadscomm.protocol.link import Link
-from leadscomm.protocol.offer import Offer, answer, epoch_in, keyed, no_session, read_no_session, shown
+from leadscomm.protocol.offer import (
+    Offer,
+    answer,
+    epoch_in,
+    keyed,
+    no_session,
+    read_no_session,
+    read_too_long,
+    shown,
+)
 from leadscomm.protocol.seals import Proof
 
 
@@ -92,7 +101,9 @@ class Joining(Beginning):
         offer = Offer.decode(frame, self.me.key)
         if offer is None:
             self._not_full(frame, said, link)
-        elif offer.epoch != self.me.epoch and offer.epoch not in self._former:
+        elif offer.epoch == self.me.epoch:
+            self._turned_away(GIVES_BACK)
+        elif offer.epoch not in self._former:
             if which == wire.HELLO:
                 self._asked(offer, now, link)
             else:
@@ -227,11 +238,18 @@ class Joining(Beginning):
     def _begun(self, peer: Offer) -> None:
         """The handshake has ended."""
 
+    @abstractmethod
+    def _drops(self, longest: int) -> None:
+        """The peer has dropped a message, or is about to, as it had more bytes than this."""
+
     def _refused(self, frame: bytes, now: float, link: Link) -> None:
         if read_no_session(frame, self.me.key) == self.me.epoch:
             if self.open:
                 self._restarted(KNOWS_NOTHING, now)
             return
+        longest = read_too_long(frame, self.me.epoch, self.me.key)
+        if longest is not None:
+            self._drops(longest)
         refusal = Refusal.decode(frame[1:])
         if refusal is not None and refusal.reason == NO_SESSION and not self._began:
             self.hint = self._meaning(refusal.value) or self.hint
@@ -240,7 +258,7 @@ class Joining(Beginning):
         if refusal.reason == FRAME_TOO_LONG and self._offers_compact:
             link.shortly = True
         else:
-            self._turned_away(str(refusal))
+            self._turned_away(refusal.text(self.me.handshake.profiles))
 
     def _meaning(self, value: int) -> str | None:
         """What a peer that has no session says of the reason."""

@@ -442,14 +442,25 @@ def closed(frame: bytes, key: bytes | None) -> bytes:
     return frame + (crc_wire("crc-32", frame) if key is None else hmac_sha256(key, b"LSK1" + frame)[:12])
 
 
-def full_handshake(name: str, which: str, key: bytes | None, segment: int, **said: int) -> dict[str, Any]:
+def full_handshake(
+    name: str, which: str, key: bytes | None, segment: int, longest: int | None = None, **said: int
+) -> dict[str, Any]:
     tag = b"base"
     body = bytes([1, 3 if which == "HELLO" else 2]) + little(said["epoch"], 4) + little(said["echo"], 4)
-    body += little(min(segment, 65535), 2) + little(65535, 2) + little(100, 2) + bytes([7, 0, len(tag)]) + tag
-    body += little(segment, 4) + little(said["room"], 4) + little(said["messages"], 4) + bytes([key is not None])
-    frame = closed(bytes([200 if which == "HELLO" else 208]) + body, key)
-    key_text = key and key.hex()
-    return {"name": name, "frame": frame.hex(), "key": key_text, "control": which, "segment": segment, **said}
+    body += (
+        little(min(segment, 65535), 2)
+        + little(min(longest or 65535, 65535), 2)
+        + little(100, 2)
+        + bytes([7, 0, len(tag)])
+        + tag
+    )
+    body += little(segment, 4) + little(said["room"], 4) + little(said["messages"], 4)
+    told = longest is not None and longest >= 65535
+    frame = closed(bytes([200 if which == "HELLO" else 208]) + body + bytes([(key is not None) | told << 1]), key)
+    if longest is not None and told:
+        frame = closed(frame + little(longest, 4), key)
+    more = {"segment": segment, "longest": longest, **said}
+    return {"name": name, "frame": frame.hex(), "key": key and key.hex(), "control": which, **more}
 
 
 def full_handshakes() -> list[dict[str, Any]]:
@@ -458,16 +469,28 @@ def full_handshakes() -> list[dict[str, Any]]:
     entries = []
     for text, key in (("", None), (" with a key", FULL_KEY)):
         refusal = closed(bytes([0xD8, 1, 0, 0]) + little(MINE, 4), key)
+        too_long = closed(bytes([0xD8, 5, 0xFF, 0xFF]) + little(MINE, 4) + little(1 << 20, 4), key)
         entries += [
             full_handshake("HELLO" + text, "HELLO", key, 65536, **asks),
             full_handshake("HELLO of one more link" + text, "HELLO", key, 1200, **{**asks, "echo": PEERS}),
             full_handshake("WELCOME" + text, "WELCOME", key, 300, **answers),
+            full_handshake("HELLO that tells its longest message" + text, "HELLO", key, 64000, 1 << 20, **asks),
+            full_handshake("WELCOME that tells its longest message" + text, "WELCOME", key, 64000, 65535, **answers),
+            full_handshake("WELCOME of one that takes short messages" + text, "WELCOME", key, 300, 1000, **answers),
             {
                 "name": "REFUSE" + text,
                 "frame": refusal.hex(),
                 "key": key and key.hex(),
                 "control": "REFUSE",
                 "refused": MINE,
+            },
+            {
+                "name": "REFUSE of a message that was too long" + text,
+                "frame": too_long.hex(),
+                "key": key and key.hex(),
+                "control": "REFUSE",
+                "refused": MINE,
+                "longest": 1 << 20,
             },
         ]
     return entries

@@ -4,6 +4,7 @@
 
     CommError
     ├── EndpointError         (ValueError)       an endpoint URL or an option that cannot be right
+    ├── CallbackError         (TypeError)        what was given as a callback cannot be one, or is called for nothing
     ├── ServiceError          (RuntimeError)     start, close or join at the wrong moment
     ├── MissingExtra          (ImportError)      an optional package is not installed
     ├── BuildFailed                              a sketch could not be compiled
@@ -44,6 +45,10 @@ class EndpointError(CommError, ValueError):
 
 class ServiceError(CommError, RuntimeError):
     """A service was started, closed or joined in a state that does not allow it."""
+
+
+class CallbackError(CommError, TypeError):
+    """What was given as a callback cannot be one, or would be called for nothing; the text says what to write."""
 
 
 class MissingExtra(CommError, ImportError):

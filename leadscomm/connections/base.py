@@ -13,16 +13,17 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Hashable, Sequence
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 
+from leadscomm.connections.handles import lead_nowhere
 from leadscomm.connections.keyed import authenticate
+from leadscomm.connections.losses import odd
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_leads import outbox_for
 from leadscomm.connections.stats import ConnectionStats
-from leadscomm.connections.writer import Writer, wait_for
+from leadscomm.connections.writer import Keeper, Writer, wait_for
 from leadscomm.errors import CommError, CommTimeout, RemoteProtocolError, ServiceError
 from leadscomm.protocol import guess
 from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming
@@ -34,22 +35,6 @@ WARY_BYTES: Final = 16 * 1024
 LINGER_S: Final = 1.0
 """How long a closed connection goes on reading (and discarding) so that its last bytes reach a peer that is still
 sending."""
-
-
-class Keeper(Protocol):
-    """Who runs a connection on behalf of an entity.
-
-    :ivar streams: sends streams.
-    """
-
-    @property
-    def streams(self) -> Any: ...
-
-    def closing(self) -> None:
-        """The connection is being closed here; finish the conversation. Any thread; does not block."""
-
-    def parted(self) -> Keeper:
-        """Who stands for it once the conversation is over, and keeps nothing of it in memory."""
 
 
 class ConnectionBase(Writer):
@@ -255,6 +240,7 @@ class ConnectionBase(Writer):
         :return: the message; None when the peer is gone.
         :raises CommTimeout: nothing came in time.
         :raises RemoteProtocolError: the peer sent what the framing does not allow. Messages before it were received.
+        :raises ConnectionLost: a transport or a framing of somebody's own has raised what none should.
         """
         timeout = self.patience if timeout is None else timeout
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -286,6 +272,9 @@ class ConnectionBase(Writer):
         except OSError:
             self._end()
             return None
+        except Exception as error:
+            self._ended = True
+            raise odd(str(self), error) from error
 
     def stats(self) -> ConnectionStats:
         """How the connection is at the moment. Any thread."""
@@ -346,6 +335,12 @@ class ConnectionBase(Writer):
         farewell = self.framing.farewell if not self._ended or self._answers_goodbye else None
         self.outbox.send_last(b"" if farewell is None else self.framing.encode_all([farewell]))
 
+    def disown(self) -> None:
+        """This process was forked, and the conversation is its parent's: let go of it without a word."""
+        self._shut = True
+        self.outbox.disown()
+        lead_nowhere(self.fileno())
+
     def closed(self) -> bool:
         """Whether this side has closed the conversation."""
         return self._shut
@@ -366,13 +361,15 @@ class ConnectionBase(Writer):
 
     def _close_alone(self) -> list[bytes]:
         """As :meth:`close`, of one that no entity runs; return the messages that were accepted and not sent."""
-        self.disconnect()
-        self.outbox.drain(self.outbox.timeout)
-        self.shut_sending()
-        self._discard(time.monotonic() + LINGER_S)
-        left = self.outbox.abandon()
-        self.abort()  # another thread may still be in receive()
-        self._close()
+        try:
+            self.disconnect()
+            self.outbox.drain(self.outbox.timeout)
+            self.shut_sending()
+            self._discard(time.monotonic() + LINGER_S)
+            left = self.outbox.abandon()
+            self.abort()  # another thread may still be in receive()
+        finally:
+            self._close()
         self._part()
         return left
 
@@ -386,7 +383,7 @@ class ConnectionBase(Writer):
                         break
                 except BlockingIOError:
                     pass
-        except (OSError, ValueError):
+        except Exception:  # it is over, whatever the transport has to say
             pass
 
     def finish(self) -> list[bytes]:
@@ -444,31 +441,3 @@ class Incomplete(CommError):
 def leads_shaped(connection: ConnectionBase) -> bool:
     """Whether it receives in its own way: then nothing but LEADS's methods is called, as other names may be its own."""
     return type(connection).receive is not ConnectionBase.receive
-
-
-class ListenerBase(ABC):
-    """Accepts conversations."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def accept(self) -> ConnectionBase | None:
-        """Wait for the next peer; None once the listener was closed.
-
-        :raises OSError: this one could not be accepted; calling again is right.
-        """
-
-    @abstractmethod
-    def close(self) -> None:
-        """Stop listening and release the handle; a waiting :meth:`accept` returns None. Any thread."""
-
-    def port(self) -> int:
-        """The number that peers connect to; 0 where there is none."""
-        return 0
-
-    def linger(self, timeout: float) -> None:
-        """After :meth:`close`: go on with what the accepted conversations need of the listener, until they have ended,
-        ``timeout`` seconds at most. The accepting thread only."""
-
-    def release(self) -> None:
-        """Free what only the accepting thread may free. Called by it after :meth:`accept` returned None."""

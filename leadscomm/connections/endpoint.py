@@ -15,8 +15,9 @@ from typing import Any, Final
 
 from leadscomm.connections import options as groups
 from leadscomm.connections.address import Address, Caller, is_loopback
-from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
+from leadscomm.connections.base import ConnectionBase, leads_shaped
 from leadscomm.connections.fitting import check_pairs, check_stream, fitting
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.options import Option
 from leadscomm.connections.url import (
     FAULT,
@@ -346,7 +347,7 @@ def dial(endpoint: Endpoint, deadline: float) -> ConnectionBase:
     open_it: Connect = _load(SCHEMES[endpoint.scheme].connect)
     connection = open_it(endpoint.line(), deadline)
     if endpoint.faulty:
-        from leadscomm.connections.faulty import with_faults
+        from leadscomm.connections.faulty_listener import with_faults
 
         connection = with_faults(connection, endpoint.line())
     if not leads_shaped(connection):
@@ -393,7 +394,7 @@ def listen_for_lines(endpoint: Endpoint) -> ListenerBase:
     bind: Listen = _load(accepts)
     listener = bind(endpoint.line())
     if endpoint.faulty:
-        from leadscomm.connections.faulty import FaultyListener
+        from leadscomm.connections.faulty_listener import FaultyListener
 
         listener = FaultyListener(listener, endpoint.line())
     return listener

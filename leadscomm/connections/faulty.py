@@ -15,16 +15,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
-from functools import partial
 from typing import Any, ClassVar, Final
 
 from leadscomm.connections.address import Address
-from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
+from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.errand import Errand
 from leadscomm.connections.faults import Faults, Way
 from leadscomm.connections.outbox_held import HeldOutbox
-from leadscomm.connections.writer import forget_frames
-from leadscomm.errors import ConnectionLost, EndpointError
+from leadscomm.connections.timer import Reminder
+from leadscomm.connections.writer import forget_frames, weakly
+from leadscomm.errors import ConnectionLost
 from leadscomm.protocol.cutting import cutter_for
 
 _log = logging.getLogger("leadscomm")
@@ -60,7 +60,7 @@ class FaultyConnection(ConnectionBase):
         "_read_error",
         "_reading",
         "_stuck",
-        "_timer_at",
+        "_timer",
         "_waits",
         "_write_error",
         "incoming",
@@ -83,7 +83,7 @@ class FaultyConnection(ConnectionBase):
         self._came: deque[bytes] = deque()  # due, not yet read
         self._blocks: list[bytes | memoryview] = []  # due, not yet written, the next one last
         self._stuck = False  # the line takes nothing at the moment
-        self._timer_at: float | None = None  # when the flusher calls next, as time.monotonic() counts
+        self._timer = Reminder(weakly(self.pump))
         self._read_error: OSError | None = None
         self._write_error: OSError | None = None
         self._line_ended = self._leaving = self._aborted = False
@@ -173,6 +173,10 @@ class FaultyConnection(ConnectionBase):
 
     # Going out -------------------------------------------------------------------------------------------------------
 
+    def disown(self) -> None:
+        super().disown()
+        self.line.disown()
+
     def has_room(self) -> bool:
         with self._changed:
             free = not self._stuck and not self.outgoing.full(time.monotonic())
@@ -253,18 +257,10 @@ class FaultyConnection(ConnectionBase):
         flusher = self.outbox.flusher
         if flusher is None or self._stuck:
             return
-        now = time.monotonic()
         with self._changed:
-            when = self.outgoing.due(now)
-            if when is None or (self._timer_at is not None and self._timer_at <= when):
-                return
-            self._timer_at = when
-        flusher.call_later(max(0.0, when - now), partial(self._timer, when))
-
-    def _timer(self, when: float) -> None:
-        if self._timer_at == when:  # not overtaken by an earlier one
-            self._timer_at = None
-            self.pump()
+            when = self.outgoing.due(time.monotonic())
+        if when is not None:
+            self._timer.ask(when, flusher)
 
     def _wait_writable(self, timeout: float) -> bool:
         if self.outbox.flusher is None:
@@ -410,41 +406,6 @@ class FaultyOutbox(HeldOutbox):
         connection = self._connection
         if self._flusher is None and connection is not None:
             self.run_until(connection.has_sent, self.timeout)
-
-
-class FaultyListener(ListenerBase):
-    """A listener whose connections have faults."""
-
-    def __init__(self, listener: ListenerBase, address: Address) -> None:
-        self._listener = listener
-        self._address = address
-
-    def accept(self) -> ConnectionBase | None:
-        connection = self._listener.accept()
-        return None if connection is None else with_faults(connection, self._address)
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def port(self) -> int:
-        return self._listener.port()
-
-    def release(self) -> None:
-        self._listener.release()
-
-
-def with_faults(connection: ConnectionBase, address: Address) -> ConnectionBase:
-    """Put the faults of an endpoint on a connection.
-
-    :raises EndpointError: it receives in a way of its own, so that nothing can be put below.
-    """
-    if leads_shaped(connection):
-        connection.close()
-        raise EndpointError(
-            f"a connection of {address.scheme}:// has receive() of its own, and no faults can be put below that: leave "
-            "fault:// out, or write _read() and _write() instead"
-        )
-    return FaultyConnection(connection, address)
 
 
 def _seed(address: Address) -> str:

@@ -99,6 +99,11 @@ class Journal:
         """The origin of a message that is stored, perhaps before the journal was opened. Any thread."""
         return self._outbox.origin_of(seq)
 
+    def disown(self) -> None:
+        """This process was forked, and the journal is its parent's: leave the file alone."""
+        if not self._file.closed:
+            self._file.disown()
+
     # The outbox ------------------------------------------------------------------------------------------------------
 
     def store(self, peer: str, lane: int, messages: Sequence[bytes], then: Then | None = None) -> list[int]:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 
 from leadscomm.connections.journal_file import JournalFile
 from leadscomm.connections.journal_table import MessageTable
+from leadscomm.connections.waiting import interrupted
 from leadscomm.errors import JournalError, JournalFull
 
 
@@ -121,6 +122,14 @@ class Commits:
         :param write: is to be done; once it is, by another, the turn is not waited for any more.
         """
         mine = False
+        if self._busy and interrupted(self):  # what was interrupted has the turn, and would be waited for for ever
+            if wait:
+                raise JournalError(
+                    f"{self._file.path}: another message is being stored, which was interrupted for this one; signal "
+                    "handlers and finalizers have to leave it to a thread"
+                )
+            yield False
+            return
         try:
             with self._changed:
                 if wait:

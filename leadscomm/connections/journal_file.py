@@ -12,11 +12,13 @@ How it is written, and why:
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import secrets
 import shutil
 import sqlite3
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -67,6 +69,9 @@ _SETTINGS: Final = (
 )
 
 
+_files: Final[weakref.WeakSet[JournalFile]] = weakref.WeakSet()
+
+
 class JournalFile:
     """The open file. One thread at a time.
 
@@ -83,6 +88,7 @@ class JournalFile:
         self.closed = False
         self._syncs = True
         _make(path)
+        _files.add(self)
         with self._explained():
             self.db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
             try:
@@ -130,6 +136,12 @@ class JournalFile:
 
     def _number(self, query: str) -> int:
         return int(self.db.execute(query).fetchone()[0])
+
+    def disown(self) -> None:
+        """This process was forked, and the file is its parent's. SQLite's own end of it would move and delete the log
+        that the parent goes on writing: it never comes, since the child keeps the database for good."""
+        self.closed = True
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(getattr(self, "db", None)))
 
     def close(self) -> None:
         """Move the log into the file, and let go of both."""
@@ -276,3 +288,13 @@ def _full(path: str, seen: str) -> JournalFull:
         f"{path}: no room; nothing was stored ({seen}). Free some of the disk, or raise what limits the file's size; "
         "what waits is kept, and sent as soon as its peer is there"
     )
+
+
+def _forked() -> None:
+    for file in list(_files):
+        if not file.closed:
+            file.disown()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forked)

@@ -231,4 +231,4 @@ class Meeting:
         if self._allowance is not None and not self._allowance.spend(len(frame)):
             return
         framing = self._connection.framing
-        self._connection.outbox.put([frame], before + framing.encode_all([frame]), len(frame))
+        self._connection.outbox.put([frame], before + framing.encode_all([frame]))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Hashable
 from time import perf_counter
-from typing import Final
+from typing import Final, NamedTuple
 
 from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES
-from leadscomm.connections.outbox import GRACE_S, Outbox
+from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_acknowledged import AcknowledgedOutbox, Carrier, NoCarrier, SessionFraming
+from leadscomm.connections.outbox_writing import GRACE_S
+from leadscomm.connections.waiting import enter, interrupted
 from leadscomm.connections.writer import here
-from leadscomm.errors import ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
+from leadscomm.errors import CommError, ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
 from leadscomm.protocol.base import Framing, plain
 from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.lanes import DEFAULT_LANE
@@ -21,6 +24,15 @@ from leadscomm.protocol.segments import LANES
 
 PACE_S: Final = 200e-6
 """As of the ordinary outbox; a frame of its own costs more here."""
+
+
+class _Apart(NamedTuple):
+    """A message with all that is to be known of it."""
+
+    message: bytes
+    lane: int
+    deadline: float | None
+    key: Hashable | None
 
 
 class LaneCarrier(Carrier):
@@ -43,14 +55,16 @@ class LaneCarrier(Carrier):
 
     @abstractmethod
     def take(self, messages: list[bytes], *, anyway: bool = False) -> bool:
-        """Give the session messages of the usual lane; False: it does not want more at the moment.
+        """Give the session messages of the usual lane; False: it does not want more at the moment, or cannot be given
+        any, in the middle of what was interrupted.
 
         :param anyway: it gets them all the same.
         """
 
     @abstractmethod
-    def take_one(self, message: bytes, lane: int, deadline: float | None, key: Hashable | None) -> None:
-        """Give the session a message with all that is to be known of it."""
+    def take_one(self, message: bytes, lane: int, deadline: float | None, key: Hashable | None) -> bool:
+        """Give the session a message with all that is to be known of it; False: that cannot be now, in the middle of
+        what was interrupted."""
 
     @abstractmethod
     def drop(self, excess: int, around: int) -> list[bytes]:
@@ -75,7 +89,7 @@ class NoLaneCarrier(NoCarrier, LaneCarrier):
     def take(self, messages: list[bytes], *, anyway: bool = False) -> bool:
         return False
 
-    def take_one(self, message: bytes, lane: int, deadline: float | None, key: Hashable | None) -> None:
+    def take_one(self, message: bytes, lane: int, deadline: float | None, key: Hashable | None) -> bool:
         raise ConnectionLost(f"the conversation with {self} is over")
 
     def drop(self, excess: int, around: int) -> list[bytes]:
@@ -89,12 +103,13 @@ class LaneOutbox(AcknowledgedOutbox):
     """What waits for the usual lane gathers here, and goes to the session in blocks; messages of other lanes go there
     at once."""
 
-    __slots__ = ()
+    __slots__ = ("_apart",)
     _carrier: LaneCarrier
     _session: FullSession
 
     def __init__(self, carrier: LaneCarrier, framing: Framing) -> None:
         super().__init__(carrier, carrier.session, framing)
+        self._apart: deque[_Apart] = deque()  # of other lanes, or with something to be known of them
 
     def send(
         self,
@@ -125,16 +140,64 @@ class LaneOutbox(AcknowledgedOutbox):
         if not self._has_place(message, timeout):
             return
         deadline = None if lifetime is None else time.monotonic() + lifetime
-        with self._front:  # what waits for the same lane was sent before
-            if lane == DEFAULT_LANE and self._queue:
-                count = len(self._queue)  # others may append meanwhile
-                self._carrier.take(self._queue[:count], anyway=True)
-                del self._queue[:count]
-                self._pending = 0
-            self._carrier.take_one(message, lane, deadline, latest)
+        apart = _Apart(message, lane, deadline, latest)
+        self._apart.append(apart)
+        if not self._give_apart(apart):
+            self._leave()
+            return
         self._carrier.emit()
         if self._flusher is None:
             self._wait_until_written()
+
+    def _give_apart(self, own: _Apart | None = None) -> bool:
+        """Give the session what is not for the usual lane, in turn; whether all was given. In the middle of a call that
+        was interrupted it cannot be.
+
+        :param own: what it raises of this one is raised here.
+        """
+        if not enter(self._front):
+            return False
+        try:
+            while self._apart:
+                apart = self._apart[0]
+                if apart.lane == DEFAULT_LANE and not self._given_before():  # what waits there was sent before
+                    return False
+                try:
+                    if not self._carrier.take_one(*apart):
+                        return False
+                except CommError as error:
+                    self._apart.popleft()
+                    if apart is own:
+                        raise
+                    self._tell(DeliveryError(f"{self._writer}: {error}", [apart.message]))
+                else:
+                    self._apart.popleft()
+            return True
+        finally:
+            self._front.release()
+
+    def due(self) -> None:
+        if self._give_apart():
+            super().due()
+        else:
+            self._leave()
+
+    def drained(self) -> bool:
+        return not self._apart and super().drained()
+
+    def abandon(self) -> list[bytes]:
+        apart = [one.message for one in self._apart]
+        self._apart.clear()
+        self.left += apart
+        return super().abandon()
+
+    def _given_before(self) -> bool:
+        """Give the session what waits for the usual lane; whether it was given. Under ``_front``."""
+        count = len(self._queue)  # others may append meanwhile
+        if count and not self._carrier.take(self._queue[:count], anyway=True):
+            return False
+        self._cut(count)
+        return True
 
     def _has_place(self, message: bytes, timeout: float | None) -> bool:
         """Whether a message may go to its lane; False: it was dropped, as ``overflow`` says."""
@@ -145,7 +208,9 @@ class LaneOutbox(AcknowledgedOutbox):
             return True
         if self.policy == "block":
             self._wait_for_place(size, timeout)
-        elif not self._overflow([message], size):
+        elif self.policy == "drop_oldest":
+            self._tell_dropped(self._drop(self._excess(size)))
+        elif not self._overflow([message]):
             if self.closed:
                 raise self.late()
             return False
@@ -154,6 +219,8 @@ class LaneOutbox(AcknowledgedOutbox):
     def _wait_for_place(self, size: int, timeout: float | None) -> None:
         seconds = self.timeout if timeout is None else timeout
         if here.inside is not None:
+            seconds = 0.0
+        if interrupted(self):
             seconds = 0.0
         if self._flusher is None:
             self._carrier.run_until(lambda: self._fits(size), seconds)
@@ -215,7 +282,7 @@ class LaneOutbox(AcknowledgedOutbox):
     def _wait_until_written(self) -> None:
         """Without a flusher: the sender itself waits until all has left once, as nobody else would send it."""
         self._carrier.run_until(self._has_left, self.timeout)
-        if self._has_left():
+        if self._has_left() or interrupted():
             return
         if not self._carrier.over:
             self._refuse(OutboxFull(f"{self._writer} took nothing for {self.timeout:g} s (send_timeout)"))
@@ -224,10 +291,13 @@ class LaneOutbox(AcknowledgedOutbox):
 
     def _has_left(self) -> bool:
         out = self._session.outgoing
-        return not (self._queue or out.waiting_messages or out.first or self._carrier.stuck)
+        return not (self._queue or self._apart or out.waiting_messages or out.first or self._carrier.stuck)
 
-    def _write_out(self, patient: bool = False) -> None:
+    def _write_out(self, patient: bool = False) -> bool:
         """Give the session what waits, as long as it wants some. Under ``_writing``."""
+        if self._apart and not self._give_apart():
+            self._leave()
+            return False
         while not self._blocked and self._queue:
             if not self.has_room():
                 self._carrier.emit()
@@ -235,31 +305,35 @@ class LaneOutbox(AcknowledgedOutbox):
                 if not self.has_room() and not (waits and self._writer._wait_writable(GRACE_S)):
                     self._block()
                 continue
-            with self._front:
+            if not enter(self._front):
+                self._leave()
+                return False
+            try:
                 batch = self._next_batch()
                 taken = self._carrier.take(batch)
                 if not taken:  # another thread has filled its lane since, or the session is over
-                    self._queue[:0] = batch
-                    self._pending += sum(map(len, batch)) + len(batch)
+                    self._put_back(batch)
+            finally:
+                self._front.release()
             if not taken:
+                if self.has_room():  # what was interrupted is at it
+                    self._leave()
+                    return False
                 self._block()
                 continue
-            self._look_at(BLOCK_BYTES)
+            self._look_soon()
         self._last = None
         self._carrier.emit()
-        if self._changed is not None:
-            self._notify()
+        self._notify()
+        return True
 
     def _next_batch(self) -> list[bytes]:
         """The front of the queue. Under ``_front``."""
-        queue = self._queue
-        count = len(queue)
-        if self._pending > BLOCK_BYTES:
-            count = max(1, count * BLOCK_BYTES // self._pending)
-        batch = queue[:count]
-        del queue[:count]
-        self._pending = max(0, self._pending - sum(map(len, batch)) - len(batch)) if queue else 0
-        return batch
+        count = len(self._queue)
+        if self._bytes + self._pending > BLOCK_BYTES:
+            self._count()
+            count = max(1, self._counted * BLOCK_BYTES // max(1, self._bytes))
+        return self._cut(count)
 
     # What a connection that holds something is asked -----------------------------------------------------------------
 

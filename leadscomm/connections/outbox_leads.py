@@ -52,13 +52,12 @@ class LeadsOutbox(Outbox):
             return
         pending = self._pending + size
         if pending > self._room:
-            pending = self._make_room(message)
-            if not pending:
-                return
+            self._look(message)
+            return
         self._queue.append(message)
         self._pending = pending
         if not self.waiting:
-            self._push()
+            self._push(message)
 
     def _frame(self, message: bytes) -> bytes:
         return message + self._mark

@@ -23,6 +23,7 @@ from leadscomm.connections.opening import HEARD_BYTES, Plan, new_epoch, why_not
 from leadscomm.connections.outbox_acknowledged import Carrier, SessionFraming
 from leadscomm.connections.outbox_session import MARK, SessionOutbox
 from leadscomm.connections.timed import LOOK_S, TimedConnection
+from leadscomm.connections.waiting import Interrupted, enter
 from leadscomm.connections.writer import Flusher
 from leadscomm.errors import ConnectionLost, LocalProtocolError
 from leadscomm.protocol.base import plain
@@ -211,8 +212,9 @@ class ReliableConnection(TimedConnection, Carrier):
 
     def shut_sending(self) -> None:
         """Say goodbye, and then nothing more."""
-        with self._turn:
-            self.session.leave()
+        if not self._in_turn(self.session.leave):
+            self._later(self.shut_sending)
+            return
         self._emitting.do()
         self.line.outbox.when_drained(self.line.shut_sending)
 
@@ -225,6 +227,10 @@ class ReliableConnection(TimedConnection, Carrier):
         if not self._yielded:
             self.line.outbox.abandon()
             self.line._close()
+
+    def disown(self) -> None:
+        super().disown()
+        self.line.disown()
 
     def _part(self) -> None:
         super()._part()
@@ -239,8 +245,10 @@ class ReliableConnection(TimedConnection, Carrier):
     def send_datagram(self, message: bytes) -> None:
         if self.outbox.closed or not self.session.open:
             raise self.outbox.late()
-        with self._turn:
-            self.session.send_datagram(plain(message))
+        message = plain(message)
+        if not self._in_turn(lambda: self.session.send_datagram(message)):
+            self._later(lambda: self.send_datagram(message))
+            return
         self._emitting.do()
         if self.outbox.flusher is None:  # nobody else would send it
             self.run_until(lambda: self.over or not self.session.waiting_datagrams, self.outbox.timeout)
@@ -253,10 +261,14 @@ class ReliableConnection(TimedConnection, Carrier):
         except LocalProtocolError as error:  # of a broadcast: nobody has asked what this peer takes
             self.outbox.refuse(message, error)
             return len(data)
-        with self._turn:
+        if not enter(self._turn):
+            raise Interrupted
+        try:
             if not self.session.wants:
                 raise BlockingIOError
             self.session.send(message)
+        finally:
+            self._turn.release()
         if self.session.busy:
             # It leaves after the callback, and then acknowledges what that dealt with: a board whose window is full of
             # answers could not take it before.
@@ -276,17 +288,22 @@ class ReliableConnection(TimedConnection, Carrier):
             if not lower.drained():
                 lower.when_drained(self._emitting.do)
                 return
-        with self._turn:
+        if not enter(self._turn):
+            self.call_at(0.0)
+            return
+        try:
             asked = self.session.asked
             frames = self.session.frames(time.monotonic())
             due = self.session.deadline()
+        finally:
+            self._turn.release()
         if frames:
             block = self.line.framing.encode_all(frames)
             if self.session.asked > asked:
                 block = self.plan.before_asking(asked) + block
             elif self.session.parted(frames[0]):
                 block = b"\0" + block
-            lower.put(frames, block, len(block))
+            lower.put(frames, block)
         if due is not None:
             self.call_at(due)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
@@ -15,11 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from leadscomm.connections import ports
 from leadscomm.connections.address import Address
 from leadscomm.connections.asking import AnyInquiry, Inquiry, find, inquiry, question
-from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.fitting import fit
+from leadscomm.connections.handles import lead_nowhere
 from leadscomm.connections.lines import Line, line_of
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.opening import Plan
 from leadscomm.connections.options import SERIAL
+from leadscomm.connections.waiting import Waiters
 from leadscomm.errors import CommTimeout, ConnectFailed, ConnectionLost, EndpointError
 from leadscomm.packages import Self
 from leadscomm.protocol.board import BoardFraming
@@ -138,6 +140,11 @@ class SerialConnection(ConnectionBase):
     def shut_sending(self) -> None:
         if self._line is not None:
             self._line.shut()
+
+    def disown(self) -> None:
+        super().disown()
+        with contextlib.suppress(Exception):  # not every handler of pyserial's has one
+            lead_nowhere(self._serial.fileno())
 
     def abort(self) -> None:
         if self._line is not None:
@@ -324,7 +331,7 @@ class SerialListener(ListenerBase):
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._changed = threading.Condition()
+        self._changed = Waiters()
         self._taken = False
         self._closed = False
         self._trouble = ""
@@ -333,40 +340,39 @@ class SerialListener(ListenerBase):
 
     def accept(self) -> ConnectionBase | None:
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed or not self._taken)
-                self._changed.wait_for(lambda: self._closed, self._pause)
-                if self._closed:
-                    return None
-                self._pause = LOOK_EVERY_S
+            self._changed.wait_for(lambda: self._closed or not self._taken)
+            self._changed.wait_for(lambda: self._closed, self._pause)
+            if self._closed:
+                return None
+            self._pause = LOOK_EVERY_S
             try:
+                self._taken, self._since = True, time.monotonic()  # before: it is freed when the conversation ends
                 deadline = time.monotonic() + self._address.options["connect_timeout"]
                 connection = _dial(self._address, deadline, self._freed)
             except (ConnectFailed, ConnectionLost, CommTimeout) as error:
+                self._taken = False
                 if self._closed:
                     return None
                 if str(error) == self._trouble:
                     continue
                 self._trouble = str(error)
                 raise ConnectFailed(f"{error}. It is waited for") from error
+            except BaseException:
+                self._taken = False
+                raise
             self._trouble = ""
-            with self._changed:
-                self._taken = True
-                self._since = time.monotonic()
             _log.info("%s is open", connection)
             return connection
 
     def _freed(self) -> None:
-        with self._changed:
-            self._taken = False
-            # A conversation that ends as soon as it begins must not begin a thousand times a second.
-            self._pause = 0.0 if time.monotonic() - self._since > LOOK_EVERY_S else LOOK_EVERY_S
-            self._changed.notify_all()
+        # A conversation that ends as soon as it begins must not begin a thousand times a second.
+        self._pause = 0.0 if time.monotonic() - self._since > LOOK_EVERY_S else LOOK_EVERY_S
+        self._taken = False
+        self._changed.notify_all()
 
     def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._closed = True
+        self._changed.notify_all()
 
 
 def listen_serial(address: Address) -> ListenerBase:

@@ -142,7 +142,7 @@ class Line:
         if frames:
             framing = self.connection.framing
             block = self._question() + framing.encode_all(frames) if framing.joins else None
-            lower.put(frames, block, sum(map(len, frames)))
+            lower.put(frames, block)
         if lost:
             self.connection.abort()
         elif self._ending and not self._sending.asked:

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from leadscomm.connections.address import Address, Caller
-from leadscomm.connections.base import CHUNK_BYTES, ConnectionBase, ListenerBase
+from leadscomm.connections.base import CHUNK_BYTES, ConnectionBase
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.sockets import SocketListener, dial
 from leadscomm.connections.tcp import TcpConnection, listening, tune
+from leadscomm.connections.waiting import Interrupted, enter
 from leadscomm.errors import AuthenticationFailed, CommTimeout, ConnectFailed, EndpointError
 from leadscomm.protocol.framing import Framing
 from leadscomm.protocol.words import marked, printable
@@ -88,11 +90,14 @@ class TlsConnection(TcpConnection):
                 raise failed(str(self), error) from error
 
     def _write(self, data: bytes | memoryview) -> int:
+        if not enter(self._lock):
+            raise Interrupted
         try:
-            with self._lock:
-                return self._tls.send(data)
+            return self._tls.send(data)
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
             raise BlockingIOError from None
+        finally:
+            self._lock.release()
 
     def shut_sending(self) -> None:
         with contextlib.suppress(OSError, ValueError), self._lock:

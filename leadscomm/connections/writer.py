@@ -92,6 +92,22 @@ def forget_frames(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
+class Keeper(Protocol):
+    """Who runs a connection on behalf of an entity.
+
+    :ivar streams: sends streams.
+    """
+
+    @property
+    def streams(self) -> Any: ...
+
+    def closing(self) -> None:
+        """The connection is being closed here; finish the conversation. Any thread; does not block."""
+
+    def parted(self) -> Keeper:
+        """Who stands for it once the conversation is over, and keeps nothing of it in memory."""
+
+
 class Waiting(Protocol):
     """What a flusher sees of an outbox."""
 

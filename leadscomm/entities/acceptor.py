@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from leadscomm.connections.address import Caller
-from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
+from leadscomm.connections.base import ConnectionBase, leads_shaped
 from leadscomm.connections.endpoint import Endpoint, listen_for_lines
+from leadscomm.connections.listener import ListenerBase
+from leadscomm.connections.losses import odd
 from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.connections.writer import weakly
 from leadscomm.entities.dialler import Backoff
@@ -119,13 +121,12 @@ class Acceptor:
         while listener is not None and not self._entity._stopping.is_set():
             try:
                 connection = listener.accept()
-            except OSError as error:
+                if connection is None:
+                    break
+                self._welcome(connection)
+                del connection  # the next one may be long in coming
+            except Exception as error:
                 self._could_not_accept(error)
-                continue
-            if connection is None:
-                break
-            self._welcome(connection)
-            del connection  # the next one may be long in coming
         if listener is not None and self._join is not None:  # sessions end with an acknowledgement, and a farewell
             self._entity._abandon_opening()
             listener.linger(CLOSE_TIMEOUT_S)
@@ -136,6 +137,10 @@ class Acceptor:
         listener = self.listener
         if listener is not None:
             listener.close()
+
+    def handles(self) -> list[int]:
+        """The descriptors that it listens with."""
+        return [] if self.listener is None else self.listener.handles()
 
     def release(self) -> None:
         """Let go of the place. After :meth:`run`."""
@@ -150,8 +155,11 @@ class Acceptor:
         if pool is not None:
             pool.stop(max(deadline, time.monotonic() + 0.5))
 
-    def _could_not_accept(self, error: OSError) -> None:
-        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+    def _could_not_accept(self, error: Exception) -> None:
+        if not isinstance(error, OSError):
+            self._entity._fail(odd("what was to be accepted", error))
+            self._entity._stopping.wait(_PAUSE_S)
+        elif error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
             failure = CommError(
                 f"no connection can be accepted at the moment ({error.strerror}); raise `ulimit -n`, or close some"
             )
@@ -175,18 +183,28 @@ class Acceptor:
 
         A session of the compact profile takes over the place of its line.
         """
-        entity, stage = self._entity, self._staged(connection)
+        entity = self._entity
+        try:
+            stage = self._staged(connection)
+        except Exception as error:
+            self._not_run(connection, error)
+            return
         with entity._lock:
             entity._opening.add(stage)
         with self._lock:
             self._held[_line_of(connection)] = Held(stage, _origin_of(connection))
         try:
             stage.run_in(self._pool_for(stage))
-        except (OSError, RuntimeError) as error:  # no descriptor or no thread left
-            self._drop(connection)
+        except Exception as error:  # no descriptor or no thread left, as a rule
+            stage.not_run()
             entity._left(stage)
-            entity._fail(CommError(f"{connection} was turned away: {error}; it may come again"))
-            entity._stopping.wait(_PAUSE_S)
+            self._not_run(connection, error)
+
+    def _not_run(self, connection: ConnectionBase, error: Exception) -> None:
+        if not connection.closed():
+            self._drop(connection)
+        self._entity._fail(CommError(f"{connection} was turned away: {error}; it may come again"))
+        self._entity._stopping.wait(_PAUSE_S)
 
     def _staged(self, connection: ConnectionBase) -> Stage:
         if self._join is None or isinstance(connection, ReliableConnection):

@@ -23,7 +23,7 @@ from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import Readable
 from leadscomm.entities.streams import Streams
 from leadscomm.entities.transfer import Transfer
-from leadscomm.errors import CommError, ConnectFailed, ConnectionLost, EndpointError, ServiceError
+from leadscomm.errors import CommError, ConnectFailed, ConnectionLost, EndpointError, MissingExtra, ServiceError
 
 _log = logging.getLogger("leadscomm")
 _TELLING_S: Final = 1.0
@@ -116,6 +116,12 @@ class Client(Entity):
         state = "is not connected at the moment" if self.running() else "must be running to send; start it first"
         raise ConnectionLost(f"the client of {self._endpoint} {state}") from self._why
 
+    def _disown(self) -> None:
+        super()._disown()
+        self._send = self._not_connected
+        self.__dict__.pop("send", None)
+        self._current = self._heir = self._pair = self._dialler = None
+
     # Running ---------------------------------------------------------------------------------------------------------
 
     def _patience(self) -> float:
@@ -147,9 +153,9 @@ class Client(Entity):
         while not self._stopping.is_set():
             try:
                 connection = self._inherited() or attempt(lambda: connect(endpoint), self._caller, self._name)
-            except (OSError, CommError) as error:
+            except Exception as error:  # whatever the transport raises
                 # What cannot be right is told at the start; what was right, a file say, may be so again.
-                lasting = not isinstance(error, OSError) and not self._was_connected
+                lasting = isinstance(error, (EndpointError, MissingExtra)) and not self._was_connected
                 if lasting or not self._reconnect:
                     raise
                 self._could_not_connect(error)

@@ -16,7 +16,7 @@ from leadscomm.connections.base import ConnectionBase, leads_shaped
 from leadscomm.connections.endpoint import Endpoint, dial
 from leadscomm.connections.writer import weakly
 from leadscomm.entities.line import LineStage
-from leadscomm.entities.stage import Owner
+from leadscomm.entities.owner import Owner
 from leadscomm.errors import ConnectFailed
 
 _log = logging.getLogger("leadscomm")
@@ -205,13 +205,14 @@ class Dialler:
         endpoint = self._endpoint.called_by(self._caller)
         try:
             connection = attempt(lambda: dial(endpoint, begun + self._patience()), self._caller, self._entity._name)
-        except Exception as error:  # whatever a transport raises
+            if connection is None:
+                return
+            deadline = None if waited_for else begun + self._endpoint.options["connect_timeout"]
+            stage = LineStage(self._entity, connection, self._join, self._failed, deadline)
+        except Exception as error:  # whatever it is: it is tried again
             self._failed(error)
             return
-        if connection is None:
-            return
-        deadline = None if waited_for else begun + self._endpoint.options["connect_timeout"]
-        stage = self._stage = LineStage(self._entity, connection, self._join, self._failed, deadline)
+        self._stage = stage
         if self._over():  # since a moment ago
             stage.give_up()
         stage.run_here()

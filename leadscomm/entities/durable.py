@@ -22,9 +22,12 @@ from typing import TYPE_CHECKING, Any, Final
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.journal_records import FAMILY, Duplicates, Record, Stored
 from leadscomm.connections.session import SessionConnection
+from leadscomm.connections.waiting import interrupted
 from leadscomm.connections.writer import here
 from leadscomm.entities.durable_out import Outgoing
-from leadscomm.entities.stage import NotNow, Owner, RecordHandler, Stage
+from leadscomm.entities.owner import Owner
+from leadscomm.entities.records import NotNow, RecordHandler
+from leadscomm.entities.stage import Stage
 from leadscomm.errors import (
     CommError,
     ConnectionLost,
@@ -69,7 +72,7 @@ class DurableMessages(RecordHandler):
         self._peer: str | None = None
         self._journal: Journal | None = None
         self._duplicates = Duplicates()
-        self._lock = threading.Lock()  # around what follows, and the table of duplicates
+        self._lock = threading.RLock()  # around what follows, and the table of duplicates
         self._inflows: dict[bytes, _Inflow] = {}
         self._outgoing: dict[str, Outgoing] = {}
         self._full = False  # on_fail was told that nothing can be taken in
@@ -101,6 +104,14 @@ class DurableMessages(RecordHandler):
         journal, self._journal = self._journal, None
         if journal is not None:
             journal.close()
+
+    def disown(self) -> None:
+        """This process was forked, and the journal is its parent's."""
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            journal.disown()
+        self._lock = threading.RLock()
+        self._inflows, self._outgoing = {}, {}
 
     @property
     def kept(self) -> bool:
@@ -177,6 +188,9 @@ class DurableMessages(RecordHandler):
             outgoing.stored(messages)
 
     def _feed(self, outgoing: Outgoing) -> None:
+        if interrupted():  # what was interrupted may have the session: another thread gives it the message
+            self._entity._flusher.call_later(0.0, partial(self._feed, outgoing))
+            return
         try:
             outgoing.feed()
         except JournalError as error:

@@ -63,7 +63,7 @@ class Outgoing:
         """Messages that the peer does not take; for who calls :meth:`feed` to take out."""
         self._journal = journal
         self._lanes = tuple(_Lane() for _ in range(LANES))
-        self._lock = threading.Lock()  # around the lanes; never held while the journal is asked
+        self._lock = threading.RLock()  # around the lanes; never held while the journal is asked
         self._feeding = threading.Lock()  # held by who gives to the session; never waited for
         self._more = False  # something came up while another was at it
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.connections.session_line import Line
+from leadscomm.entities.owner import Owner
 from leadscomm.entities.session import SessionStage
-from leadscomm.entities.stage import Owner, Stage
+from leadscomm.entities.stage import Stage
 
 _log = logging.getLogger("leadscomm")
 
@@ -130,7 +131,10 @@ class LineStage(Stage):
         self.dispatch([])
 
     def _tell_lost(self, error: Exception) -> None:
-        _log.info("%s: %s", self.connection, error)
+        if isinstance(error, OSError):
+            _log.info("%s: %s", self.connection, error)
+        else:
+            super()._tell_lost(error)
 
     def _finish(self) -> None:
         if self.ended:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -234,6 +234,7 @@ class Node(Entity):
         self._places = tuple(self._listen)
         self._diallers = [self._dialler(Way(peers, endpoint, asks=True), endpoint) for endpoint in self._connect]
         self._acceptors = [self._acceptor(peers, *place) for place in enumerate(self._listen)]
+        self._workers = []
         if self._stopping.is_set():  # since a moment ago
             self._interrupt()
         try:
@@ -296,9 +297,18 @@ class Node(Entity):
         self._fail(error)
 
     def _work(self, works: list[Callable[[], None]]) -> None:
-        self._workers = [threading.Thread(target=work, name=self._name, daemon=True) for work in works]
-        for worker in self._workers:
+        for work in works:
+            worker = threading.Thread(target=work, name=self._name, daemon=True)
             worker.start()
+            self._workers.append(worker)
+
+    def _listening_on(self) -> Iterator[int]:
+        for acceptor in self._acceptors:
+            yield from acceptor.handles()
+
+    def _disown(self) -> None:
+        super()._disown()
+        self._acceptors, self._diallers, self._workers, self._peers = [], [], [], {}
 
     def _interrupt(self) -> None:
         for acceptor in self._acceptors:

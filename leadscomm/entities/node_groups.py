@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from leadscomm.connections.session import SessionConnection
-from leadscomm.entities.stage import RecordHandler, Stage
+from leadscomm.entities.records import RecordHandler
+from leadscomm.entities.stage import Stage
 from leadscomm.errors import EndpointError, LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol.records import GROUPS
 from leadscomm.protocol.words import words

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from leadscomm.connections.agreeing import agree
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.meeting import Guest, Stale
@@ -19,9 +20,9 @@ from leadscomm.connections.writer import weakly
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.namesakes import NameTaken, check_away, check_gone
 from leadscomm.entities.node_meeting import Introduction
+from leadscomm.entities.owner import Owner
 from leadscomm.entities.pair import FORMER
 from leadscomm.entities.session import SessionStage
-from leadscomm.entities.stage import Owner
 from leadscomm.errors import CommError, CommTimeout, ConnectFailed, ConnectionLost
 from leadscomm.protocol.handshake import Handshake
 from leadscomm.protocol.offer import Offer, token
@@ -327,7 +328,7 @@ class Way:
         line = stage.session.add(connection, self._endpoint)
         try:
             stage.session.took(line, frames)
-            stage.session.agree(line, min(deadline, time.monotonic() + PROVE_S))
+            agree(stage.session, line, min(deadline, time.monotonic() + PROVE_S))
             check_away(name, former, connection, gone_at)
             peers.install(name, former, stage, deadline)
         except BaseException:
@@ -346,7 +347,7 @@ class Way:
         begun = session.session.open
         try:
             session.took(line, frames)
-            session.agree(line, deadline)
+            agree(session, line, deadline)
             if session.name != name:
                 raise ConnectFailed(f"{line} said that it was {name!r}, and is {session.name!r}")
         except Exception:

@@ -6,13 +6,14 @@ import time
 from collections import deque
 from typing import Final
 
+from leadscomm.connections.agreeing import agree
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.terms import SpeaksCompact, Terms, compact_session
 from leadscomm.connections.writer import weakly
 from leadscomm.entities.line import LineStage
+from leadscomm.entities.owner import Owner
 from leadscomm.entities.session import SessionStage
-from leadscomm.entities.stage import Owner
 
 FORMER: Final = 64
 """So many sessions that are over are remembered, since frames of theirs may still be on the way."""
@@ -49,7 +50,7 @@ class Pair:
         stage = present or self._begin(deadline)
         added = stage.session.add(line.connection, self._endpoint)
         try:
-            stage.session.agree(added, deadline)
+            agree(stage.session, added, deadline)
         except BaseException as error:
             stage.session.remove(added)
             ended = stage is present and stage.session.over

@@ -10,12 +10,15 @@ callback delays nobody.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import threading
 import time
 from abc import ABC, abstractmethod
 from typing import Any, Final
+
+_log = logging.getLogger("leadscomm")
 
 
 def can_pool() -> bool:
@@ -76,8 +79,13 @@ class ReaderPool:
         self._stopped = False
         self._woken, self._wake = os.pipe()
         self._epoll.register(self._woken, _select.EPOLLIN)
-        for _ in range(MIN_THREADS):
-            self._grow()
+        try:
+            for _ in range(MIN_THREADS):
+                self._grow()
+        except RuntimeError:  # there is no thread left; one will do
+            if not self._threads:
+                self._let_go()
+                raise
 
     def add(self, fd: int, task: Task) -> None:
         """Call ``task.ready`` at once, and from then on whenever ``fd`` has something to read."""
@@ -127,17 +135,26 @@ class ReaderPool:
             for fd, mask in events:
                 task = tasks.get(fd)
                 if task is not None and self._claim(task):
-                    task.ready(bool(mask & _ENDING))
+                    self._run(task, bool(mask & _ENDING))
                     while self._unfinished(task):
-                        task.ready(True)  # which events came meanwhile is not known: read until there is nothing
+                        self._run(task, True)  # which events came meanwhile is not known: read until there is nothing
                 task = None  # it may have ended, and the next event be long in coming
         with self._lock:
             self._threads.discard(threading.current_thread())
             last = self._stopped and not self._threads
         if last:
-            self._epoll.close()
-            os.close(self._woken)
-            os.close(self._wake)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._epoll.close()
+        os.close(self._woken)
+        os.close(self._wake)
+
+    def _run(self, task: Task, ending: bool) -> None:
+        try:
+            task.ready(ending)
+        except Exception:  # the others are read all the same
+            _log.exception("%s: reading failed", self._name)
 
     def _claim(self, task: Task) -> bool:
         """Make ``task`` this thread's own, and see to it that another thread waits for events."""

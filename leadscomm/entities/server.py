@@ -201,6 +201,15 @@ class Server(Entity):
         finally:
             acceptor.release()
 
+    def _listening_on(self) -> Iterator[int]:
+        if self._acceptor is not None:
+            yield from self._acceptor.handles()
+
+    def _disown(self) -> None:
+        super()._disown()
+        self._acceptor = None
+        self._everybody = self._fan_out()
+
     def _interrupt(self) -> None:
         if self._acceptor is not None:
             self._acceptor.interrupt()

@@ -12,8 +12,11 @@ from time import perf_counter
 from typing import Any, Final
 
 from leadscomm.connections.session import SessionConnection
+from leadscomm.connections.waiting import Flag
 from leadscomm.connections.writer import weakly
-from leadscomm.entities.stage import DRAIN_TIMEOUT_S, NotNow, Owner, Stage
+from leadscomm.entities.owner import Owner
+from leadscomm.entities.records import NotNow
+from leadscomm.entities.stage import DRAIN_TIMEOUT_S, Stage
 from leadscomm.errors import RemoteProtocolError
 from leadscomm.protocol.records import kind_of
 
@@ -60,8 +63,8 @@ class SessionStage(Stage):
         self._held = False  # the next record cannot be dealt with at the moment
         self._leaving = False  # the goodbye is to be said
         self._worker: threading.Thread | None = None
-        self._wakes = threading.Event()
-        self.done = threading.Event()
+        self._wakes = Flag()
+        self.done = Flag()
         self.former: SessionStage | None = None
         """A session of the same peer, which ends as soon as it is certain that this one is its too."""
         self.origin: str | None = None
@@ -148,8 +151,9 @@ class SessionStage(Stage):
             name = f"{self.entity._name}-{self._session}"
             try:
                 threading.Thread(target=self._work, name=name, daemon=True).start()
-            except RuntimeError:  # there is no thread left
-                self.entity._flusher.call_later(_AGAIN_S, weakly(self.wake))
+            except RuntimeError:  # there is no thread left; at the end there may be none any more
+                ends = self.entity._stopping.is_set()
+                self.entity._flusher.call_later(_AGAIN_S, weakly(self._work if ends else self.wake))
 
     @property
     def _due(self) -> bool:
@@ -173,14 +177,14 @@ class SessionStage(Stage):
             self._wakes.wait()
             self._wakes.clear()
             with self._working:
-                self._call_back()
+                self._did(self._call_back)
 
     def _work(self) -> bool:
         """Call back what there is. Whoever finds another at it leaves it to him; whether none was."""
         worked = False
         while self._due and self._working.acquire(blocking=False):
             try:
-                self._call_back()
+                self._did(self._call_back)
                 worked = True
             finally:
                 self._working.release()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
+from leadscomm.connections.agreeing import agree
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.meeting import Meeting, Stale
@@ -63,7 +64,7 @@ class Sessions:
         line = stage.session.add(connection, address)
         try:
             stage.session.took(line, guest.frames)
-            stage.session.agree(line, deadline)
+            agree(stage.session, line, deadline)
             if former is not None:
                 check_away(stage.session.name, former, connection, gone_at)
         except BaseException:

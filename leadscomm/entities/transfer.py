@@ -63,7 +63,7 @@ class Transfer(ABC):
     :ivar error: why it did not arrive whole; None: it did, or is under way.
     """
 
-    def __init__(self, name: str, size: int | None, lock: threading.Lock) -> None:
+    def __init__(self, name: str, size: int | None, lock: threading.RLock) -> None:
         self.name = name
         self.size = size
         self.moved = 0

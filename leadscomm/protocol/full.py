@@ -30,8 +30,6 @@ PINGS: Final = 5
 """How many signs of life may be missed."""
 FAREWELL_S: Final = 0.5
 """How long the answer to a farewell is waited for."""
-DOUBT_S: Final = 0.5
-"""How long a peer has to show that it was not restarted; four round trips, if that is more."""
 REMIND_EVERY_S: Final = 1.0
 """A peer that has dealt with nothing is asked so often at least."""
 _ACK_SPACE: Final = 1024
@@ -303,7 +301,8 @@ class FullSession(Exchange):
             for link in self.links:
                 due += self._link_deadlines(link)
             if self.peer is not None:
-                due += [self.outgoing.deadline(), self._patience_ends(), self._doubt_ends(), self._reminder_at()]
+                due += [self.outgoing.deadline(), self._patience_ends(), self._reminder_at()]
+                due.append(None if self.busy else self.doubt_ends())
                 carrier = self._choose_carrier()
                 if carrier is not None:
                     first = self.outgoing.first
@@ -322,13 +321,6 @@ class FullSession(Exchange):
     def _patience_ends(self) -> float | None:
         return None if self.busy else self.heard_at + self._patience
 
-    def _doubt_ends(self) -> float | None:
-        """When a peer that had a link, and did not show that it was not restarted, is believed to have been."""
-        if self.doubted_at is None or self.busy or not self.links:
-            return None
-        since = max(self.doubted_at, min(link.ready_at for link in self.links))
-        return since + max([DOUBT_S, *[4 * (link.recovery.round_trip or 0.0) for link in self.links]])
-
     def _ping_at(self, link: Link) -> float:
         often = link.dead or not link.well  # so that its return is noticed soon
         return link.ping_at(self._silence / (4 * PINGS if often else PINGS))
@@ -344,7 +336,7 @@ class FullSession(Exchange):
         """Do what is due and needs no link; :meth:`frames` does so, too."""
         if self.ended is not None or self.peer is None:
             return
-        patience_ends, doubt_ends = self._patience_ends(), self._doubt_ends()
+        patience_ends, doubt_ends = self._patience_ends(), None if self.busy else self.doubt_ends()
         if self.left:
             if now >= self._left_at + FAREWELL_S:
                 self.end("this side left")

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Collection
 from dataclasses import replace
 from math import inf
+from typing import Final
 
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import segments as full
@@ -37,6 +38,9 @@ from leadscomm.protocol.offer import (
     shown,
 )
 from leadscomm.protocol.seals import Proof
+
+DOUBT_S: Final = 0.5
+"""How long a peer has to show that it was not restarted; four round trips, if that is more."""
 
 
 class Joining(Beginning):
@@ -151,6 +155,13 @@ class Joining(Beginning):
             self.doubted_at, self._doubt = now, why
             for link in self.links:
                 link.ping_now()
+
+    def doubt_ends(self) -> float | None:
+        """When a peer that had a link, and did not show that it was not restarted, is believed to have been."""
+        if self.doubted_at is None or not self.links:
+            return None
+        since = max(self.doubted_at, min(link.ready_at for link in self.links))
+        return since + max([DOUBT_S, *[4 * (link.recovery.round_trip or 0.0) for link in self.links]])
 
     def is_copy(self, offer: Offer) -> bool:
         """Whether a HELLO over a new link is a late or a recorded one: who is in the session shows that it is."""

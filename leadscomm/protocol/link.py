@@ -27,6 +27,8 @@ MEASURE_EVERY_S: Final = 10.0
 """How often round trip and clocks are measured at least, however much is said."""
 GREET_EVERY_S: Final = 0.2
 """How often a peer is asked for a sign that it hears this side."""
+_LEAST_S: Final = 0.001
+"""Between two measurements, however short the path is."""
 _BYTES_FOR_ONE: Final = 3
 _FRAMES_FOR_ONE: Final = 2
 _ACK_BYTES: Final = 96
@@ -221,7 +223,7 @@ class Link:
 
         :param quiet: seconds for which one of both sides may say nothing, not even a PING.
         """
-        measure = self.congestion.shortest if self.congestion.measuring else MEASURE_EVERY_S
+        measure = max(_LEAST_S, self.congestion.shortest) if self.congestion.measuring else MEASURE_EVERY_S
         return min(max(self.pinged_at, min(self.said_at, self.heard_at)) + quiet, self.pinged_at + measure)
 
     def asked_now(self, now: float) -> None:

@@ -19,8 +19,9 @@ from leadscomm.protocol import frames as wire
 from leadscomm.protocol.base import MAX_FAULTS_KEPT
 from leadscomm.protocol.beginning import BEGUN_ANEW, GIVES_BACK, KNOWS_NOTHING, Beginning
 from leadscomm.protocol.compact import CompactReceiver, CompactSender, Missing, RoundTrip, Wire
+from leadscomm.protocol.compact_datagrams import CompactDatagrams
 from leadscomm.protocol.counters import LinkCounters
-from leadscomm.protocol.frames import Frame, counts_missed, next_count, parse
+from leadscomm.protocol.frames import Frame, counts_missed, parse
 from leadscomm.protocol.handshake import (
     ASKING,
     COMPACT,
@@ -43,13 +44,8 @@ ACK_AFTER_S: Final = 0.002
 """How long an acknowledgement may wait for a message to travel with."""
 CLEAN_AFTER: Final = 100
 """After so many intact frames in a row a line is clean."""
-PING_BYTES: Final = 5
 RING_BYTES: Final = 63
 """What every board holds while its sketch is busy, if it does not say less."""
-QUEUED_BYTES: Final = 64
-"""A datagram does not leave while more than this waits at the line: messages that are acknowledged would wait, too."""
-MAX_DATAGRAMS: Final = 64
-"""How many datagrams wait for the line; of more the oldest are lost, as datagrams may be."""
 
 
 def ask_steadily(count: int) -> float:
@@ -103,11 +99,7 @@ class Session(Beginning):
         self._owed_at = now
         self._urgent = False  # and it is to be told by an ACK
         self._answers: deque[bytes] = deque(maxlen=16)  # control frames on their way
-        self._datagrams: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)
-        self._passed_over = False  # messages left, and a datagram waited
-        self._held_up = False  # the other way round
-        self._forgotten_at: float | None = None  # when a datagram counts no more, though nothing was heard of it
-        self._count_sent = 0
+        self._datagrams = CompactDatagrams(self._line)
         self._count_seen = 0
         self._came: list[bytes] = []
         self._faults: list[RemoteProtocolError] = []
@@ -149,14 +141,7 @@ class Session(Beginning):
 
         :raises LocalProtocolError: the peer does not take a frame of this size.
         """
-        peer = self.peer
-        if peer is not None and len(message) > peer.segment:
-            raise LocalProtocolError(
-                f"the datagram has {len(message)} bytes, and the peer takes {peer.segment} at most: a datagram is not "
-                "cut in pieces; send it by send()"
-            )
-        self._count_sent = next_count(self._count_sent)
-        self._datagrams.append(wire.datagram(message, self._count_sent))
+        self._datagrams.put(message, None if self.peer is None else self.peer.segment)
 
     @property
     def waiting_datagrams(self) -> int:
@@ -320,7 +305,7 @@ class Session(Beginning):
         """An ACK or a PING came."""
         sender = self.sender
         assert sender is not None
-        sender.beside, self._forgotten_at = 0, None
+        self._datagrams.answered(sender)
         self._missing.answered(now)
         if frame.number == wire.ACK and self._probe_at is not None:
             sender.trip.measure(now - self._probe_at)
@@ -397,40 +382,7 @@ class Session(Beginning):
         due += [when for when in (self.sender.deadline(), self._missing.deadline()) if when is not None]
         if self._owes_ack:
             due.append(self._owed_at + ACK_AFTER_S)
-        due += [when for when in (self._datagram_at(), self._forgotten_at) if when is not None]
-        return min(due)
-
-    def _datagram_at(self) -> float | None:
-        """When the next datagram may leave; None: not before something comes."""
-        sender = self.sender
-        assert sender is not None
-        if not self._datagrams or self._held_up or sender.beside or not sender.affords(self._datagram_bytes()):
-            return None
-        return self._said_at if self._passed_over else sender.free_at - self._line.seconds(QUEUED_BYTES)
-
-    def _datagram_bytes(self) -> int:
-        """What the next datagram takes of the line, and of the peer's credit where there is one."""
-        sender = self.sender
-        assert sender is not None
-        return self._line.size(len(self._datagrams[0])) + sender.lead + (PING_BYTES if sender.credit else 0)
-
-    def _due_datagrams(self, now: float) -> list[bytes]:
-        """The datagrams that may leave now: as many as keep the line busy, and one whenever messages have left before
-        it. Where the peer told a credit they count as well, until the PING behind each is answered."""
-        sender = self.sender
-        assert sender is not None
-        if self._forgotten_at is not None and now >= self._forgotten_at:
-            sender.beside, self._forgotten_at = 0, None  # the answer got lost
-        due: list[bytes] = []
-        while (when := self._datagram_at()) is not None and now >= when:
-            size = self._datagram_bytes()
-            self._passed_over = False
-            due.append(self._datagrams.popleft())
-            sender.occupy(size, now)
-            if sender.credit:
-                sender.beside, self._forgotten_at = size, now + sender.trip.patience
-                due.append(wire.control(wire.PING, ack=self.receiver.ack))
-        return due
+        return min(due + self._datagrams.deadlines(self.sender, self._said_at))
 
     def _ping_at(self) -> float:
         quiet_since = max(self._pinged_at, min(self._said_at, self._heard_at))
@@ -462,16 +414,12 @@ class Session(Beginning):
         ack = self.receiver.ack
         resent = self.sender.resent
         self.sender.lead = self._noise > 0
-        due = self._due_datagrams(now)
+        due = self._datagrams.due(self.sender, now, self._said_at, ack)
         count = len(due)
-        for frame in self.sender.frames(now, ack, only_again=self._passed_over):
+        for frame in self.sender.frames(now, ack, only_again=self._datagrams.passed_over):
             due.append(frame)
             self._owes_ack = False
-        if len(due) > count:
-            self._passed_over, self._held_up = True, False
-        else:
-            self._held_up = self._held_up or (self.sender.held_up and not self._passed_over)
-        self._passed_over &= bool(self._datagrams)
+        self._datagrams.take_turns(messages_left=len(due) > count, held_up=self.sender.held_up)
         if self.sender.resent > resent:
             self._noise = CLEAN_AFTER
         if self._missing.asks(now):

@@ -9,7 +9,7 @@ import pytest
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import offer as offers
 from leadscomm.protocol import segments as full
-from leadscomm.protocol.full import DOUBT_S, SILENCE_S, FullSession
+from leadscomm.protocol.full import SILENCE_S, FullSession
 from leadscomm.protocol.handshake import (
     ASKING,
     NO_KEY,
@@ -20,6 +20,7 @@ from leadscomm.protocol.handshake import (
     Handshake,
     Refusal,
 )
+from leadscomm.protocol.joining import DOUBT_S
 from leadscomm.protocol.link import GREET_EVERY_S, Link
 from leadscomm.protocol.seals import Proof
 from leadscomm.protocol.segments import lane_number

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from leadscomm.connections.agreeing import agree
@@ -134,19 +135,31 @@ class Peers:
         with self._lock:
             self._sweep()
 
-    def withdraw(self, name: str, stage: SessionStage, line: Line) -> None:
-        """A line does not carry the session. One that has never begun is kept, since the peer may have heard of it, but
-        not if it never can."""
-        connection, session = stage.session, stage.session.session
+    def withdraw(self, name: str, stage: SessionStage, line: Line, deadline: float) -> None:
+        """A line does not carry the session. One that has never begun is kept, since the peer may have heard of it: for
+        ever if it is still to be asked, and until ``deadline`` if it was asked for."""
         with self._lock:
-            connection.remove(line)
+            stage.session.remove(line)
+        self._forget(name, stage, deadline)
+
+    def _forget(self, name: str, stage: SessionStage, deadline: float) -> None:
+        connection, session = stage.session, stage.session.session
+        left = deadline - time.monotonic()
+        with self._lock:
             begun = connection.name == name and session.trusted
-            hopeless = connection.over or session.trouble or session.compact_peer or session.peer
-            useless = not begun and not connection.lines and (hopeless or self._stages.get(name) is not stage)
-            if useless and self._stages.get(name) is stage:
+            if begun or connection.lines or stage.ended:
+                return
+            present = self._stages.get(name) is stage
+            hopeless = connection.over or session.trouble or session.compact_peer or not present
+            hopeless = hopeless or (session.peer is not None and connection.name != name)
+            waits = session.peer is not None and left > 0 and not hopeless
+            useless = bool(hopeless or session.peer) and not waits
+            if useless and present:
                 del self._stages[name]
         if useless:
             stage.discard()
+        elif waits:
+            self._entity._flusher.call_later(left, partial(self._forget, name, stage, deadline))
 
     @contextmanager
     def alone(self, name: str, deadline: float) -> Iterator[None]:
@@ -332,7 +345,7 @@ class Way:
             check_away(name, former, connection, gone_at)
             peers.install(name, former, stage, deadline)
         except BaseException:
-            peers.withdraw(name, stage, line)
+            peers.withdraw(name, stage, line, deadline)
             raise
         self._carry(line_stage, stage, line)
 
@@ -351,7 +364,7 @@ class Way:
             if session.name != name:
                 raise ConnectFailed(f"{line} said that it was {name!r}, and is {session.name!r}")
         except Exception:
-            self._peers.withdraw(name, stage, line)
+            self._peers.withdraw(name, stage, line, deadline)
             if begun and session.over:
                 return  # its on_disconnect tells it
             raise

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
+from functools import partial
 
 from leadscomm.connections.agreeing import agree
 from leadscomm.connections.base import ConnectionBase
@@ -69,7 +71,7 @@ class Sessions:
                 check_away(stage.session.name, former, connection, gone_at)
         except BaseException:
             stage.session.remove(line)
-            self._forget(stage)
+            self._forget(stage, deadline)
             if stage.session.over and stage.session.session.trusted:
                 return  # its on_disconnect tells it
             raise
@@ -155,13 +157,20 @@ class Sessions:
                 )
             idle[0].session.supersede("others needed its place, and it had no line")
 
-    def _forget(self, stage: SessionStage) -> None:
-        """A line has come to nothing; so has a session that never began, with its last one."""
+    def _forget(self, stage: SessionStage, deadline: float) -> None:
+        """A line has come to nothing. A session that never began ends with its last one, but not before the time for it
+        is over: its peer may have heard that it has begun, and lost the line since; it comes back by another one."""
+        left = deadline - time.monotonic()
         with self._lock:
-            if stage.session.session.trusted or stage.session.lines:
+            if stage.session.session.trusted or stage.session.lines or stage.ended:
                 return
-            self._stages = [other for other in self._stages if other is not stage]
-        stage.discard()
+            waits = left > 0 and not stage.session.over
+            if not waits:
+                self._stages = [other for other in self._stages if other is not stage]
+        if waits:
+            self._entity._flusher.call_later(left, partial(self._forget, stage, deadline))
+        else:
+            stage.discard()
 
     def _knows(self, epoch: int) -> bool:
         """Whether there is a session with the peer of this epoch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import re
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from leadscomm import Callback, Client, Node, Server, Service, connect
 from leadscomm.connections.address import is_loopback
+from leadscomm.entities.session import SessionStage
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import segments as full
 from leadscomm.protocol.challenge import MAGIC
@@ -404,3 +406,37 @@ def test_a_hint_is_said_now_and_then(strangers: Callable[[int], Stranger]) -> No
         for _ in range(50):
             stranger.say(offer(1).hello())
         assert len(stranger.framing.feed(read_until_end(stranger.socket))) <= 3
+
+
+# Somebody who lost his line -----------------------------------------------------------------------------------------
+
+
+def test_who_lost_his_line_before_he_was_believed_comes_back(strangers: Callable[[int], Stranger]) -> None:
+    """He has heard that his session has begun, and may have sent something: it is not to be lost with the line."""
+    heard = Recorder()
+    with Server(f"{TCP}?reliable=1", heard) as server:
+        first = strangers(server.port())
+        first.say(offer(7).hello())
+        said = Handshake.decode(first.hear(wire.WELCOME)[1:])
+        assert said is not None
+        first.close()
+        again = strangers(server.port())
+        again.say(offer(7).hello(echo=said.epoch))
+        welcome = Handshake.decode(again.hear(wire.WELCOME)[1:])
+        assert welcome is not None
+        assert (welcome.epoch, welcome.echo) == (said.epoch, 7)
+        again.say(full.data(lane_number(4), 7, 0, b"\x03abc"))
+        assert heard.wait("receive") == [b"abc"]
+
+
+def test_who_was_not_believed_and_does_not_come_back_is_forgotten(strangers: Callable[[int], Stranger]) -> None:
+    with Server(f"{TCP}?reliable=1", Recorder(), handshake_timeout=0.2) as server:
+        first = strangers(server.port())
+        first.say(offer(7).hello())
+        said = Handshake.decode(first.hear(wire.WELCOME)[1:])
+        assert said is not None
+        first.close()
+        wait_until(lambda: not any(isinstance(each, SessionStage) for each in gc.get_objects()))
+        again = strangers(server.port())
+        again.say(offer(7).hello(echo=said.epoch))
+        assert again.hear(wire.REFUSE)

@@ -322,9 +322,10 @@ def test_the_outbox_bounds_what_waits_whatever_the_peer_says(policy: str, monkey
 @pytest.mark.parametrize("messages", [False, True])
 def test_who_sends_more_than_there_is_room_for_is_told_of(messages: bool) -> None:
     stuck = threading.Event()
-    heard = Recorder(lambda service, message: stuck.wait(PATIENCE_S) and None)
+    heard = Links(lambda service, message: stuck.wait(PATIENCE_S) and None)
     # Over two lines, so that the callback does not keep them from being read.
     with Server(TCP, heard) as server, stranger_at(server, 2) as wires:
+        heard.wait("link", 2)
         body = prefixed(b"abc") * 10_000 if messages else prefixed(b"x" * 60_000)
         with suppress(OSError):
             for number in range(100):

@@ -202,7 +202,7 @@ class Outbox(Writing):
                 self._write_out(patient=True)
         finally:
             self._writing.release()
-        if self._queue or self._last is not None or self._on_drained is not None:
+        if self._queue or self._last is not None or self._on_drained:
             self._look_again()
         if self._flusher is None and self._blocked:
             self._wait_until_written()
@@ -316,7 +316,8 @@ class Outbox(Writing):
         self._blocks = []
         self._batch = ()
         self._blocked = True
-        self._on_drained = self._last = None
+        self._last = None
+        self._on_drained.clear()
         if held:
             self._writing.release()
         self._notify()
@@ -326,7 +327,8 @@ class Outbox(Writing):
         """This process was forked, and what waits is its parent's: it is not sent, nor anything else. Waits for nobody:
         no other thread is left."""
         self._refuse(ConnectionLost("it belongs to the process that was forked; make a connection of your own"))
-        self.heir = self._on_drained = self._last = None
+        self.heir = self._last = None
+        self._on_drained.clear()
         self._abandoned = self._blocked = True
         self._blocks, self._batch = [], ()
         self._queue.clear()

@@ -57,7 +57,7 @@ class Writing(Backlog):
         self._written = 0  # bytes of _batch that have gone
         self._last: bytes | None = None  # goes behind everything else
         self._writing = threading.Lock()  # held while writing, never waited for
-        self._on_drained: Callable[[], None] | None = None
+        self._on_drained: list[Callable[[], None]] = []  # one at most; a list, so that one thread alone takes it out
 
     def fileno(self) -> int | None:
         """What to poll until the peer takes bytes again."""
@@ -70,7 +70,7 @@ class Writing(Backlog):
     def when_drained(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once, as soon as nothing is left to write (at once, if so now). By whichever thread wrote
         the last."""
-        self._on_drained = callback
+        self._on_drained[:] = [callback]
         self.flush()
 
     def flush(self, patient: bool = False) -> None:
@@ -87,8 +87,11 @@ class Writing(Backlog):
                 self._writing.release()
             if self._claimed or not going_on:
                 return
-        if self._on_drained is not None and self.drained():
-            callback, self._on_drained = self._on_drained, None
+        if self._on_drained and self.drained():
+            try:
+                callback = self._on_drained.pop()
+            except IndexError:
+                return  # another thread was quicker
             callback()
 
     def _claim(self) -> bool:
@@ -243,7 +246,7 @@ class Writing(Backlog):
 
     def _look_again(self) -> None:
         """After letting go of ``_writing``: do what others left to its holder."""
-        if (self._queue and not self.waiting) or self._last is not None or self._on_drained is not None:
+        if (self._queue and not self.waiting) or self._last is not None or self._on_drained:
             self.flush()
 
     def _frame(self, message: bytes) -> bytes:

@@ -39,6 +39,7 @@ class FlusherThread(Flusher):
         self._asleep = False
         self._selecting = False
         self._stopped = False
+        self._ended = False  # it looks at its queues no more
         self._thread: threading.Thread | None = None
         self._selector: selectors.BaseSelector | None = None
         self._woken: socket.socket | None = None
@@ -73,7 +74,9 @@ class FlusherThread(Flusher):
         """End the thread; wait for it ``timeout`` seconds. What was not written stays in its outbox."""
         self._stopped = True
         thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
+        if thread is None:
+            self._forget()
+        elif thread is not threading.current_thread():
             self._nudge()
             thread.join(timeout)
 
@@ -90,6 +93,16 @@ class FlusherThread(Flusher):
                 self._wake.send(b"\0")
             except OSError:
                 pass  # stopped meanwhile
+        elif self._ended:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Let go of what was asked: much of it knows this flusher, and would stay in memory with it.
+
+        Flag first, then clear, while others leave their wish first and then look at the flag: nothing stays."""
+        self._ended = True
+        for wishes in (self._due, self._blocked, self._planned):
+            wishes.clear()
 
     # The thread ------------------------------------------------------------------------------------------------------
 
@@ -106,6 +119,9 @@ class FlusherThread(Flusher):
                 self._selector.close()
                 self._woken.close()
                 self._wake.close()
+                self._selector = None
+            self._timers.clear()
+            self._forget()
 
     def _work(self) -> None:
         while self._due:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.connections.session_line import Line
+from leadscomm.connections.writer import weakly
 from leadscomm.entities.owner import Owner
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Stage
 
 _log = logging.getLogger("leadscomm")
+_GRACE_S: Final = 1.0
+"""So long a peer that was answered already is waited for, though this side closes."""
 
 
 class LineStage(Stage):
@@ -30,6 +34,7 @@ class LineStage(Stage):
     """
 
     __slots__ = (
+        "_answered",
         "_deadline",
         "_given_up",
         "_join",
@@ -51,7 +56,7 @@ class LineStage(Stage):
     ) -> None:
         self._join = join
         self._deadline = deadline
-        self._given_up = False
+        self._answered = self._given_up = False
         self._tell = tell
         self._line: Line | None = None
         self._session_stage: SessionStage | None = None
@@ -59,6 +64,10 @@ class LineStage(Stage):
         self.joined_at: float | None = None
         self.progressed = False
         super().__init__(entity, connection)
+
+    def answer(self) -> None:
+        """The peer, who has asked for a session, is answered from now on: it may take it for open at any moment."""
+        self._answered = True
 
     def carry(self, stage: SessionStage, line: Line) -> None:
         """It carries this session."""
@@ -79,9 +88,20 @@ class LineStage(Stage):
         )
 
     def give_up(self) -> None:
-        """It is not wanted any more: what comes of that is no failure. Any thread."""
+        """It is not wanted any more: what comes of that is no failure. Any thread.
+
+        A peer that was answered has to be told that the session is over, or it would go on looking for this side: so
+        the session is opened first, if the peer is not long about it, and then closed like any other.
+        """
         self._given_up = True
-        self.abort()
+        if self._answered:
+            self.entity._flusher.call_later(_GRACE_S, weakly(self._abandon))
+        else:
+            self.abort()
+
+    def _abandon(self) -> None:
+        if self.joined_at is None:
+            self.abort()
 
     @property
     def _plain(self) -> bool:

@@ -64,6 +64,7 @@ class Sessions:
                 if stage is None:
                     meeting.turn_away(guest.offer.epoch)
         line = stage.session.add(connection, address)
+        line_stage.answer()
         try:
             stage.session.took(line, guest.frames)
             agree(stage.session, line, deadline)

@@ -175,3 +175,26 @@ def test_a_framing_that_fails_at_what_waits_ends_the_conversation() -> None:
     assert writer.aborted == 1
     assert isinstance(told[0].__cause__, struct.error)
     assert outbox.abandon() == [b"good", b"bad"]
+
+
+class Raced(Outbox):
+    """Another thread comes in between a look and what follows it."""
+
+    raced = 0
+
+    def drained(self) -> bool:
+        if self.raced < 3:
+            self.raced += 1
+            thread = threading.Thread(target=self.flush)
+            thread.start()
+            thread.join()
+        return super().drained()
+
+
+def test_one_thread_alone_calls_what_waits_for_the_last_byte() -> None:
+    outbox = Raced(Deaf(), LengthFraming())
+    called: list[int] = []
+    outbox.when_drained(lambda: called.append(1))
+    outbox.flush()
+    assert called == [1]
+    assert outbox.raced == 3

@@ -28,6 +28,8 @@ from leadscomm import (
 )
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.terms import Terms
+from leadscomm.entities import line
+from leadscomm.entities.line import LineStage
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 from tests.interop import stranger
 from tests.interop.stranger import Peer, Wire, prefixed
@@ -320,9 +322,10 @@ def test_the_outbox_bounds_what_waits_whatever_the_peer_says(policy: str, monkey
 @pytest.mark.parametrize("messages", [False, True])
 def test_who_sends_more_than_there_is_room_for_is_told_of(messages: bool) -> None:
     stuck = threading.Event()
-    heard = Recorder(lambda service, message: stuck.wait(PATIENCE_S) and None)
+    heard = Links(lambda service, message: stuck.wait(PATIENCE_S) and None)
     # Over two lines, so that the callback does not keep them from being read.
     with Server(TCP, heard) as server, stranger_at(server, 2) as wires:
+        heard.wait("link", 2)
         body = prefixed(b"abc") * 10_000 if messages else prefixed(b"x" * 60_000)
         with suppress(OSError):
             for number in range(100):
@@ -331,3 +334,40 @@ def test_who_sends_more_than_there_is_room_for_is_told_of(messages: bool) -> Non
         (error,) = heard.wait("fail")
         assert "sent more than it may" in str(error)
         heard.wait("disconnect")
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_server_that_closes_while_a_session_opens_tells_the_peer(
+    answers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was answered, and may take the session for open; one that says nothing to that is not waited for long."""
+    given_up, give_up = threading.Event(), LineStage.give_up
+
+    def notice(stage: LineStage) -> None:
+        give_up(stage)
+        given_up.set()
+
+    monkeypatch.setattr(LineStage, "give_up", notice)
+    if not answers:
+        monkeypatch.setattr(line, "_GRACE_S", 0.05)
+    server = Server(TCP, Recorder()).start(True)
+    peer, wire, there = Peer(7, time.monotonic(), asks=True), Wire("127.0.0.1", server.port(), udp=False), True
+    with wire.socket:
+        wire.send(peer.frames(time.monotonic()))
+        while not peer.joined:
+            for frame in wire.receive(PATIENCE_S) or ():
+                peer.receive(frame, time.monotonic())
+        closing = threading.Thread(target=server.close, args=(PATIENCE_S,))
+        closing.start()
+        assert given_up.wait(PATIENCE_S)
+        while there and not peer.ended:
+            if answers:
+                wire.send(peer.frames(time.monotonic()))
+            frames = wire.receive(0.01)
+            there = frames is not None
+            for frame in frames or ():
+                peer.receive(frame, time.monotonic())
+        wire.send(peer.frames(time.monotonic()) if answers else [])
+    closing.join(PATIENCE_S)
+    assert peer.ended == ("the peer left" if answers else "")
+    assert not server.running()

@@ -23,7 +23,7 @@ from leadscomm.entities.line import LineStage
 from leadscomm.entities.readers import ReaderPool, can_pool
 from leadscomm.entities.service import CLOSE_TIMEOUT_S
 from leadscomm.entities.stage import Stage
-from leadscomm.errors import CommError
+from leadscomm.errors import CommError, MissingExtra
 
 _log = logging.getLogger("leadscomm")
 OWN_THREADS: Final = 8
@@ -114,6 +114,7 @@ class Acceptor:
         """Accept until the entity ends, or :meth:`interrupt`.
 
         :param failure: why :meth:`bind` failed: then it is tried again first, until it does not.
+        :raises MissingExtra: what it needs to accept is not installed.
         """
         if failure is not None:
             self._bind_later(failure)
@@ -125,6 +126,8 @@ class Acceptor:
                     break
                 self._welcome(connection)
                 del connection  # the next one may be long in coming
+            except MissingExtra:  # that does not mend itself
+                raise
             except Exception as error:
                 self._could_not_accept(error)
         if listener is not None and self._join is not None:  # sessions end with an acknowledgement, and a farewell

@@ -111,10 +111,9 @@ class Acceptor:
                     self._entity._call(self._entity._fail, error)
 
     def run(self, failure: CommError | None = None) -> None:
-        """Accept until the entity ends, or :meth:`interrupt`.
+        """Accept until the entity ends, or :meth:`interrupt`, or what it needs for that turns out not to be installed.
 
         :param failure: why :meth:`bind` failed: then it is tried again first, until it does not.
-        :raises MissingExtra: what it needs to accept is not installed.
         """
         if failure is not None:
             self._bind_later(failure)
@@ -126,8 +125,9 @@ class Acceptor:
                     break
                 self._welcome(connection)
                 del connection  # the next one may be long in coming
-            except MissingExtra:  # that does not mend itself
-                raise
+            except MissingExtra as error:  # no trying again mends that
+                self._entity._could_not_connect(error)
+                break
             except Exception as error:
                 self._could_not_accept(error)
         if listener is not None and self._join is not None:  # sessions end with an acknowledgement, and a farewell

@@ -37,6 +37,7 @@ for what in (
     lambda: started(Client("serial:///dev/ttyUSB0", Told())),
     lambda: started(Client("serial:///dev/ttyUSB0?reliable=1", Told())),
     lambda: started(Node("arm", callback=Told(), connect=["serial:///dev/ttyUSB0"])),
+    lambda: started(Node("arm", callback=Told(), listen=["serial:///dev/ttyUSB0"])),
     lambda: available_ports(),
 ):
     try: what()
@@ -67,7 +68,7 @@ def test_another_serial_is_named_at_every_entry(tmp_path: Path, file: str, conte
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text(content)
     said = [line for line in run(tmp_path, "-c", PROGRAM).stdout.splitlines() if "file of the user" not in line]
-    assert len(said) == 11
+    assert len(said) == 12
     for line in said:
         assert line.startswith(f"MissingExtra `import serial` finds {tmp_path / file}, and that is not pyserial")
         assert line.endswith("`python -m pip install --force-reinstall pyserial`")
@@ -75,7 +76,7 @@ def test_another_serial_is_named_at_every_entry(tmp_path: Path, file: str, conte
 
 def test_a_missing_pyserial_is_named(tmp_path: Path) -> None:
     said = run(tmp_path, "-c", f"import sys; sys.modules['serial'] = None\n{PROGRAM}").stdout.splitlines()
-    assert said == ["MissingExtra pyserial is missing: run `python -m pip install pyserial`"] * 11
+    assert said == ["MissingExtra pyserial is missing: run `python -m pip install pyserial`"] * 12
 
 
 @pytest.mark.parametrize("command", [("ports",), ("doctor", "serial:///dev/ttyUSB0"), ("connect", "serial:///dev/x")])

@@ -2,6 +2,8 @@
 
 ``leads/__init__.py`` imports all of LEADS, with pandas, and parts that are written in the syntax of Python 3.12.
 ``leads.comm`` and ``leads_comm_serial`` need none of that: only two names of ``typing``, which younger Pythons have.
+``leads_comm_serial`` since 0.9 has a third part, for diagnosis, that wants LEADS's devices, configuration and log, and
+that nothing else in it uses: ``sobd`` is empty here.
 """
 
 import sys
@@ -21,6 +23,7 @@ def let_it_stand_alone() -> None:
     package = ModuleType("leads")
     package.__path__ = [str(Path(__file__).with_name("leads"))]
     sys.modules["leads"] = package
+    sys.modules["leads_comm_serial.sobd"] = ModuleType("leads_comm_serial.sobd")
 
 
 let_it_stand_alone()

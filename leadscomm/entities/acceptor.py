@@ -23,7 +23,7 @@ from leadscomm.entities.line import LineStage
 from leadscomm.entities.readers import ReaderPool, can_pool
 from leadscomm.entities.service import CLOSE_TIMEOUT_S
 from leadscomm.entities.stage import Stage
-from leadscomm.errors import CommError
+from leadscomm.errors import CommError, MissingExtra
 
 _log = logging.getLogger("leadscomm")
 OWN_THREADS: Final = 8
@@ -111,7 +111,7 @@ class Acceptor:
                     self._entity._call(self._entity._fail, error)
 
     def run(self, failure: CommError | None = None) -> None:
-        """Accept until the entity ends, or :meth:`interrupt`.
+        """Accept until the entity ends, or :meth:`interrupt`, or what it needs for that turns out not to be installed.
 
         :param failure: why :meth:`bind` failed: then it is tried again first, until it does not.
         """
@@ -125,6 +125,9 @@ class Acceptor:
                     break
                 self._welcome(connection)
                 del connection  # the next one may be long in coming
+            except MissingExtra as error:  # no trying again mends that
+                self._entity._could_not_connect(error)
+                break
             except Exception as error:
                 self._could_not_accept(error)
         if listener is not None and self._join is not None:  # sessions end with an acknowledgement, and a farewell

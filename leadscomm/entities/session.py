@@ -39,6 +39,7 @@ class SessionStage(Stage):
     __slots__ = (
         "_dealt",
         "_held",
+        "_hired",
         "_leaving",
         "_news",
         "_opened_once",
@@ -63,6 +64,7 @@ class SessionStage(Stage):
         self._held = False  # the next record cannot be dealt with at the moment
         self._leaving = False  # the goodbye is to be said
         self._worker: threading.Thread | None = None
+        self._hired = threading.Lock()  # taken, and kept, by who employs it: lines may come at the same time
         self._wakes = Flag()
         self.done = Flag()
         self.former: SessionStage | None = None
@@ -105,11 +107,14 @@ class SessionStage(Stage):
         self._deliver_news()
 
     def _employ(self) -> None:
-        """Have a thread of the session's own call back."""
+        """Have a thread of the session's own call back; one, whoever else asks for it."""
+        if not self._hired.acquire(blocking=False):
+            return
         worker = threading.Thread(target=self._work_on, name=f"{self.entity._name}-{self._session}", daemon=True)
         try:
             worker.start()
         except RuntimeError:  # there is none left: the readers go on with it
+            self._hired.release()
             _log.warning("%s: no thread can be started; a callback that blocks holds up its lines", self._session)
         else:
             self._worker = worker
@@ -176,8 +181,11 @@ class SessionStage(Stage):
         while not self.ended:
             self._wakes.wait()
             self._wakes.clear()
-            with self._working:
-                self._did(self._call_back)
+            due = True
+            while due:
+                with self._working:
+                    self._did(self._call_back)
+                due = self._due  # a reader who knew nothing of this thread yet may have found it at work, and left
 
     def _work(self) -> bool:
         """Call back what there is. Whoever finds another at it leaves it to him; whether none was."""
@@ -329,6 +337,10 @@ class SessionStage(Stage):
         super()._finish()
         self._tell_news()
         self.on_over()
+
+    def _let_go(self) -> list[bytes]:
+        self._wakes.set()  # its own thread may wait, if it was another who ended it
+        return super()._let_go()
 
     def _release(self) -> list[bytes]:
         left = super()._release()

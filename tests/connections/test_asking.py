@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -41,6 +42,24 @@ def plug(stack: ExitStack, board: Plugged) -> str:
 
 def look(language: str, tag: str = "wsc", timeout: float = PATIENCE_S):
     return connect(f"serial://auto?identity={tag}&baud=115200&{language}", timeout=timeout)
+
+
+class Leaving(Plugged):
+    """Is unplugged as soon as it was asked."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        super().__init__("leaving")
+
+    def hear(self, data: bytes) -> None:
+        self._asked.set()
+
+    @contextlib.contextmanager
+    def leaves(self) -> Iterator[None]:
+        puller = threading.Thread(target=lambda: (self._asked.wait(PATIENCE_S), self.unplug()))
+        puller.start()
+        yield
+        puller.join()
 
 
 @FRAMES
@@ -88,13 +107,10 @@ def test_every_port_is_named_for_what_it_said(plugged: ExitStack):
     modem = plug(plugged, Modem())
     text = plug(plugged, Talker(b"wss_lf:12.00;"))
     noisy = plug(plugged, Talker(bytes(range(128, 228))))
-    gone = WireBoard(speaks="nothing")
+    gone = Leaving()
     vanished = plug(plugged, gone)
-    puller = threading.Timer(0.05, gone.unplug)
-    puller.start()
-    with pytest.raises(ConnectFailed, match="no board answers with the tag wsc") as caught:
-        look("reliable=1", timeout=0.4)
-    puller.join()
+    with gone.leaves(), pytest.raises(ConnectFailed, match="no board answers with the tag wsc") as caught:
+        look("reliable=1", timeout=0.6)
     said = str(caught.value)
     assert f"{other} said 'arm'" in said
     assert f"{silent} said nothing" in said
@@ -200,13 +216,18 @@ def test_the_environment_names_further_ports(monkeypatch, tmp_path):
 
 
 def test_a_silent_board_is_spoken_to_until_it_says_something():
-    with WireBoard() as board:
-        connection = connect(f"serial://{board.port}?baud=115200&framing=board")
+    with WireBoard() as board, closing(connect(f"serial://{board.port}?baud=115200&framing=board")) as connection:
         with pytest.raises(CommTimeout):
             connection.receive(0.1)
-        assert board.hellos == 1
+        told = []
+        for message in (b"it has spoken", b"since then"):  # when it comes back the board has heard all before it
+            connection.send(message)
+            assert connection.receive(PATIENCE_S) == message
+            told.append(board.hellos)
+            with pytest.raises(CommTimeout):
+                connection.receive(0.1)
+        assert 1 <= told[0] == told[1]
         connection.abort()
-        connection.close()
     with WireBoard(speaks="nothing") as board:
         recorder = Recorder()
         from leadscomm import Client

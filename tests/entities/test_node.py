@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -27,6 +28,7 @@ from leadscomm import (
 from leadscomm.connections.endpoint import Endpoint, connect, dial
 from leadscomm.connections.terms import Terms
 from leadscomm.entities.node import Node
+from leadscomm.entities.session import SessionStage
 from leadscomm.errors import DeliveryError
 from tests.connections.cable import Cable
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
@@ -187,6 +189,28 @@ def test_two_that_dial_each_other_have_one_session(nodes: Nodes, attempt: int) -
         assert notes(node).wait("receive", 100) == [b"%d" % number for number in range(100)]
         assert len(notes(node).of("connect")) == 1
         assert not notes(node).of("disconnect")
+
+
+def test_lines_that_come_at_the_same_time_employ_one_thread(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    employ = SessionStage._employ
+
+    def both(stage: SessionStage) -> None:  # each has found that nobody is employed
+        employ(stage)
+        employ(stage)
+
+    monkeypatch.setattr(SessionStage, "_employ", both)
+    base = nodes.start("base", [TCP, UDP])
+    arm = nodes.start("arm", connect=[place(base), place(base, "udp")])
+    meet(base, arm)
+    wait_until(lambda: len(lines(base, "arm")) == len(lines(arm, "base")) == 2, "two lines")
+    for node, peer in ((base, arm), (arm, base)):
+        node.send(b"hello", to=peer.name)
+        assert notes(peer).wait("receive") == [b"hello"]
+        name = f"leadscomm-node-{node.name}-{node.peer(peer.name)}"
+        wait_until(lambda name=name: [thread.name for thread in threading.enumerate()].count(name) == 1, "one thread")
+    for node in (base, arm):
+        node.close()
+        assert node.join(PATIENCE_S)
 
 
 @pytest.mark.slow

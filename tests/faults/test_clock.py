@@ -15,6 +15,7 @@ from tests.faults.test_cuts import goes_on
 PACKAGE = Path(__file__).resolve().parents[2] / "leadscomm"
 SHOWN = {
     "log.py",  # when it happened, for whoever reads it
+    "cli/log.py",  # when a message came, likewise: it stands beside each, and decides nothing
     "cli/diagnosis/sockets.py",  # how long a certificate is still valid
 }
 """Where the time of day is shown, or compared with dates."""

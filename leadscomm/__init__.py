@@ -4,9 +4,10 @@
 """
 
 from leadscomm.api import create_client, create_server, start_client, start_server
-from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint, Scheme, connect, listen, register_scheme
 from leadscomm.connections.identity import AutoIdentity
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.serial import SerialConnection
 from leadscomm.connections.tcp import TcpConnection as Connection
 from leadscomm.entities.callback import Callback, CallbackChain
@@ -21,6 +22,7 @@ from leadscomm.errors import (
     AuthenticationFailed,
     BoardError,
     BuildFailed,
+    CallbackError,
     CommError,
     CommTimeout,
     ConnectFailed,
@@ -52,6 +54,7 @@ __all__ = [
     "BuildFailed",
     "Callback",
     "CallbackChain",
+    "CallbackError",
     "Client",
     "CommError",
     "CommTimeout",

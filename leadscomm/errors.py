@@ -4,6 +4,7 @@
 
     CommError
     ├── EndpointError         (ValueError)       an endpoint URL or an option that cannot be right
+    ├── CallbackError         (TypeError)        what was given as a callback cannot be one, or is called for nothing
     ├── ServiceError          (RuntimeError)     start, close or join at the wrong moment
     ├── MissingExtra          (ImportError)      an optional package is not installed
     ├── BuildFailed                              a sketch could not be compiled
@@ -44,6 +45,10 @@ class EndpointError(CommError, ValueError):
 
 class ServiceError(CommError, RuntimeError):
     """A service was started, closed or joined in a state that does not allow it."""
+
+
+class CallbackError(CommError, TypeError):
+    """What was given as a callback cannot be one, or would be called for nothing; the text says what to write."""
 
 
 class MissingExtra(CommError, ImportError):
@@ -117,12 +122,17 @@ class ConnectionLost(CommError, ConnectionError):
 class DeliveryError(CommError, ConnectionError):
     """Messages that ``send`` had accepted could not be delivered.
 
-    :ivar messages: the messages, oldest first, as they were given to ``send``.
+    :param sent: how many of the messages, from the first, were sent, if only in part.
+    :ivar messages: the messages, as they were given to ``send``: first those that were sent, oldest first, and then
+        those that were not; in a session with lanes, each lane's in order.
+    :ivar unanswered: of these, those that were sent, if only in part, and not answered: they may have arrived.
+    :ivar unsent: of these, those that were never sent: they have not arrived.
     """
 
-    def __init__(self, text: str, messages: Sequence[bytes] = ()) -> None:
+    def __init__(self, text: str, messages: Sequence[bytes] = (), sent: int = 0) -> None:
         super().__init__(text)
         self.messages = tuple(messages)
+        self.unanswered, self.unsent = self.messages[:sent], self.messages[sent:]
 
 
 class TransferError(CommError, ConnectionError):

@@ -20,6 +20,7 @@ FLOORS = {
     "leadscomm.version": 1,
     "leadscomm.errors": 1,
     "leadscomm.log": 1,
+    "leadscomm.packages": 1,
     "leadscomm.protocol": 2,
     "leadscomm.connections": 3,
     "leadscomm.entities": 4,
@@ -30,6 +31,7 @@ FLOORS = {
     "leadscomm.panel": 6,
     "leadscomm.testing": 6,
     "leadscomm.cli": 7,
+    "leadscomm.freezing": 7,
     "leadscomm.__main__": 7,
 }
 TRANSPORTS = ("tcp", "tls", "unix", "udp", "serial", "websocket", "loop", "reliable", "faulty", "faults")

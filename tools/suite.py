@@ -25,7 +25,7 @@ OVERALL_PERCENT = 95
 PURE_PERCENT = 100
 PURE = "leadscomm/protocol/*,leadscomm/broker/router.py"
 RECORD = ROOT / "tests" / "repeated.json"
-BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    sum(range(100000))\n"
+BUSY = "import os, sys\nwhile os.getppid() == int(sys.argv[1]):\n    sum(range(100000))\n"
 
 
 def cores() -> int:
@@ -41,7 +41,7 @@ def arguments(args: list[str]) -> list[str]:
     places = [place for place in (ROOT / arg.partition("::")[0] for arg in args) if place.exists()]
     if said or (places and all(place.is_file() for place in places)):
         return args
-    return ["-n", str(min(WORKERS_A_CORE * cores(), MOST_WORKERS)), "--dist", "loadgroup", *args]
+    return ["-n", str(min(WORKERS_A_CORE * cores(), MOST_WORKERS)), "--dist", "worksteal", *args]
 
 
 def covered(python: str, args: list[str]) -> None:
@@ -171,11 +171,11 @@ def system() -> str:
 
 
 @contextlib.contextmanager
-def busy_cores(count: int) -> Iterator[None]:
+def busy_cores(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """So many processes that do nothing but compute, until this is left or this process is gone."""
-    processes = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(count)]
+    processes = [subprocess.Popen([sys.executable, "-c", BUSY, str(os.getpid())]) for _ in range(count)]
     try:
-        yield
+        yield processes
     finally:
         for process in processes:
             process.kill()

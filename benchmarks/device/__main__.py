@@ -67,7 +67,7 @@ class Run:
             ("1", self.footprint()),
             ("2", self.coding()),
             ("3", self.rates()),
-            ("4", self.loss()),
+            ("4", [*self.loss(), *self.recovery()]),
             ("5", self.corruption()),
             ("6", self.reset()),
             ("7", self.times()),
@@ -122,6 +122,23 @@ class Run:
             )
             for each in found
         ]
+
+    def recovery(self) -> list[Target]:
+        say("recovery")
+        found = []
+        for baud, least, chance, count in (
+            (1_000_000, 400, 1e-3, 1_000),
+            (1_000_000, 60, 1e-2, 200),
+            (115_200, 60, 1e-3, 400),
+        ):
+            elf = self.firmware.elf("ReliableEcho", flags=(f"-DECHO_BAUD={baud}L",))
+            with VirtualBoard(elf, baud=baud, seed=4, **dict.fromkeys(MIX, chance)) as board:
+                done = link.echo(board, RANDOM_SIZES, count)
+            if done.lost or done.wrong:
+                raise AssertionError(f"lost or wrong: {done}")
+            what = f"reliable echo at {baud:,d} baud, each fault {chance:g}, 2 to 58 bytes"
+            found.append(Target(what, least, done.messages / done.seconds, "messages/s", True))
+        return found
 
     def corruption(self) -> list[Target]:
         found = json.loads(COMPARED.read_text(encoding="ascii"))

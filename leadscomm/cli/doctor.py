@@ -14,7 +14,7 @@ from leadscomm.cli.diagnosis import talk
 from leadscomm.cli.diagnosis.devices import open_device
 from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Findings, Opening, failed
 from leadscomm.cli.diagnosis.installation import installation
-from leadscomm.cli.diagnosis.sessions import with_session
+from leadscomm.cli.diagnosis.sessions import asked
 from leadscomm.cli.diagnosis.sockets import open_socket, resolved
 from leadscomm.cli.wording import counted, duration
 from leadscomm.connections.base import ConnectionBase
@@ -109,7 +109,10 @@ def examine(text: str, seconds: float, *, echo: bool) -> Findings:
 
 def _session(endpoint: Endpoint) -> Findings:
     """Whether the peer speaks sessions, though the endpoint asks for none."""
-    better = with_session(endpoint)
+    better, wants_key = asked(endpoint)
+    if wants_key and endpoint.key() is None:
+        text = "the peer asks for a key, and this side has none"
+        yield Finding(FAIL, "key", text, "give both sides the same key (key_file=), or neither")
     if better is not None:
         text = "the peer speaks sessions (reliable=1) and takes nothing else"
         yield Finding(FAIL, "session", text, f"write {better}")

@@ -6,15 +6,15 @@ import os
 import select
 import sys
 import threading
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from queue import Empty, Full, Queue
 from types import TracebackType
 from typing import Final
 
-from typing_extensions import Self
-
 from leadscomm.cli.waiting import LOOK_S
 from leadscomm.errors import CommError
+from leadscomm.packages import Self
 
 _READ_BYTES: Final = 64 * 1024
 MAX_LINE: Final = 64 << 20
@@ -36,10 +36,13 @@ class Lines:
         self._chunks = _ThreadChunks(self._fd) if sys.platform == "win32" else _PolledChunks(self._fd)
 
     def __iter__(self) -> Iterator[bytes]:
-        held = bytearray()
+        held, begins = bytearray(), True
         for chunk in self._chunks:
             start = len(held)
             held += chunk
+            if begins:  # PowerShell begins with a mark, perhaps
+                begins = len(held) < len(BOM_UTF8) and BOM_UTF8.startswith(held)
+                held, start = held.removeprefix(BOM_UTF8), 0
             if held.find(b"\n", start) >= 0:
                 *whole, rest = bytes(held).split(b"\n")
                 held = bytearray(rest)

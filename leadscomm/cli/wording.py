@@ -6,6 +6,7 @@ import textwrap
 from typing import Final
 
 from leadscomm.errors import CommError
+from leadscomm.protocol.words import printable
 
 WIDTH: Final = 80
 """Columns; what commands print goes no further."""
@@ -21,7 +22,7 @@ def one_line(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, OSError) and not isinstance(error, CommError) and error.strerror:
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return " ".join(text.split()) or type(error).__name__
+    return printable(" ".join(text.split())) or type(error).__name__
 
 
 def cause_and_mend(error: BaseException) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import os
 import threading
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 from leadscomm.errors import EndpointError
 from leadscomm.protocol.framing import FramingSpec
+from leadscomm.protocol.words import unmarked
 
 _log = logging.getLogger("leadscomm")
 
@@ -117,19 +119,26 @@ class Address:
             where = f"key_file={path}"
             try:
                 with open(path, "rb") as file:
-                    key = file.read(4096).strip()
+                    key = _key_of(file.read(4096))
             except OSError as error:
                 raise EndpointError(f"the key cannot be read from {where}: {error.strerror}") from error
         elif name := self.options.get("key_env"):
             where = f"key_env={name}"
             if name not in os.environ:
                 raise EndpointError(f"{where}: there is no environment variable {name}; set it to the key")
-            key = os.environ[name].encode()
+            key = _key_of(os.fsencode(os.environ[name]))
         if key is not None and len(key) < 16:
             raise EndpointError(
                 f"{where}: a key of {len(key)} bytes is too short; use 16 or more, such as `openssl rand -hex 32` makes"
             )
         return key
+
+
+def _key_of(data: bytes) -> bytes:
+    """A key as somebody wrote it down: without blanks and line ends around it, and without the mark that Notepad and
+    PowerShell put before a text. (A key of random bytes may begin as a mark does.)"""
+    text = unmarked(data)
+    return (text if text.isascii() or data.startswith(BOM_UTF8) else data).strip()
 
 
 def is_loopback(host: str) -> bool:

@@ -29,6 +29,7 @@ from leadscomm.protocol.handshake import (
     refusal_of,
     welcome_of,
 )
+from leadscomm.protocol.words import words
 
 ASK: Final = b"ic"
 """What a LEADS board is asked; it answers with its tag."""
@@ -138,7 +139,7 @@ class TextInquiry(Inquiry):
         self.line.framing.count_faults()
         self.over = self.line.framing.broken
         for index, message in enumerate(messages):
-            if message not in (b"", ASK) and self._is_it(message.decode("utf-8", "replace")):
+            if message not in (b"", ASK) and self._is_it(words(message[:_LONGEST_ANSWER])):
                 self.line.hold(messages[index + 1 :])
                 return
 

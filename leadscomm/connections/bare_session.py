@@ -7,7 +7,9 @@ from collections import deque
 from collections.abc import Callable
 
 from leadscomm.connections.address import Address
-from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.agreeing import agree
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.meeting import Meeting
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.session_line import Line
@@ -32,7 +34,7 @@ class BareSession(SessionConnection):
     def open(self, deadline: float) -> None:
         """Open the line and agree with the peer; returns at once if that is done."""
         if self._open_line is not None and not self.lines:
-            self.agree(self._open_line(self, deadline), deadline)
+            agree(self, self._open_line(self, deadline), deadline)
 
     def more(self) -> bool:
         return self.over or any(line.connection.more() for line in self.lines) or self._ended
@@ -63,7 +65,7 @@ class BareSession(SessionConnection):
         except BlockingIOError:
             line.connection._more = False
             raise
-        except OSError:
+        except Exception:  # whatever a transport raises
             frames = None
         if frames is None:
             self.supersede(f"{line} ended")
@@ -79,7 +81,7 @@ def connect_session(address: Address, line: ConnectionBase, deadline: float) -> 
     session.outbox.timeout = address.options["send_timeout"]
     try:
         line.open(deadline)
-        session.agree(session.add(line, address), deadline)
+        agree(session, session.add(line, address), deadline)
     except SpeaksCompact:
         compact = compact_session(line, address)
         compact.outbox.timeout = address.options["send_timeout"]
@@ -125,7 +127,7 @@ class SessionListener(ListenerBase):
         address = self._address
 
         def begin(session: BareSession, deadline: float) -> Line:
-            guest = Meeting(_open(line, deadline), session.terms).guest(deadline)
+            guest = Meeting(_open(line, deadline), address, session.terms).guest(deadline)
             if guest.offer is None:
                 raise SpeaksCompact(f"{line} speaks the compact profile alone; a Server can talk to it")
             added = session.add(line, address)
@@ -145,3 +147,6 @@ class SessionListener(ListenerBase):
 
     def port(self) -> int:
         return self._listener.port()
+
+    def handles(self) -> list[int]:
+        return self._listener.handles()

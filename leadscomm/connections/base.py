@@ -12,40 +12,29 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
-import sys
 import time
-from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, ClassVar, Final, Protocol
+from collections.abc import Hashable, Sequence
+from typing import Any, ClassVar, Final
 
+from leadscomm.connections.handles import lead_nowhere
 from leadscomm.connections.keyed import authenticate
+from leadscomm.connections.losses import odd
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_leads import outbox_for
 from leadscomm.connections.stats import ConnectionStats
-from leadscomm.connections.writer import Writer
-from leadscomm.errors import CommError, CommTimeout, ServiceError
+from leadscomm.connections.writer import Keeper, Writer, wait_for
+from leadscomm.errors import CommError, CommTimeout, RemoteProtocolError, ServiceError
+from leadscomm.protocol import guess
 from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming
 
 CHUNK_BYTES: Final = 64 * 1024
 """How much is read at a time. ``recv`` of more than 128 KiB is several times slower."""
+WARY_BYTES: Final = 16 * 1024
+"""How much of a frame is held of a peer of which nothing is known yet; with all around it, less than 64 KiB."""
 LINGER_S: Final = 1.0
 """How long a closed connection goes on reading (and discarding) so that its last bytes reach a peer that is still
 sending."""
-
-
-class Keeper(Protocol):
-    """Who runs a connection on behalf of an entity.
-
-    :ivar streams: sends streams.
-    """
-
-    @property
-    def streams(self) -> Any: ...
-
-    def closing(self) -> None:
-        """The connection is being closed here; finish the conversation. Any thread; does not block."""
 
 
 class ConnectionBase(Writer):
@@ -57,6 +46,7 @@ class ConnectionBase(Writer):
     """
 
     __slots__ = (
+        "__weakref__",
         "_ended",
         "_inbox",
         "_more",
@@ -64,6 +54,7 @@ class ConnectionBase(Writer):
         "_separator",
         "_shut",
         "_tail",
+        "_usual",
         "accepted",
         "framing",
         "keeper",
@@ -91,6 +82,7 @@ class ConnectionBase(Writer):
         self._ended = False  # the peer said goodbye, or its stream ended
         self._more = False  # the last _read may have left something behind
         self._shut = False  # close() was called
+        self._usual: int | None = None  # the longest message, while less is taken
         if remainder and type(self).receive is ConnectionBase.receive:
             self._inbox = deque(self.framing.feed(remainder))
         elif remainder:
@@ -140,10 +132,27 @@ class ConnectionBase(Writer):
             if unused:
                 self._inbox = deque(self.framing.feed(unused))
 
+    def be_wary(self) -> None:
+        """Hold little of what comes, as long as it is not known who is there. The thread that reads only."""
+        if self._usual is None:
+            self._usual = self.framing.max_message
+            self.framing.resize(min(self._usual, WARY_BYTES))
+
+    def at_ease(self) -> None:
+        """It is known now; the reverse of :meth:`be_wary`."""
+        if self._usual is not None:
+            self.framing.resize(self._usual)
+            self._usual = None
+
     def tick(self) -> float | None:
         """Do what is due from time to time, such as a sign of life; return the seconds until the next call, or None.
         For a connection that an entity runs the flusher calls it; must not block."""
         return None
+
+    @property
+    def has_to_ask(self) -> bool:
+        """Whether :meth:`open` waits for the peer."""
+        return self.key is not None
 
     @property
     def _origin(self) -> str | None:
@@ -203,8 +212,11 @@ class ConnectionBase(Writer):
 
     def _end(self) -> None:
         self._ended = True
+        wants = guess.greeting(self.framing.remainder)
         truncated = self.framing.finish()
-        if truncated is not None:
+        if truncated is not None and wants:
+            self.framing.faults.append(RemoteProtocolError(f"the peer {wants}"))
+        elif truncated is not None:
             self.framing.faults.append(truncated)
 
     def unread(self) -> list[bytes]:
@@ -228,6 +240,7 @@ class ConnectionBase(Writer):
         :return: the message; None when the peer is gone.
         :raises CommTimeout: nothing came in time.
         :raises RemoteProtocolError: the peer sent what the framing does not allow. Messages before it were received.
+        :raises ConnectionLost: a transport or a framing of somebody's own has raised what none should.
         """
         timeout = self.patience if timeout is None else timeout
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -259,6 +272,9 @@ class ConnectionBase(Writer):
         except OSError:
             self._end()
             return None
+        except Exception as error:
+            self._ended = True
+            raise odd(str(self), error) from error
 
     def stats(self) -> ConnectionStats:
         """How the connection is at the moment. Any thread."""
@@ -286,16 +302,27 @@ class ConnectionBase(Writer):
             raise ServiceError(f"no service runs {self}, and streams need one: use a Client or a Server")
         return self.keeper.streams
 
-    def send(self, message: bytes) -> None:
+    def send(
+        self,
+        message: bytes,
+        lane: int | None = None,
+        *,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """Send one message. Any thread.
 
-        :raises LocalProtocolError: the framing cannot carry it; nothing was sent.
+        :param lane: is for sessions, as ``lifetime`` and ``latest`` are: see :meth:`SessionConnection.send`.
+        :param timeout: seconds to wait for room instead of ``send_timeout``.
+        :raises LocalProtocolError: the framing cannot carry it, or something is for sessions and this is none; nothing
+            was sent.
         :raises ConnectionLost: the conversation is over.
         :raises OutboxFull: the peer does not take it (see ``send_timeout`` and ``outbox``).
         """
         if self.outbox.closed:
             raise self.outbox.late()
-        self.outbox.send(message)
+        self.outbox.send(message, lane, lifetime, latest, timeout)
 
     def disconnect(self) -> None:
         """Say goodbye, where the framing has a word for it; the peer then closes. Nothing can be sent after it."""
@@ -307,6 +334,12 @@ class ConnectionBase(Writer):
             return  # said already
         farewell = self.framing.farewell if not self._ended or self._answers_goodbye else None
         self.outbox.send_last(b"" if farewell is None else self.framing.encode_all([farewell]))
+
+    def disown(self) -> None:
+        """This process was forked, and the conversation is its parent's: let go of it without a word."""
+        self._shut = True
+        self.outbox.disown()
+        lead_nowhere(self.fileno())
 
     def closed(self) -> bool:
         """Whether this side has closed the conversation."""
@@ -320,17 +353,25 @@ class ConnectionBase(Writer):
         """
         if self._shut:
             return
-        self._shut = True
-        if self.keeper is not None:
-            self.keeper.closing()
-            return
-        self.disconnect()
-        self.outbox.drain(self.outbox.timeout)
-        self.shut_sending()
-        self._discard(time.monotonic() + LINGER_S)
-        self.outbox.abandon()
-        self.abort()  # another thread may still be in receive()
-        self._close()
+        self._shut, keeper = True, self.keeper
+        if keeper is not None:
+            keeper.closing()
+        else:
+            self._close_alone()
+
+    def _close_alone(self) -> list[bytes]:
+        """As :meth:`close`, of one that no entity runs; return the messages that were accepted and not sent."""
+        try:
+            self.disconnect()
+            self.outbox.drain(self.outbox.timeout)
+            self.shut_sending()
+            self._discard(time.monotonic() + LINGER_S)
+            left = self.outbox.abandon()
+            self.abort()  # another thread may still be in receive()
+        finally:
+            self._close()
+        self._part()
+        return left
 
     def _discard(self, deadline: float) -> None:
         """Read until the peer has closed too: closing with bytes unread would reset what the peer has not read yet."""
@@ -342,7 +383,7 @@ class ConnectionBase(Writer):
                         break
                 except BlockingIOError:
                     pass
-        except (OSError, ValueError):
+        except Exception:  # it is over, whatever the transport has to say
             pass
 
     def finish(self) -> list[bytes]:
@@ -353,7 +394,14 @@ class ConnectionBase(Writer):
         self._shut = True
         left = self.outbox.abandon()
         self._close()
+        self._part()
         return left
+
+    def _part(self) -> None:
+        """It is over: part from those that hold it, so that it need not wait for the garbage collector."""
+        if self.keeper is not None:
+            self.keeper = self.keeper.parted()
+        self.outbox.part()
 
     # LEADS's shape ---------------------------------------------------------------------------------------------------
 
@@ -393,46 +441,3 @@ class Incomplete(CommError):
 def leads_shaped(connection: ConnectionBase) -> bool:
     """Whether it receives in its own way: then nothing but LEADS's methods is called, as other names may be its own."""
     return type(connection).receive is not ConnectionBase.receive
-
-
-class ListenerBase(ABC):
-    """Accepts conversations."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def accept(self) -> ConnectionBase | None:
-        """Wait for the next peer; None once the listener was closed.
-
-        :raises OSError: this one could not be accepted; calling again is right.
-        """
-
-    @abstractmethod
-    def close(self) -> None:
-        """Stop listening and release the handle; a waiting :meth:`accept` returns None. Any thread."""
-
-    def port(self) -> int:
-        """The number that peers connect to; 0 where there is none."""
-        return 0
-
-    def linger(self, timeout: float) -> None:
-        """After :meth:`close`: go on with what the accepted conversations need of the listener, until they have ended,
-        ``timeout`` seconds at most. The accepting thread only."""
-
-    def release(self) -> None:
-        """Free what only the accepting thread may free. Called by it after :meth:`accept` returned None."""
-
-
-def wait_for(fd: int | None, timeout: float | None, *, writable: bool = False) -> bool:
-    """Wait until ``fd`` can be read (or written), at most ``timeout`` seconds; whether it can.
-
-    :raises OSError: the handle is closed, or is none that can be waited for.
-    """
-    if fd is None or fd < 0:
-        raise OSError("the connection is closed, or its transport cannot be waited for")
-    if sys.platform == "win32":
-        sets: tuple[list[int], list[int]] = ([], [fd]) if writable else ([fd], [])
-        return any(select.select(*sets, [], timeout))
-    poller = select.poll()
-    poller.register(fd, select.POLLOUT if writable else select.POLLIN)
-    return bool(poller.poll(None if timeout is None else timeout * 1000))

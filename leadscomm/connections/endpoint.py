@@ -12,25 +12,37 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from leadscomm.connections import options as groups
 from leadscomm.connections.address import Address, Caller, is_loopback
-from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
+from leadscomm.connections.base import ConnectionBase, leads_shaped
+from leadscomm.connections.fitting import check_pairs, check_stream, fitting
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.options import Option
+from leadscomm.connections.url import (
+    FAULT,
+    add_query,
+    faults_of,
+    host_and_port,
+    no_endpoint,
+    no_option,
+    no_scheme,
+    option_word,
+    quoted,
+    unquoted,
+)
 from leadscomm.errors import EndpointError
 from leadscomm.protocol.framing import FramingSpec, framing_options
 
 DEFAULT_PORT: Final = 16900
 """LEADS's."""
-FAULT: Final = "fault://"
-"""Stands before an endpoint whose frames meet with faults: ``fault://drop=0.2,seed=7/tcp://...``."""
 SESSION_FRAMINGS: Final = ("cobs", "length", "datagram")
 """What can carry a session: any bytes, whatever they are."""
 _FRAMING_OPTIONS: Final = ("separator", "crc", "max_message")
 
 Connect = Callable[[Address, float], ConnectionBase]
 Listen = Callable[[Address], ListenerBase]
+Transport = tuple[Connect, Listen]
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,7 @@ class Scheme:
     :ivar session_crc: the CRC of that, if it has one, unless ``crc=`` says otherwise.
     :ivar challenges: whether a key can be asked for without a session.
     :ivar mutual: nobody is dialled: both sides ask for a session.
+    :ivar stream: its bytes come in pieces that mean nothing.
     :ivar nests: the path may be a URL of somebody else's; then options that are not known here are its own, and the
         transport finds them in ``address.options["nested"]``.
     """
@@ -59,48 +72,89 @@ class Scheme:
     session_crc: str = "crc-32"
     challenges: bool = True
     mutual: bool = False
+    stream: bool = False
     nests: bool = False
 
 
+# Each transport is imported at its first use, by a statement: tools that freeze programs follow those.
+
+
+def _tcp() -> Transport:
+    from leadscomm.connections.tcp import connect_tcp, listen_tcp
+
+    return connect_tcp, listen_tcp
+
+
+def _tls() -> Transport:
+    from leadscomm.connections.tls import connect_tls, listen_tls
+
+    return connect_tls, listen_tls
+
+
+def _udp() -> Transport:
+    from leadscomm.connections.udp import connect_udp, listen_udp
+
+    return connect_udp, listen_udp
+
+
+def _unix() -> Transport:
+    from leadscomm.connections.unix import connect_unix, listen_unix
+
+    return connect_unix, listen_unix
+
+
+def _serial() -> Transport:
+    from leadscomm.connections.serial import connect_serial, listen_serial
+
+    return connect_serial, listen_serial
+
+
+def _loop() -> Transport:
+    from leadscomm.connections.loop import connect_loop, listen_loop
+
+    return connect_loop, listen_loop
+
+
+def _lazy(transport: Callable[[], Transport]) -> Transport:
+    return (lambda address, deadline: transport()[0](address, deadline)), (lambda address: transport()[1](address))
+
+
 _ALL: Final = {**groups.DELIVERY, **groups.LIMITS, **groups.DIALLING}
-_HERE: Final = "leadscomm.connections"
 SCHEMES: Final[dict[str, Scheme]] = {
     "tcp": Scheme(
-        f"{_HERE}.tcp:connect_tcp",
-        f"{_HERE}.tcp:listen_tcp",
+        *_lazy(_tcp),
         options={**groups.TCP, **groups.KEYS, **groups.SPIN, **groups.RELIABLE},
+        stream=True,
     ),
     "tls": Scheme(
-        f"{_HERE}.tls:connect_tls",
-        f"{_HERE}.tls:listen_tls",
+        *_lazy(_tls),
         options={**groups.TCP, **groups.TLS, **groups.KEYS, **groups.SPIN, **groups.RELIABLE},
+        stream=True,
     ),
     "udp": Scheme(
-        f"{_HERE}.udp:connect_udp",
-        f"{_HERE}.udp:listen_udp",
+        *_lazy(_udp),
         "datagram",
         options={**groups.UDP, **groups.KEYS, **groups.RELIABLE},
         session_framing="datagram",
         challenges=False,
     ),
     "unix": Scheme(
-        f"{_HERE}.unix:connect_unix",
-        f"{_HERE}.unix:listen_unix",
+        *_lazy(_unix),
         options={**groups.UNIX, **groups.KEYS, **groups.SPIN, **groups.RELIABLE},
         place="path",
+        stream=True,
     ),
     "serial": Scheme(
-        f"{_HERE}.serial:connect_serial",
-        f"{_HERE}.serial:listen_serial",
+        *_lazy(_serial),
         options={**groups.SERIAL, **groups.KEYS, **groups.RELIABLE},
         place="path",
         session_crc="crc-ccitt-false",
         mutual=True,
+        stream=True,
         nests=True,
     ),
     "loop": Scheme(
-        f"{_HERE}.loop:connect_loop",
-        f"{_HERE}.loop:listen_loop",
+        *_lazy(_loop),
         options={**groups.KEYS, **groups.SPIN, **groups.RELIABLE, **groups.FAULTS},
         place="path",
     ),
@@ -141,23 +195,20 @@ class Endpoint(Address):
             raise EndpointError(f"an endpoint is a URL or a port number, not {type(text).__name__}")
         text = str(text)
         faulty = text.startswith(FAULT)
-        faults, text = _faults(text) if faulty else ({}, text)
+        faults, text = faults_of(text) if faulty else ({}, text)
         if text.isdecimal():
             text = f"tcp://127.0.0.1:{text}"
         scheme, found, rest = text.partition("://")
         if not found:
-            raise EndpointError(
-                f"{text!r} is no endpoint: write a URL such as tcp://127.0.0.1:16900 or serial:///dev/ttyACM0"
-            )
+            raise no_endpoint(text, SCHEMES)
         if scheme not in SCHEMES:
-            known = ", ".join(sorted([FAULT, *(f"{name}://" for name in SCHEMES)]))
-            raise EndpointError(f"{scheme}:// is not known; there are {known}")
+            raise no_scheme(scheme, SCHEMES)
         place, _, query = rest.partition("?")
-        given = _query(query, text, faults)
+        given = add_query(query, text, faults)
         if SCHEMES[scheme].place == "path":
-            path = place if "://" in place else unquote(place)
+            path = place if "://" in place else unquoted(place)
             return cls._make(scheme, "", 0, path, {**given, **more}, faulty)
-        host, port = _host_and_port(scheme, place, text)
+        host, port = host_and_port(scheme, place, text, DEFAULT_PORT)
         host = more.pop("host", host)
         return cls._make(scheme, host, port, "", {**given, **more}, faulty)
 
@@ -169,17 +220,21 @@ class Endpoint(Address):
         framing, ours = _framing(scheme, _for_session(scheme, given))
         theirs = given.keys() - ours - table.keys()
         if theirs and not (SCHEMES[scheme].nests and "://" in path):
-            known = ", ".join(sorted({*table, "framing", *_FRAMING_OPTIONS} - {"key"}))
-            mend = f"; faults are made by {FAULT}{min(theirs)}=.../ before it" if theirs & groups.FAULTS.keys() else ""
-            raise EndpointError(f"{scheme}:// has no option {min(theirs)!r}; it has {known}{mend}")
+            raise no_option(scheme, min(theirs), {*table, "framing", *_FRAMING_OPTIONS} - {"key"})
         values = {name: option.default for name, option in table.items()}
         for name in given.keys() & table.keys():
             try:
                 values[name] = table[name].read(given[name])
             except (ValueError, TypeError) as error:
                 raise EndpointError(f"{name}={given[name]!r} cannot be right ({table[name].help}): {error}") from error
-        values.update((name, given[name]) for name in ours & given.keys())
+        known = {"framing": framing.name, **dict(framing.options)}
+        values.update((name, known[name]) for name in ours & given.keys())
         values["nested"] = {name: given[name] for name in given if name in theirs}
+        if SCHEMES[scheme].stream:
+            check_stream(scheme, framing.name)
+        check_pairs(values, given)
+        if {"bytesize", "xonxoff"} <= values.keys():
+            framing = fitting(values, framing)
         faulty = faulty or bool(given.keys() & groups.FAULTS.keys() & table.keys())
         return cls(scheme, host, port, path, framing, values, faulty, given=tuple(given))
 
@@ -189,9 +244,9 @@ class Endpoint(Address):
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        path = self.path if "://" in self.path else quote(self.path, safe="/:@,~+ ")
+        path = self.path if "://" in self.path else quoted(self.path, "/:@,~+ ")
         place = path if SCHEMES[self.scheme].place == "path" else f"{host}:{self.port}"
-        shown = {name: f"{name}={quote(_text(name, value), safe='/:,')}" for name, value in self._given().items()}
+        shown = {name: option_word(name, value) for name, value in self._given().items()}
         shown.pop("key", None)
         prefix = ""
         if self.faulty and not (shown.keys() & groups.FAULTS.keys() & SCHEMES[self.scheme].options.keys()):
@@ -200,6 +255,16 @@ class Endpoint(Address):
         return f"{prefix}{self.scheme}://{place}" + ("?" if shown else "") + "&".join(shown.values())
 
     __repr__ = __str__
+
+    def __format__(self, how: str) -> str:
+        return format(str(self), how)
+
+    def __add__(self, text: object) -> str:
+        """``endpoint + "text"`` and ``"text" + endpoint`` are text."""
+        return str(self) + text if isinstance(text, str) else NotImplemented
+
+    def __radd__(self, text: object) -> str:
+        return text + str(self) if isinstance(text, str) else NotImplemented
 
     def at(self, *, host: str | None = None, port: int | None = None) -> Endpoint:
         """The same at another host or port."""
@@ -233,7 +298,9 @@ class Endpoint(Address):
         """The endpoint of the lines below its sessions, if it has some; otherwise it itself."""
         if not self.has_session:
             return self
-        return replace(self, framing=_load(f"{_HERE}.session_line:line_framing")(self))
+        from leadscomm.connections.session_line import line_framing
+
+        return replace(self, framing=line_framing(self))
 
 
 def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **options: Any) -> ConnectionBase:
@@ -249,8 +316,9 @@ def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **opti
     parsed = _bare(Endpoint.parse(endpoint, **options))
     deadline = time.monotonic() + (parsed.options["connect_timeout"] if timeout is None else timeout)
     if parsed.has_session:
-        begin: Callable[..., ConnectionBase] = _load(f"{_HERE}.bare_session:connect_session")
-        return begin(parsed, dial(parsed, deadline), deadline)
+        from leadscomm.connections.bare_session import connect_session
+
+        return connect_session(parsed, dial(parsed, deadline), deadline)
     connection = dial(parsed, deadline)
     key = parsed.key()
     if leads_shaped(connection):
@@ -279,7 +347,9 @@ def dial(endpoint: Endpoint, deadline: float) -> ConnectionBase:
     open_it: Connect = _load(SCHEMES[endpoint.scheme].connect)
     connection = open_it(endpoint.line(), deadline)
     if endpoint.faulty:
-        connection = _load(f"{_HERE}.faulty:with_faults")(connection, endpoint.line())
+        from leadscomm.connections.faulty_listener import with_faults
+
+        connection = with_faults(connection, endpoint.line())
     if not leads_shaped(connection):
         connection.outbox.timeout = endpoint.options["send_timeout"]
     return connection
@@ -309,7 +379,11 @@ def listen(endpoint: str | int | Endpoint, **options: Any) -> ListenerBase:
     """
     parsed = _bare(Endpoint.parse(endpoint, **options))
     listener = listen_for_lines(parsed)
-    return _load(f"{_HERE}.bare_session:SessionListener")(listener, parsed) if parsed.has_session else listener
+    if not parsed.has_session:
+        return listener
+    from leadscomm.connections.bare_session import SessionListener
+
+    return SessionListener(listener, parsed)
 
 
 def listen_for_lines(endpoint: Endpoint) -> ListenerBase:
@@ -320,7 +394,9 @@ def listen_for_lines(endpoint: Endpoint) -> ListenerBase:
     bind: Listen = _load(accepts)
     listener = bind(endpoint.line())
     if endpoint.faulty:
-        listener = _load(f"{_HERE}.faulty:FaultyListener")(listener, endpoint.line())
+        from leadscomm.connections.faulty_listener import FaultyListener
+
+        listener = FaultyListener(listener, endpoint.line())
     return listener
 
 
@@ -329,50 +405,6 @@ def _load(target: Any) -> Any:
         return target
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)
-
-
-def _faults(text: str) -> tuple[dict[str, Any], str]:
-    """``fault://drop=0.2,seed=7/tcp://...``: the faults, and what follows."""
-    words, slash, rest = text.removeprefix(FAULT).partition("/")
-    if not slash or not rest or words.endswith(":"):
-        raise EndpointError(f"{text!r}: write {FAULT}drop=0.2,seed=7/ before an endpoint such as tcp://127.0.0.1:16900")
-    if rest.startswith(FAULT):
-        raise EndpointError(f"{text!r} has {FAULT} twice: one takes all faults, with commas between them")
-    faults: dict[str, Any] = {}
-    for word in filter(None, words.split(",")):
-        name, _, value = word.partition("=")
-        if name not in groups.FAULTS:
-            raise EndpointError(f"{FAULT} has no fault {name!r}; it has {', '.join(sorted(groups.FAULTS))}")
-        if name in faults:
-            raise EndpointError(f"{text!r} gives {name} twice")
-        faults[name] = value
-    return faults, rest
-
-
-def _query(query: str, text: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Add the options of a query to ``given``."""
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name in given:
-            raise EndpointError(f"{text!r} gives {name} twice")
-        if name == "key":
-            raise EndpointError(
-                "a key does not belong in a URL, where logs and process lists show it: use key_file= or key_env="
-            )
-        given[name] = value
-    return given
-
-
-def _host_and_port(scheme: str, place: str, text: str) -> tuple[str, int]:
-    try:
-        parts = urlsplit(f"//{place}")
-        host, port = (parts.hostname or "127.0.0.1").replace("%25", "%"), parts.port
-    except ValueError as error:
-        raise EndpointError(f"{text!r}: {error}; write {scheme}://host:port, an IPv6 address in brackets") from error
-    if parts.username is not None or parts.password is not None:
-        raise EndpointError(f"{scheme}:// takes no name or password: use key_file= or key_env=")
-    if parts.path not in ("", "/") or "#" in place:
-        raise EndpointError(f"{scheme}:// takes host and port alone, and {text!r} has more; options follow a ?")
-    return host, DEFAULT_PORT if port is None else port
 
 
 def _framing(scheme: str, given: Mapping[str, Any]) -> tuple[FramingSpec, set[str]]:
@@ -404,7 +436,7 @@ def _for_session(scheme: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _asks_for_session(scheme: str, given: Mapping[str, Any]) -> bool:
-    return "reliable" in SCHEMES[scheme].options and _is_on(given.get("reliable", False))
+    return "reliable" in SCHEMES[scheme].options and groups.is_on(given.get("reliable", False))
 
 
 def _check_without_session(scheme: str, given: Mapping[str, Any]) -> None:
@@ -415,21 +447,3 @@ def _check_without_session(scheme: str, given: Mapping[str, Any]) -> None:
     keys = [name for name in groups.KEYS if name in given and name in SCHEMES[scheme].options]
     if keys and not SCHEMES[scheme].challenges:
         raise EndpointError(f"{scheme}:// can ask for a key in a session alone: add reliable=1, or leave {keys[0]} out")
-
-
-def _is_on(value: Any) -> bool:
-    try:
-        return groups.flag(value)
-    except ValueError:
-        return False  # said of the option itself
-
-
-def _text(name: str, value: Any) -> str:
-    """An option's value as a URL has it."""
-    if isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, bytes):  # a separator
-        return "".join(chr(byte) if 32 < byte < 127 and byte != 92 else f"\\x{byte:02x}" for byte in value)
-    if name == "mode":
-        return f"{value:o}"
-    return f"{value:g}" if isinstance(value, float) else str(value)

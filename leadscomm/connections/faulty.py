@@ -14,16 +14,17 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Hashable
 from typing import Any, ClassVar, Final
 
 from leadscomm.connections.address import Address
-from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
+from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.errand import Errand
 from leadscomm.connections.faults import Faults, Way
 from leadscomm.connections.outbox_held import HeldOutbox
-from leadscomm.errors import ConnectionLost, EndpointError
+from leadscomm.connections.timer import Reminder
+from leadscomm.connections.writer import forget_frames, weakly
+from leadscomm.errors import ConnectionLost
 from leadscomm.protocol.cutting import cutter_for
 
 _log = logging.getLogger("leadscomm")
@@ -59,7 +60,7 @@ class FaultyConnection(ConnectionBase):
         "_read_error",
         "_reading",
         "_stuck",
-        "_timer_at",
+        "_timer",
         "_waits",
         "_write_error",
         "incoming",
@@ -82,7 +83,7 @@ class FaultyConnection(ConnectionBase):
         self._came: deque[bytes] = deque()  # due, not yet read
         self._blocks: list[bytes | memoryview] = []  # due, not yet written, the next one last
         self._stuck = False  # the line takes nothing at the moment
-        self._timer_at: float | None = None  # when the flusher calls next, as time.monotonic() counts
+        self._timer = Reminder(weakly(self.pump))
         self._read_error: OSError | None = None
         self._write_error: OSError | None = None
         self._line_ended = self._leaving = self._aborted = False
@@ -126,6 +127,16 @@ class FaultyConnection(ConnectionBase):
         self.framing.clear()
         self.incoming.put(self._cut_in.feed(begun), time.monotonic())
 
+    @property
+    def has_to_ask(self) -> bool:
+        return self.key is not None or self.line.has_to_ask
+
+    def be_wary(self) -> None:
+        self.line.be_wary()
+
+    def at_ease(self) -> None:
+        self.line.at_ease()
+
     def shut_sending(self) -> None:
         with self._changed:
             self._leaving = True
@@ -154,7 +165,17 @@ class FaultyConnection(ConnectionBase):
         self._aborted = True
         self.line._close()
 
+    def _part(self) -> None:
+        super()._part()
+        forget_frames(self._read_error)
+        forget_frames(self._write_error)
+        self.line._part()
+
     # Going out -------------------------------------------------------------------------------------------------------
+
+    def disown(self) -> None:
+        super().disown()
+        self.line.disown()
 
     def has_room(self) -> bool:
         with self._changed:
@@ -236,18 +257,10 @@ class FaultyConnection(ConnectionBase):
         flusher = self.outbox.flusher
         if flusher is None or self._stuck:
             return
-        now = time.monotonic()
         with self._changed:
-            when = self.outgoing.due(now)
-            if when is None or (self._timer_at is not None and self._timer_at <= when):
-                return
-            self._timer_at = when
-        flusher.call_later(max(0.0, when - now), partial(self._timer, when))
-
-    def _timer(self, when: float) -> None:
-        if self._timer_at == when:  # not overtaken by an earlier one
-            self._timer_at = None
-            self.pump()
+            when = self.outgoing.due(time.monotonic())
+        if when is not None:
+            self._timer.ask(when, flusher)
 
     def _wait_writable(self, timeout: float) -> bool:
         if self.outbox.flusher is None:
@@ -364,56 +377,35 @@ class FaultyOutbox(HeldOutbox):
 
     def __init__(self, connection: FaultyConnection) -> None:
         super().__init__(connection, connection.framing)
-        self._connection = connection
+        self._connection: FaultyConnection | None = connection
+
+    def part(self) -> None:
+        super().part()
+        self._connection = None
 
     def has_room(self) -> bool:
-        return self._connection.has_room()
+        connection = self._connection
+        return connection is None or connection.has_room()
 
     def idle(self) -> bool:
-        return self._connection.has_room()  # what is only late has left
+        return self.has_room()  # what is only late has left
 
     def run_until(self, done: Callable[[], bool], timeout: float) -> None:
-        self._connection.run_until(done, timeout)
+        if self._connection is not None:
+            self._connection.run_until(done, timeout)
 
-    def send(self, message: bytes) -> None:
-        super().send(message)
-        if self._flusher is None:
-            self.run_until(self._connection.has_sent, self.timeout)
-
-
-class FaultyListener(ListenerBase):
-    """A listener whose connections have faults."""
-
-    def __init__(self, listener: ListenerBase, address: Address) -> None:
-        self._listener = listener
-        self._address = address
-
-    def accept(self) -> ConnectionBase | None:
-        connection = self._listener.accept()
-        return None if connection is None else with_faults(connection, self._address)
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def port(self) -> int:
-        return self._listener.port()
-
-    def release(self) -> None:
-        self._listener.release()
-
-
-def with_faults(connection: ConnectionBase, address: Address) -> ConnectionBase:
-    """Put the faults of an endpoint on a connection.
-
-    :raises EndpointError: it receives in a way of its own, so that nothing can be put below.
-    """
-    if leads_shaped(connection):
-        connection.close()
-        raise EndpointError(
-            f"a connection of {address.scheme}:// has receive() of its own, and no faults can be put below that: leave "
-            "fault:// out, or write _read() and _write() instead"
-        )
-    return FaultyConnection(connection, address)
+    def send(
+        self,
+        message: bytes,
+        lane: int | None = None,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        super().send(message, lane, lifetime, latest, timeout)
+        connection = self._connection
+        if self._flusher is None and connection is not None:
+            self.run_until(connection.has_sent, self.timeout)
 
 
 def _seed(address: Address) -> str:

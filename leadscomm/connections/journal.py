@@ -11,6 +11,7 @@ is synced together with the inbox, drops what comes again. ``docs/durable.md`` s
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -18,10 +19,13 @@ from typing import Any, Final
 from leadscomm.connections.journal_commits import Commits
 from leadscomm.connections.journal_file import JournalFile
 from leadscomm.connections.journal_inbox import JournalInbox, TakingIn
+from leadscomm.connections.journal_mark import Mark, MarkFile
 from leadscomm.connections.journal_outbox import JournalOutbox, Storing, Then
 from leadscomm.connections.journal_records import Record, Stored
 from leadscomm.errors import JournalError, RemoteProtocolError
 from leadscomm.protocol.base import plain
+
+_log = logging.getLogger(__name__)
 
 LIMIT: Final = 1024**3
 """Bytes that wait in the outbox, and as many in the inbox, at most."""
@@ -36,9 +40,9 @@ class Journal:
     use or close it in the child.
 
     :param path: of its file; ``~`` is expanded. It is made if it is not there, for its owner alone. Beside it, while
-        it is open and after a crash, there is ``<path>-wal``, which belongs to it.
+        it is open and after a crash, there are ``<path>-wal`` and ``<path>-mark``, which belong to it.
     :param limit: bytes that wait in the outbox, and as many in the inbox, at most.
-    :ivar origin: 8 random bytes that name the journal, made with it.
+    :ivar lost: what is missing since it was used last, for whoever is to be told; the log was. None: nothing.
     :raises JournalError: it cannot be opened, is in use, or is no journal.
     """
 
@@ -48,11 +52,15 @@ class Journal:
         try:
             self._outbox = JournalOutbox(self._file, limit)
             self._inbox = JournalInbox(self._file, limit)
-            self.origin: bytes = next(self._file.read("SELECT origin FROM journal"))[0]
         except BaseException:
             self._file.close()
             raise
-        self._commits = Commits(self._file, (self._outbox, self._inbox))
+        self._mark = MarkFile(self.path + "-mark")
+        self.lost = self._missing(self._mark.found)
+        if self.lost is not None:
+            _log.error("%s", self.lost)
+        self._note()
+        self._commits = Commits(self._file, (self._outbox, self._inbox), self._note)
 
     def __enter__(self) -> Journal:
         return self
@@ -63,6 +71,38 @@ class Journal:
     def close(self) -> None:
         """Write what is left to write, and let go of the file. Whoever uses the journal afterwards gets an error."""
         self._commits.close()
+        self._mark.close(remove=not os.path.exists(self.path + "-wal"))
+
+    def _note(self) -> None:
+        self._mark.write(Mark(self._outbox.of_the_file, self._outbox.kept, self._inbox.kept))
+
+    def _missing(self, mark: Mark | None) -> JournalError | None:
+        """What the mark of the last run speaks of, and the file does not hold."""
+        here = mark is not None and mark.journal == self._outbox.of_the_file
+        stored, came = (self._outbox.last, self._inbox.last) if here else (0, 0)
+        if mark is None or (mark.seq <= stored and mark.arrival <= came):
+            return None
+        why = "its log was cut short or damaged, or is gone" if here else "another file is in its place"
+        return JournalError(
+            f"{self.path}: {why}, or an older copy was brought back: the last {max(0, mark.seq - stored)} message(s) "
+            f"that were to be sent from here and the last {max(0, mark.arrival - came)} that came are missing. Those "
+            "that had been dealt with are no loss; the others are lost. What is stored from now on is not concerned"
+        )
+
+    @property
+    def origin(self) -> bytes:
+        """8 bytes that no other journal has, and neither has this one when it is opened again: with the number of a
+        message they name it. Of what is stored from now on."""
+        return self._outbox.origin
+
+    def origin_of(self, seq: int) -> bytes:
+        """The origin of a message that is stored, perhaps before the journal was opened. Any thread."""
+        return self._outbox.origin_of(seq)
+
+    def disown(self) -> None:
+        """This process was forked, and the journal is its parent's: leave the file alone."""
+        if not self._file.closed:
+            self._file.disown()
 
     # The outbox ------------------------------------------------------------------------------------------------------
 

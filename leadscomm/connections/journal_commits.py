@@ -10,11 +10,12 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from leadscomm.connections.journal_file import JournalFile
 from leadscomm.connections.journal_table import MessageTable
+from leadscomm.connections.waiting import interrupted
 from leadscomm.errors import JournalError, JournalFull
 
 
@@ -63,9 +64,11 @@ class Clearing(Write):
 class Commits:
     """Who writes when. Any thread."""
 
-    def __init__(self, file: JournalFile, tables: Sequence[MessageTable]) -> None:
+    def __init__(self, file: JournalFile, tables: Sequence[MessageTable], mark: Callable[[], None]) -> None:
+        """:param mark: is called, with the turn held, once something was committed and synced."""
         self._file = file
         self._tables = tables
+        self._mark = mark
         self._changed = threading.Condition()
         self._busy = False  # somebody has the turn, and so the file
         self._gathered: list[Write] = []
@@ -119,6 +122,14 @@ class Commits:
         :param write: is to be done; once it is, by another, the turn is not waited for any more.
         """
         mine = False
+        if self._busy and interrupted(self):  # what was interrupted has the turn, and would be waited for for ever
+            if wait:
+                raise JournalError(
+                    f"{self._file.path}: another message is being stored, which was interrupted for this one; signal "
+                    "handlers and finalizers have to leave it to a thread"
+                )
+            yield False
+            return
         try:
             with self._changed:
                 if wait:
@@ -172,6 +183,8 @@ class Commits:
             if self._file.committed:  # whatever else came up
                 self._committed.extend(writes)
                 self._settle()
+                if synced:
+                    self._mark()
             else:
                 for write in writes:
                     write.revert()

@@ -12,11 +12,13 @@ How it is written, and why:
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import secrets
 import shutil
 import sqlite3
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -26,7 +28,7 @@ from leadscomm.errors import JournalError, JournalFull
 
 APPLICATION_ID: Final = 0x4C434A31
 """What an SQLite file says of itself, at byte 68: ``LCJ1``."""
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """The version of the tables."""
 BUSY_S: Final = 1.0
 """How long somebody who is just looking into the file, or closing it, is waited for."""
@@ -51,6 +53,13 @@ CREATE TABLE inbox(arrival INTEGER PRIMARY KEY, peer TEXT NOT NULL, origin BLOB 
 CREATE TABLE seen(origin BLOB NOT NULL, lane INTEGER NOT NULL, seq INTEGER NOT NULL, used INTEGER NOT NULL,
  PRIMARY KEY(origin, lane)) WITHOUT ROWID;
 """
+_ADDED_IN_2: Final = """
+ALTER TABLE outbox ADD COLUMN sum INTEGER;
+ALTER TABLE inbox ADD COLUMN sum INTEGER;
+ALTER TABLE seen ADD COLUMN sum INTEGER;
+CREATE TABLE origins(first INTEGER PRIMARY KEY, origin BLOB NOT NULL, sum INTEGER NOT NULL);
+"""
+"""Checksums, which rows of version 1 do not have; and from which number on the journal has had which origin."""
 _SETTINGS: Final = (
     "PRAGMA synchronous=FULL",
     "PRAGMA fullfsync=1",  # macOS: through the disk's own cache as well
@@ -60,20 +69,26 @@ _SETTINGS: Final = (
 )
 
 
+_files: Final[weakref.WeakSet[JournalFile]] = weakref.WeakSet()
+
+
 class JournalFile:
     """The open file. One thread at a time.
 
     :param path: absolute; made if it is not there, for its owner alone.
     :ivar committed: whether the last transaction was.
+    :ivar made: whether it was made just now.
     :raises JournalError: it cannot be opened, is in use, or is no journal; nothing was changed.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.committed = False
+        self.made = False
         self.closed = False
         self._syncs = True
         _make(path)
+        _files.add(self)
         with self._explained():
             self.db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
             try:
@@ -91,28 +106,42 @@ class JournalFile:
             self._create()
         elif identity != APPLICATION_ID:
             raise JournalError(f"{self.path}: a database of another program; give the journal a path of its own")
-        elif version != SCHEMA:
+        elif version not in (1, SCHEMA):
             text = f"{self.path}: a journal of version {version}, and this leadscomm knows version {SCHEMA}"
             raise JournalError(f"{text}: open it with the leadscomm that wrote it, or take another path")
         for setting in _SETTINGS:
             self.db.execute(setting)
-        found = self.db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        found = self.db.execute("PRAGMA integrity_check(1)").fetchone()[0]  # indexes too: what they hide is not sent
         if found != "ok":
             raise sqlite3.DatabaseError(f"malformed: {found}")
+        if version == 1 and not self.made:
+            with self.transaction():
+                self._execute_all(_ADDED_IN_2)
 
     def _create(self) -> None:
         """Make the tables, in one commit that also syncs the folder."""
         self.db.execute(f"PRAGMA page_size={PAGE}")
         self.db.execute("PRAGMA journal_mode=WAL")
         with self.transaction():
-            for statement in _TABLES.split(";")[:-1]:
-                self.db.execute(statement)
+            self._execute_all(_TABLES + _ADDED_IN_2)
             self.db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            self.db.execute(f"PRAGMA user_version={SCHEMA}")
             self.db.execute("INSERT INTO journal VALUES(?, 0)", (secrets.token_bytes(8),))
+        self.move()  # so that without its log the file is a journal still, and the same one
+        self.made = True
+
+    def _execute_all(self, statements: str) -> None:
+        for statement in statements.split(";")[:-1]:
+            self.db.execute(statement)
+        self.db.execute(f"PRAGMA user_version={SCHEMA}")
 
     def _number(self, query: str) -> int:
         return int(self.db.execute(query).fetchone()[0])
+
+    def disown(self) -> None:
+        """This process was forked, and the file is its parent's. SQLite's own end of it would move and delete the log
+        that the parent goes on writing: it never comes, since the child keeps the database for good."""
+        self.closed = True
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(getattr(self, "db", None)))
 
     def close(self) -> None:
         """Move the log into the file, and let go of both."""
@@ -243,10 +272,15 @@ def _explain(path: str, error: sqlite3.Error) -> JournalError:
     if "locked" in text:
         others = ", ".join(map(str, holders(path))) or "this program itself, or one that the system does not tell of"
         return JournalError(f"{path}: in use by {others}; give each program a journal of its own, or end the other one")
-    if "malformed" in text or "not a database" in text:
-        mend = "give the journal another path; what can be saved of a damaged one, sqlite3's .recover saves"
-        return JournalError(f"{path}: damaged, or no journal ({text}); nothing was changed; {mend}")
+    if any(word in text for word in ("malformed", "not a database", "decode")):
+        return damaged(path, text)
     return JournalError(f"{path}: {text}")
+
+
+def damaged(path: str, seen: str) -> JournalError:
+    """The error for a file whose content cannot be trusted."""
+    mend = "give the journal another path; what can be saved of a damaged one, sqlite3's .recover saves"
+    return JournalError(f"{path}: damaged, or no journal ({seen}); nothing was changed; {mend}")
 
 
 def _full(path: str, seen: str) -> JournalFull:
@@ -254,3 +288,13 @@ def _full(path: str, seen: str) -> JournalFull:
         f"{path}: no room; nothing was stored ({seen}). Free some of the disk, or raise what limits the file's size; "
         "what waits is kept, and sent as soon as its peer is there"
     )
+
+
+def _forked() -> None:
+    for file in list(_files):
+        if not file.closed:
+            file.disown()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forked)

@@ -8,28 +8,28 @@ from typing import ClassVar
 from leadscomm.connections.journal_commits import Write
 from leadscomm.connections.journal_file import JournalFile
 from leadscomm.connections.journal_records import Duplicates, Record
-from leadscomm.connections.journal_table import MessageTable
+from leadscomm.connections.journal_table import MessageTable, checked, checksum
 
 
 class JournalInbox(MessageTable):
     """The table of what came, and the table of duplicates beside it."""
 
     name: ClassVar[str] = "inbox"
-    key: ClassVar[str] = "arrival"
+    columns: ClassVar[str] = "arrival, peer, origin, seq, lane, payload"
 
     def __init__(self, file: JournalFile, limit: int) -> None:
         super().__init__(file, limit)
-        self.last = max(self.last, next(file.read("SELECT coalesce(max(used), 0) FROM seen"))[0])
+        self.last = self.kept = max(self.last, next(file.read("SELECT coalesce(max(used), 0) FROM seen"))[0])
         self.duplicates = Duplicates()
         self.under_way: dict[tuple[bytes, int], int] = {}  # what the present transaction takes in
-        rows = file.read("SELECT origin, seq, lane FROM seen ORDER BY used")
-        self.surplus = self.duplicates.note(Record(origin, seq, lane, b"") for origin, seq, lane in rows)
+        rows = checked(file, "seen", "used, lane, seq, origin", "ORDER BY used")
+        self.surplus = self.duplicates.note(Record(origin, seq, lane, b"") for _, lane, seq, origin in rows)
 
     def mark(self, records: Iterable[Record]) -> None:
         """Write down that these came, and no longer what came from those who were forgotten."""
         marks = {(record.origin, record.lane): (record.seq, record.arrival) for record in records}
-        rows = [(*place, *mark) for place, mark in marks.items()]
-        self.file.db.executemany("INSERT OR REPLACE INTO seen VALUES(?, ?, ?, ?)", rows)
+        rows = [(*place, *mark, checksum(mark[1], place[1], mark[0], place[0])) for place, mark in marks.items()]
+        self.file.db.executemany("INSERT OR REPLACE INTO seen VALUES(?, ?, ?, ?, ?)", rows)
         self.file.db.executemany("DELETE FROM seen WHERE origin = ?", [(origin,) for origin in self.surplus])
 
     def marked(self, records: Sequence[Record]) -> None:
@@ -40,7 +40,7 @@ class JournalInbox(MessageTable):
 
     def left(self, peer: str | None, after: int, limit: int) -> list[Record]:
         where, values = ("arrival > ?", [after]) if peer is None else ("arrival > ? AND peer = ?", [after, peer])
-        rows = self.select("peer, origin, seq, lane", where, values, limit)
+        rows = self.select(where, values, limit)
         return [Record(origin, seq, lane, payload, peer, row) for row, peer, origin, seq, lane, payload in rows]
 
 
@@ -55,7 +55,7 @@ class TakingIn(Write):
         self.taken: list[Record] = []
 
     def sizes(self) -> Sequence[int]:
-        besides = len(self._peer.encode()) + 64
+        besides = len(self._peer.encode()) + 72
         return [len(record.payload) + besides for record in self._inbox.duplicates.new(self._records)]
 
     def apply(self) -> None:
@@ -71,4 +71,5 @@ class TakingIn(Write):
 
     def settle(self) -> None:
         self._inbox.marked(self.taken)
-        self._inbox.inserted([len(record.payload) for record in self.taken])
+        sizes = [len(record.payload) for record in self.taken]
+        self._inbox.inserted(sizes, self.taken[-1].arrival if self.taken else 0)

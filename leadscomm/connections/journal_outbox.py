@@ -2,26 +2,59 @@
 
 from __future__ import annotations
 
+import secrets
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from leadscomm.connections.journal_commits import Write
 from leadscomm.connections.journal_file import JournalFile
-from leadscomm.connections.journal_records import Stored
-from leadscomm.connections.journal_table import MessageTable
+from leadscomm.connections.journal_records import FAMILY, Stored
+from leadscomm.connections.journal_table import MessageTable, checked, checksum
 
 Then = Callable[[str, list[Stored]], None]
 
 
 class JournalOutbox(MessageTable):
-    """The table of what is to be sent. Its numbers are never given twice, also after a restart."""
+    """The table of what is to be sent.
+
+    No number is given twice. What a damaged log, a copy or a backup make the file forget cannot be known here; so the
+    journal has another origin each time it is opened, and a message is named by its origin and its number. What was
+    stored before keeps its own.
+
+    :ivar origin: of what is stored from now on.
+    :ivar of_the_file: names the file; the origin of what was stored by version 1.
+    """
 
     name: ClassVar[str] = "outbox"
-    key: ClassVar[str] = "seq"
+    columns: ClassVar[str] = "seq, peer, lane, payload"
 
     def __init__(self, file: JournalFile, limit: int) -> None:
         super().__init__(file, limit)
-        self.last = max(self.last, next(file.read("SELECT last_seq FROM journal"))[0])
+        self.of_the_file, last = next(file.read("SELECT origin, last_seq FROM journal"))
+        self.last = self.kept = max(self.last, last)
+        self.origin: bytes = self.of_the_file[:FAMILY] + secrets.token_bytes(len(self.of_the_file) - FAMILY)
+        before = list(checked(file, "origins", "first, origin", "ORDER BY first"))
+        self._first = self.last + 1
+        self._firsts = [0, *(first for first, _ in before), self._first]
+        self._origins = [self.of_the_file, *(origin for _, origin in before), self.origin]
+        self._begun = False  # the origin is in the file
+
+    def origin_of(self, seq: int) -> bytes:
+        """The origin of a stored message. Any thread."""
+        return self.origin if seq >= self._first else self._origins[bisect_right(self._firsts, seq) - 1]
+
+    def begin(self) -> None:
+        """Write down the origin, with the first message that has it; and no longer those that no message has."""
+        if not self._begun:
+            oldest = "SELECT max(first) FROM origins WHERE first <= (SELECT coalesce(min(seq), ?) FROM outbox)"
+            self.file.db.execute(f"DELETE FROM origins WHERE first < ({oldest})", (self._first,))
+            row = (self._first, self.origin)
+            self.file.db.execute("INSERT OR REPLACE INTO origins VALUES(?, ?, ?)", (*row, checksum(*row)))
+
+    def inserted(self, sizes: Sequence[int], last: int) -> None:
+        super().inserted(sizes, last)
+        self._begun = True
 
     def delete(self, keys: Sequence[int]) -> tuple[int, int]:
         """As everywhere. When the newest message goes, its number stays known."""
@@ -29,8 +62,8 @@ class JournalOutbox(MessageTable):
         return super().delete(keys)
 
     def waiting(self, peer: str, lane: int, after: int, limit: int) -> list[Stored]:
-        rows = self.select("lane", "peer = ? AND lane = ? AND seq > ?", (peer, lane, after), limit)
-        return [Stored(*row) for row in rows]
+        rows = self.select("peer = ? AND lane = ? AND seq > ?", (peer, lane, after), limit)
+        return [Stored(seq, lane, payload) for seq, _, lane, payload in rows]
 
     def peers(self) -> dict[str, tuple[int, int]]:
         found = self.file.read("SELECT peer, count(*), sum(length(payload)) FROM outbox GROUP BY peer")
@@ -52,11 +85,12 @@ class Storing(Write):
         self.stored: list[tuple[str, list[Stored]]] = []
 
     def sizes(self) -> Sequence[int]:
-        besides = [2 * len(peer.encode()) + 32 for peer in self._peers]  # in the row and in the index
+        besides = [2 * len(peer.encode()) + 40 for peer in self._peers]  # in the row and in the index
         return [len(message) + more for more in besides for message in self._messages]
 
     def apply(self) -> None:
         self.stored = []
+        self._outbox.begin()
         for peer in self._peers:
             first = self._outbox.last + 1
             self._outbox.last += len(self._messages)  # not taken back where this fails: a gap does no harm
@@ -65,7 +99,9 @@ class Storing(Write):
             self.stored.append((peer, stored))
 
     def settle(self) -> None:
-        self._outbox.inserted([len(message) for message in self._messages] * len(self._peers))
+        sizes = [len(message) for message in self._messages] * len(self._peers)
+        last = self.stored[-1][1][-1].seq if sizes else 0
+        self._outbox.inserted(sizes, last)
         if self._then is not None:
             try:
                 for peer, stored in self.stored:

@@ -7,7 +7,11 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 ORIGINS: Final = 4096
-"""How many senders' journals are remembered."""
+"""How many origins are remembered."""
+OPENINGS: Final = 64
+"""How many of them may be of one journal, which has another one each time it is opened."""
+FAMILY: Final = 3
+"""Bytes of an origin that a journal keeps for life. Two journals may have the same; nothing is wrong then."""
 
 
 class Stored(NamedTuple):
@@ -46,12 +50,15 @@ class Duplicates:
     """The highest number that came from each origin on each of its lanes.
 
     That is enough to know what comes twice, since a lane brings its messages in their order. The ``most`` origins that
-    brought something last are remembered; of one that was forgotten every message counts as new. Not thread-safe.
+    brought something last are remembered, and of one journal the last :data:`OPENINGS`: who is restarted again and
+    again does not make it forget the others. Of an origin that was forgotten every message counts as new. Not
+    thread-safe.
     """
 
     def __init__(self, most: int = ORIGINS) -> None:
         self._most = most
-        self._highest: OrderedDict[bytes, dict[int, int]] = OrderedDict()  # what was used last is last
+        self._highest: dict[bytes, dict[int, int]] = {}
+        self._families: OrderedDict[bytes, OrderedDict[bytes, None]] = OrderedDict()  # what was used last is last
 
     def new(self, records: Iterable[Record], under_way: dict[tuple[bytes, int], int] | None = None) -> list[Record]:
         """Those that did not come yet, in their order. Notes nothing.
@@ -69,8 +76,23 @@ class Duplicates:
 
     def note(self, records: Iterable[Record]) -> list[bytes]:
         """Remember them. Returns the origins that were forgotten for them."""
+        forgotten = []
         for record in records:
             self._highest.setdefault(record.origin, {})[record.lane] = record.seq
-            self._highest.move_to_end(record.origin)
-        surplus = len(self._highest) - self._most
-        return [self._highest.popitem(last=False)[0] for _ in range(surplus)]
+            family = self._families.setdefault(record.origin[:FAMILY], OrderedDict())
+            family[record.origin] = None
+            family.move_to_end(record.origin)
+            self._families.move_to_end(record.origin[:FAMILY])
+            if len(family) > OPENINGS:
+                forgotten.append(self._forget(record.origin[:FAMILY]))
+        while len(self._highest) > self._most:
+            forgotten.append(self._forget(next(iter(self._families))))
+        return forgotten
+
+    def _forget(self, name: bytes) -> bytes:
+        family = self._families[name]
+        origin, _ = family.popitem(last=False)
+        if not family:
+            del self._families[name]
+        del self._highest[origin]
+        return origin

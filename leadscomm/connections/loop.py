@@ -5,15 +5,18 @@ Each is a pair of connected sockets, so that everything that works over TCP work
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
-import threading
 import time
 from collections import deque
 from typing import Final
 
 from leadscomm.connections.address import Address
-from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.tcp import TcpConnection
+from leadscomm.connections.waiting import Waiters
 from leadscomm.errors import ConnectFailed, EndpointError
 
 BACKLOG: Final = 128
@@ -39,7 +42,7 @@ class LoopListener(ListenerBase):
     def __init__(self, address: Address) -> None:
         self._address = address
         self._waiting: deque[socket.socket] = deque()
-        self._changed = threading.Condition()
+        self._changed = Waiters()
         self._closed = False
 
     def dialled(self, deadline: float) -> socket.socket:
@@ -47,46 +50,50 @@ class LoopListener(ListenerBase):
 
         :raises ConnectFailed: it was not accepted before ``deadline`` (as ``time.monotonic()`` counts).
         """
-        with self._changed:
-            if not self._changed.wait_for(
-                lambda: self._closed or len(self._waiting) < BACKLOG, max(0.0, deadline - time.monotonic())
-            ):
-                raise ConnectFailed(f"loop://{self._address.path} accepts nobody at the moment; is its server busy?")
-            if self._closed:
-                raise _nobody(self._address.path)
-            ours, theirs = socket.socketpair()
-            self._waiting.append(theirs)
-            self._changed.notify_all()
+        if not self._changed.wait_for(
+            lambda: self._closed or len(self._waiting) < BACKLOG, max(0.0, deadline - time.monotonic())
+        ):
+            raise ConnectFailed(f"loop://{self._address.path} accepts nobody at the moment; is its server busy?")
+        ours, theirs = socket.socketpair()
+        self._waiting.append(theirs)
+        self._changed.notify_all()
+        if self._closed:  # perhaps since a moment ago
+            self._turn_away()
+            ours.close()
+            raise _nobody(self._address.path)
         return ours
 
     def accept(self) -> ConnectionBase | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._waiting)
+        while True:
+            self._changed.wait_for(lambda: bool(self._closed or self._waiting))
             if self._closed:
                 return None
-            sock = self._waiting.popleft()
-            self._changed.notify_all()
-        return _connection(sock, self._address)
+            with contextlib.suppress(IndexError):  # another was quicker
+                sock = self._waiting.popleft()
+                self._changed.notify_all()
+                return _connection(sock, self._address)
 
     def close(self) -> None:
-        with _lock:
-            if _listeners.get(self._address.path) is self:
-                del _listeners[self._address.path]
-        with self._changed:
-            self._closed = True
-            while self._waiting:
+        if _listeners.get(self._address.path) is self:  # then nobody can take its place before it has left it
+            _listeners.pop(self._address.path, None)
+        self._closed = True
+        self._turn_away()
+        self._changed.notify_all()
+
+    def _turn_away(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
                 self._waiting.popleft().close()
-            self._changed.notify_all()
 
 
 _listeners: Final[dict[str, LoopListener]] = {}
-_lock: Final = threading.Lock()
+if hasattr(os, "register_at_fork"):  # what listens is in the parent, and the names are free in the child
+    os.register_at_fork(after_in_child=_listeners.clear)
 
 
 def connect_loop(address: Address, deadline: float) -> ConnectionBase:
     """Open ``loop://name``, where something in this program listens."""
-    with _lock:
-        listener = _listeners.get(address.path)
+    listener = _listeners.get(address.path)
     if listener is None:
         raise _nobody(address.path)
     return _connection(listener.dialled(deadline), address)
@@ -97,9 +104,8 @@ def listen_loop(address: Address) -> ListenerBase:
     if not address.path:
         raise EndpointError("loop:// wants a name, such as loop://arm")
     listener = LoopListener(address)
-    with _lock:
-        if _listeners.setdefault(address.path, listener) is not listener:
-            raise ConnectFailed(f"loop://{address.path} is listened on already; close that one, or choose another name")
+    if _listeners.setdefault(address.path, listener) is not listener:
+        raise ConnectFailed(f"loop://{address.path} is listened on already; close that one, or choose another name")
     return listener
 
 

@@ -10,6 +10,7 @@ from leadscomm.errors import CommError, CommTimeout, ConnectFailed
 from leadscomm.protocol import bootloader, guess
 from leadscomm.protocol.beginning import Beginning
 from leadscomm.protocol.board import BOARD_CRC
+from leadscomm.protocol.cobs import DEFAULT_CRC, CobsFraming
 from leadscomm.protocol.compact import Wire
 from leadscomm.protocol.framing import Framing, FramingSpec
 from leadscomm.protocol.session import ask_steadily
@@ -17,6 +18,10 @@ from leadscomm.protocol.session import ask_steadily
 HEARD_BYTES: Final = 512
 """How much of what came is kept to tell what it looks like."""
 _BITS: Final = 10
+LATENCY_S: Final = 0.02
+"""What may lie between a port and a program besides the line: an adapter gathers bytes for 16 ms, say."""
+_BOARD_FRAME_BYTES: Final = 63
+MAX_RESEND_MS: Final = 4001
 _FRAMES: Final = FramingSpec("cobs", {"crc": BOARD_CRC})
 
 
@@ -26,14 +31,23 @@ class Plan:
 
     :ivar baud: of a serial line; 0: it is none, so that there is no bootloader at its end.
     :ivar ends_bootloaders: what ends a bootloader may be sent; the sketch takes it for damage.
+    :ivar round_trip: seconds from a frame to its acknowledgement, as an earlier session on the line has measured them.
     """
 
     baud: int = 0
     ends_bootloaders: bool = True
+    round_trip: float = 0.0
 
     @property
     def wire(self) -> Wire:
         return Wire(rate=self.baud / _BITS)
+
+    @property
+    def resend_ms(self) -> int:
+        """After how many milliseconds the peer should send again what was not acknowledged: two of a board's longest
+        frames, two as answers, and what adapters and systems take; no less than a round trip was measured to take."""
+        seconds = max(self.round_trip, self.wire.seconds(4 * _BOARD_FRAME_BYTES)) + LATENCY_S
+        return min(round(seconds * 1000) | 1, MAX_RESEND_MS)  # never 100, whose byte means "write a page" to optiboot
 
     def asking_time(self, count: int) -> float:
         """When question number ``count`` (from 0) is put, in seconds from the opening."""
@@ -58,6 +72,8 @@ def why_not(who: str, session: Beginning, heard: bytes) -> CommError:
     """
     if session.trouble is not None:
         return ConnectFailed(f"{who}: {session.trouble}")
+    if session.hint is not None:
+        return ConnectFailed(f"{who}: {session.hint}")
     if not heard:
         return CommTimeout(
             f"{who} does not answer: is its baud rate another (baud=), does its program run, and has it a session "
@@ -81,16 +97,26 @@ def what_it_says(heard: bytes) -> str:
 
 def nothing_of_a_session(who: str, framing: Framing, heard: bytes) -> CommError:
     """Say that nothing of a session came, and what did."""
-    ours = f"this side speaks framing={framing.name} with reliable=1"
+    ours = f"this side speaks {_options_of(_spec_of(framing))} with reliable=1"
     if not heard:
         return CommTimeout(f"{who} says nothing, and {ours}: give both sides reliable=1, or neither")
+    spec = _spec_of(framing)
+    impression = guess.look(heard, spec)
+    known = {guess.FITS: _options_of(spec), guess.TEXT: "text, as of framing=separator", guess.LITTLE: "text"}
+    likeness = impression.protocol or impression.options or known.get(impression.verdict, "noise")
+    mend = "give both sides reliable=1, or neither"
+    if impression.verdict == guess.OTHER:
+        mend += ", and the same framing (framing=, crc=)"
     return ConnectFailed(
-        f"{who} speaks nothing of a session: what it says looks like {_likeness(heard, framing)} ({heard[:32]!r}), "
-        f"and {ours}; give both sides reliable=1, or neither"
+        f"{who} speaks nothing of a session: what it says looks like {likeness} ({heard[:32]!r}), and {ours}; {mend}"
     )
 
 
-def _likeness(heard: bytes, framing: Framing) -> str:
-    impression = guess.look(heard, FramingSpec(framing.name))
-    known = {guess.FITS: f"framing={framing.name}", guess.TEXT: "text, as of framing=separator", guess.LITTLE: "text"}
-    return impression.protocol or impression.options or known.get(impression.verdict, "noise")
+def _spec_of(framing: Framing) -> FramingSpec:
+    return FramingSpec(framing.name, {"crc": framing.crc} if isinstance(framing, CobsFraming) else {})
+
+
+def _options_of(spec: FramingSpec) -> str:
+    """A framing as an endpoint has it; what is the default is left out."""
+    crc = str(dict(spec.options).get("crc", DEFAULT_CRC))
+    return f"framing={spec.name}" + (f"&crc={crc}" if crc != DEFAULT_CRC else "")

@@ -36,6 +36,14 @@ def flag(value: Any) -> bool:
     raise ValueError("write 1 or 0")
 
 
+def is_on(value: Any) -> bool:
+    """As :func:`flag`; what is none is off, since that is said of the option itself."""
+    try:
+        return flag(value)
+    except ValueError:
+        return False
+
+
 def size(value: Any) -> int:
     """A number of bytes: ``65536``, ``64K``, ``8M``."""
     try:

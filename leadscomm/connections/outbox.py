@@ -11,34 +11,35 @@ A burst costs one system call a block, and a lone message no delay; only the tai
 
 The list is appended to without a lock (``list.append`` and ``del list[:n]`` are atomic in CPython); only the writing
 itself is under ``_writing``, which is never waited for: who finds it taken leaves his message to its holder, and the
-holder looks again after it has let go. The byte count of the list may therefore be off by a block for a moment; it is
-put right whenever a block is taken.
+holder looks again after it has let go. Senders count what they append without a lock, too low perhaps; near its bound
+the list is counted exactly, and appended to, under a lock that is held for an instant.
+
+``send`` may be called by a signal handler that interrupts another ``send``, or a finalizer that does: it finds
+``_writing`` taken then, and leaves its message to the one that was interrupted, or to the flusher.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from time import perf_counter
 from typing import Final
 
-from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES, Backlog
-from leadscomm.connections.writer import Flusher, Writer, here
-from leadscomm.errors import OutboxFull
+from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES
+from leadscomm.connections.outbox_writing import Writing
+from leadscomm.connections.waiting import Waiters, enter, interrupted
+from leadscomm.connections.writer import Flusher, Gone, Writer, forget_frames
+from leadscomm.errors import ConnectionLost, DeliveryError
 from leadscomm.protocol.framing import Framing, plain
 
 PACE_S: Final = 20e-6
 """A sender that is slower than this writes each message by itself; a faster one gains from batches. Two may follow
 each other."""
-BURST_S: Final = 500e-6
-"""How often the flusher looks whether a burst, whose blocks its sender writes, is over."""
-GRACE_S: Final = 2e-3
-"""How long a sender waits for a peer that takes no more before it leaves the rest to the flusher."""
 ABANDON_S: Final = 1.0
 """How long the end of a connection waits for a write that does not return (a transport that cannot be interrupted)."""
 
 
-class Outbox(Backlog):
+class Outbox(Writing):
     """The queue of messages on their way to one peer.
 
     Without a flusher every :meth:`send` writes by itself and waits for the peer; with one it leaves the rest to the
@@ -46,46 +47,26 @@ class Outbox(Backlog):
 
     :param writer: where the blocks go.
     :param framing: makes blocks of messages.
+    :ivar begun: of the messages that it was abandoned with, how many had been sent in part; they are the first ones.
     """
 
     __slots__ = (
-        "_batch",
-        "_blocked",
-        "_blocks",
-        "_burst",
-        "_claimed",
-        "_flusher",
-        "_framing",
-        "_last",
+        "_abandoned",
         "_next",
-        "_on_drained",
         "_upstream",
         "_upstream_flush",
-        "_writing",
-        "_written",
+        "begun",
         "heir",
-        "waiting",
     )
 
     def __init__(self, writer: Writer, framing: Framing) -> None:
-        super().__init__(writer)
-        self._framing = framing
-        self._flusher: Flusher | None = None
+        super().__init__(writer, framing)
+        self.begun = 0
         self._upstream: Sequence[bytes] = ()
         self._upstream_flush: Callable[[], None] = _nothing
-        self.waiting = False
-        """What is queued is the flusher's business already."""
         self.heir: Callable[[bytes], None] | None = None
         """Once closed: what takes the messages of those who still hold our ``send``."""
-        self._blocked = False  # the peer takes nothing at the moment
-        self._burst = False  # a sender has written a block by itself, and more is coming
-        self._claimed = False  # a sender waits to do the writing
-        self._blocks: list[bytes | memoryview] = []  # encoded, not yet written, the next one last
-        self._batch: Sequence[bytes] = ()  # the messages of _blocks
-        self._written = 0  # bytes of _batch that have gone
-        self._last: bytes | None = None  # goes behind everything else
-        self._writing = threading.Lock()  # held while writing, never waited for
-        self._on_drained: Callable[[], None] | None = None
+        self._abandoned = False  # nothing is written any more
         self._next = 0.0  # when the next message may leave by itself, as perf_counter() counts
 
     def configure(
@@ -110,6 +91,7 @@ class Outbox(Backlog):
         self.timeout = send_timeout
         self.policy = overflow
         self.report = report
+        self._look_soon()
 
     def follow(self, upstream: Sequence[bytes], flush: Callable[[], None]) -> None:
         """Before anything is sent, call ``flush`` if ``upstream`` is not empty: what waits there was sent before."""
@@ -118,13 +100,25 @@ class Outbox(Backlog):
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
-    def send(self, message: bytes) -> None:
+    def send(
+        self,
+        message: bytes,
+        lane: int | None = None,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """Send one message, now or with those that follow. Any thread.
 
-        :raises LocalProtocolError: the framing cannot carry it.
+        :param lane: is for sessions, as ``lifetime`` and ``latest`` are: see :meth:`LaneOutbox.send`.
+        :param timeout: seconds to wait for room, instead of ``send_timeout``.
+        :raises LocalProtocolError: the framing cannot carry it; or something is for sessions, and this is none.
         :raises ConnectionLost: the conversation is over.
         :raises OutboxFull: the peer did not make room within ``timeout`` seconds (at once inside a callback).
         """
+        if lane is not None or lifetime is not None or latest is not None or timeout is not None:
+            self._send_as(message, timeout, lane=lane, lifetime=lifetime, latest=latest)
+            return
         if type(message) is not bytes:
             message = plain(message)
         self._framing.check(message)
@@ -135,15 +129,27 @@ class Outbox(Backlog):
             return
         pending = self._pending + size
         if pending > self._room:
-            pending = self._make_room(message)
-            if not pending:
-                return
+            self._look(message)
+            return
         self._queue.append(message)
         self._pending = pending
         if not self.waiting:
-            self._push()
+            self._push(message)
 
-    def put(self, messages: list[bytes], block: bytes | None, size: int) -> None:
+    def _send_as(self, message: bytes, timeout: float | None, **others: object) -> None:
+        """:meth:`send` with more than a message."""
+        self._check_lacking(others)
+        before, seconds = self.timeout, timeout or 0.0
+        if self._flusher is None:
+            self.timeout = seconds  # the sender waits by himself, until it is written
+        else:
+            self._wait_at_most(len(message) + MESSAGE_BYTES, seconds)
+        try:
+            self.send(message)
+        finally:
+            self.timeout = before
+
+    def put(self, messages: list[bytes], block: bytes | None) -> None:
         """Queue messages of a broadcast; ``block`` is their encoding. Never waits, never raises.
 
         A peer that lets more than ``limit`` bytes gather is dealt with as the policy says; "block" then means
@@ -158,12 +164,10 @@ class Outbox(Backlog):
             finally:
                 self._writing.release()
         if messages:
-            if self.closed:
+            if self.closed or not (self._squeezed_in(messages) or self._overflow(messages)):
                 return
-            if not self._fits(size) and not self._overflow(messages, size):
-                return
-            self._queue.extend(messages)
-            self._pending += size
+            if self.closed:  # since then
+                self._sweep(None)
         self._look_again()
 
     def send_last(self, frame: bytes) -> None:
@@ -191,7 +195,7 @@ class Outbox(Backlog):
             self._next = (after if after > now else now) + PACE_S
             try:
                 count = self._writer._write(frame)
-            except OSError:
+            except Exception:
                 count = 0  # found out again, and dealt with, below
             if count != len(frame):
                 self._load((message,), (memoryview(frame)[count:],), count)
@@ -204,185 +208,72 @@ class Outbox(Backlog):
             self._wait_until_written()
         return True
 
-    def _look_again(self) -> None:
-        """After letting go of ``_writing``: do what others left to its holder."""
-        if (self._queue and not self.waiting) or self._last is not None or self._on_drained is not None:
-            self.flush()
+    def _push(self, message: bytes) -> None:
+        """Write now what was queued, or have it written.
 
-    def _frame(self, message: bytes) -> bytes:
-        """One message, checked already, as it goes out."""
-        return self._framing.encode_all([message])
-
-    def _push(self) -> None:
-        """Write now, or have it written."""
+        :param message: the last of it.
+        """
         if self.closed:
-            raise self.late()
-        if self._flusher is None:
+            self._sweep(message)
+        elif self._flusher is None:
             self.flush()
             self._wait_until_written()
         elif self._pending >= BLOCK_BYTES:
             self.flush(patient=True)
         else:
             self.waiting = True
-            self._flusher.wake(self)
+            if self.closed:  # since a moment ago: then nobody may rely on the flusher
+                self._sweep(message)
+            else:
+                self._flusher.wake(self)
 
-    # Writing ---------------------------------------------------------------------------------------------------------
+    def _sweep(self, message: bytes | None) -> None:
+        """Something was queued although the outbox is closed, since just a moment ago: take it back. What others have
+        left behind after the end is reported.
 
-    def flush(self, patient: bool = False) -> None:
-        """Write what is queued, as far as the peer takes it. Any thread.
-
-        :param patient: wait up to GRACE_S for the peer (never inside a callback).
+        :param message: the caller's own. If it is not there any more, it was sent, or reported.
+        :raises ConnectionLost: it was there.
         """
-        while (self._queue or self._blocks or self._last) and not self._blocked:
-            if not self._writing.acquire(blocking=False) and not (patient and self._claim()):
-                return  # its holder looks again after letting go
-            try:
-                self._write_out(patient)
-            finally:
-                self._writing.release()
-            if self._claimed:
-                return
-        if self._on_drained is not None and self.drained():
-            callback, self._on_drained = self._on_drained, None
-            callback()
-
-    def _claim(self) -> bool:
-        """Take the writing over from whoever is at it, if he is done soon; whether it was taken.
-
-        In a burst the sender writes best by itself: a flusher would get the interpreter back for an instant every 5 ms.
-        """
-        self._claimed = True
+        self.waiting = False
+        if not enter(self._front):
+            return  # what was interrupted is at it
         try:
-            if self._writing.acquire(timeout=GRACE_S):
-                return True
+            self._count()
+            own = next((index for index, other in enumerate(self._queue) if other is message), None)
+            if own is not None:
+                self._bytes -= len(self._queue.pop(own))
+                self._counted -= 1
+            left = self._cut(len(self._queue)) if self._abandoned else []
         finally:
-            self._claimed = False
-        if not self.waiting and self._flusher is not None:
-            self.waiting = True
-            self._flusher.wake(self)  # whoever was at it may have left the rest to us
-        return False
+            self._front.release()
+        if left:
+            self._tell(DeliveryError(f"{len(left)} message(s) to {self._writer} came too late to be sent", left))
+        if own is not None:
+            raise self.late()
 
-    def due(self) -> None:
-        """The flusher's answer to ``wake``."""
-        if self._burst and self._flusher is not None:
-            self._burst = False
-            self._flusher.call_later(BURST_S, self.due)
-        elif not self._blocked:
-            self.waiting = False  # before the taking: who appends after it asks anew
-            self.flush()
-
-    def resume(self) -> None:
-        """The flusher's answer to ``watch``: the peer takes bytes again."""
-        if self.error is None:
-            self._look_at(BLOCK_BYTES)
-            self.waiting = self._blocked = False
-            self.flush()
-
-    def _write_out(self, patient: bool = False) -> None:
-        """Write until nothing is left or the peer takes no more. Under ``_writing``."""
-        while not self._blocked and (self._blocks or self._fill()):
-            block = self._blocks[-1]
-            try:
-                count = self._writer._write(block)
-            except BlockingIOError:
-                count = 0
-            except OSError as error:
-                self._refuse(error)
-                self._blocked = True  # for good; abandon() tells what is left
-                break
-            self._written += count
-            if count == len(block):
-                self._blocks.pop()
-                continue
-            if count:
-                self._blocks[-1] = memoryview(block)[count:]
-            if not (patient and here.inside is None and self._writer._wait_writable(GRACE_S)):
-                self._block()
-        if self._changed is not None:
-            self._notify()
-
-    def _block(self) -> None:
-        """The peer takes no more for now: leave the rest to the flusher."""
-        self._blocked = self.waiting = True
-        if self._flusher is not None:
-            self._flusher.watch(self)
-
-    def _fill(self) -> bool:
-        """Make blocks of the front of the queue; whether there is anything to write. Under ``_writing``, with no
-        blocks left."""
-        framing = self._framing
-        if self._queue:
-            batch = self._taken()
-            self._look_at(BLOCK_BYTES)
-            if not framing.joins:
-                self._load(batch, map(framing.encode, batch))
-            elif len(batch) == 1 and len(batch[0]) >= BLOCK_BYTES:
-                self._load(batch, framing.encode_parts(batch[0]))
-            elif batch:
-                self._load(batch, (framing.encode_all(batch),))
-        elif self._last:
-            self._load((), (self._last,))
-            self._last = None
-        else:
-            self._batch = ()
-        return bool(self._blocks)
-
-    def _load(self, batch: Sequence[bytes], blocks: Iterable[bytes | memoryview], written: int = 0) -> None:
-        self._blocks = [*blocks]
-        self._blocks.reverse()
-        self._batch, self._written = batch, written
-
-    def _make_room(self, message: bytes) -> int:
-        """See to it that ``message`` may be queued; return what ``_pending`` then is, or 0 for "it was dropped"."""
+    def _look(self, message: bytes) -> None:
+        """Queue a message when much waits already: write, wait for room or make some."""
         if self.closed:
             if self.heir is None:
                 raise self.late()
             self.heir(message)
-            return 0
+            return
         if not self._blocked:
             self._burst = True
             self.flush(patient=True)
             if self._flusher is None:
                 self._wait_until_written()
-        size = len(message) + MESSAGE_BYTES
-        if not self._fits(size):
+        if not self._squeezed_in([message]):
             if self.policy == "block":
-                self._wait_for_room(size)
-            elif not self._overflow([message], size):
+                self._wait_for_room(message)
+            elif not self._overflow([message]):
                 if self.closed:
                     raise self.late()
-                return 0
-        if self._blocked:
-            self._look_at(self._pending + BLOCK_BYTES)
-        return self._pending + len(message) + 1
-
-    def _wait_until_written(self) -> None:
-        """Without a flusher: the sender itself waits for its peer."""
-        deadline = perf_counter() + self.timeout
-        while self._blocked and self.error is None:
-            if self._writer._wait_writable(max(0.0, deadline - perf_counter())):
-                self.resume()
-            else:
-                self._refuse(OutboxFull(f"{self._writer} took nothing for {self.timeout:g} s (send_timeout)"))
-                self._writer.abort()
-        if self.error is not None:
-            raise self.late()
+                return
+        if not self.waiting:
+            self._push(message)
 
     # The end ---------------------------------------------------------------------------------------------------------
-
-    def fileno(self) -> int | None:
-        """What to poll until the peer takes bytes again."""
-        return self._writer.fileno()
-
-    def drained(self) -> bool:
-        """Whether nothing is left to write."""
-        return not (self._queue or self._blocks or self._last)
-
-    def when_drained(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` once, as soon as nothing is left to write (at once, if so now). By whichever thread wrote
-        the last."""
-        self._on_drained = callback
-        self.flush()
 
     def drain(self, timeout: float) -> bool:
         """Wait until everything is written, at most ``timeout`` seconds; whether it is."""
@@ -392,33 +283,55 @@ class Outbox(Backlog):
             return self.drained()
         deadline = perf_counter() + timeout
         while self._blocked and self.error is None:
-            if not self._writer._wait_writable(max(0.0, deadline - perf_counter())):
+            if not self._can_wait(max(0.0, deadline - perf_counter())):
                 break
             self.resume()
         return self.drained()
+
+    def part(self) -> None:
+        """After :meth:`abandon`: let go of the connection and of whoever ran it."""
+        self._writer = Gone(str(self._writer))
+        self._upstream, self._upstream_flush = (), _nothing
+        self.report = None
+        forget_frames(self.error)
 
     def abandon(self) -> list[bytes]:
         """End it; return the messages that were not written whole, oldest first. Waits for a writer at work, not for
         the peer."""
         self._refuse(None)
-        held = self._writing.acquire(timeout=ABANDON_S)
+        held = self._writing.acquire(timeout=0 if interrupted(self) else ABANDON_S)
+        self.waiting = False  # senders who come too late have to see for themselves
+        self._abandoned = True
         left: list[bytes] = []
         ends = 0
         for message in self._batch if self._blocks else ():
-            ends += len(self._frame(message))
+            begins, ends = ends, ends + self._size_of(message)
             if ends > self._written:
                 left.append(message)
-        left += self._queue
+                self.begun += begins < self._written
+        counted = enter(self._front)
+        left += self._cut(len(self._queue))
+        if counted:
+            self._front.release()
         self._blocks = []
         self._batch = ()
-        del self._queue[:]
-        self._pending = 0
         self._blocked = True
         self._on_drained = self._last = None
         if held:
             self._writing.release()
         self._notify()
         return left
+
+    def disown(self) -> None:
+        """This process was forked, and what waits is its parent's: it is not sent, nor anything else. Waits for nobody:
+        no other thread is left."""
+        self._refuse(ConnectionLost("it belongs to the process that was forked; make a connection of your own"))
+        self.heir = self._on_drained = self._last = None
+        self._abandoned = self._blocked = True
+        self._blocks, self._batch = [], ()
+        self._queue.clear()
+        self._front = threading.Lock()
+        self._changed = Waiters()
 
 
 def _nothing() -> None: ...

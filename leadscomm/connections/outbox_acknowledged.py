@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from leadscomm.connections.outbox_held import HeldOutbox
-from leadscomm.connections.writer import Writer
+from leadscomm.connections.writer import Gone, Writer
 from leadscomm.protocol.base import Framing, plain
 
 
@@ -21,8 +21,9 @@ class Acknowledging(Protocol):
     def check(self, message: bytes) -> None:
         """:raises LocalProtocolError: the peer does not take a message of this size."""
 
-    def unacknowledged(self) -> list[bytes]:
-        """The messages that the peer is not known to have dealt with."""
+    def remains(self) -> tuple[list[bytes], list[bytes]]:
+        """The messages that the peer is not known to have dealt with: those that were sent, if only in part, and those
+        that were not."""
 
 
 class Carrier(Writer):
@@ -36,21 +37,31 @@ class Carrier(Writer):
         ``timeout`` seconds."""
 
 
+class NoCarrier(Gone, Carrier):
+    """Takes the place of one that is over."""
+
+    __slots__ = ()
+
+    def run_until(self, done: Callable[[], bool], timeout: float | None) -> bool:
+        return done()
+
+
 class AcknowledgedOutbox(HeldOutbox):
     """The outbox of a session.
 
     :param carrier: takes the messages.
     :param session: theirs.
-    :ivar left: the messages that had not been acknowledged when it was abandoned.
+    :ivar left: the messages that had not been acknowledged when it was abandoned, those that were sent first.
     """
 
-    __slots__ = ("_carrier", "_session", "left")
+    __slots__ = ("_begun", "_carrier", "_session", "left")
 
     def __init__(self, carrier: Carrier, session: Acknowledging, framing: Framing) -> None:
         super().__init__(carrier, framing)
         self._carrier = carrier
         self._session = session
         self.left: list[bytes] = []
+        self._begun = 0
 
     def idle(self) -> bool:
         return self._session.idle
@@ -58,11 +69,18 @@ class AcknowledgedOutbox(HeldOutbox):
     def run_until(self, done: Callable[[], bool], timeout: float) -> None:
         self._carrier.run_until(done, timeout)
 
+    def part(self) -> None:
+        super().part()
+        self._carrier = NoCarrier(str(self._writer))
+        self.left = []
+
     def abandon(self) -> list[bytes]:
-        written = self._session.unacknowledged()
+        sent, unsent = self._session.remains()
         queued = super().abandon()
         if not self.left:
-            self.left = written + queued
+            self.left = sent + unsent + queued
+            self._begun = len(sent)
+        self.begun = self._begun
         return self.left
 
 

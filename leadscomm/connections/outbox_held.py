@@ -36,7 +36,7 @@ class HeldOutbox(Outbox, ABC):
         """There is room, or nothing is held any more, or the conversation is over. Any thread."""
         if self._blocked and self.error is None and self.has_room():
             self.resume()
-        elif self._on_drained is not None:
+        elif self._on_drained is not None or (self._queue and self._flusher is None):
             self.flush()
         self._notify()
 

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Hashable
 from time import perf_counter
-from typing import Final
+from typing import Final, NamedTuple
 
 from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES
-from leadscomm.connections.outbox import GRACE_S, Outbox
-from leadscomm.connections.outbox_acknowledged import AcknowledgedOutbox, Carrier, SessionFraming
+from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.outbox_acknowledged import AcknowledgedOutbox, Carrier, NoCarrier, SessionFraming
+from leadscomm.connections.outbox_writing import GRACE_S
+from leadscomm.connections.waiting import enter, interrupted
 from leadscomm.connections.writer import here
-from leadscomm.errors import DeliveryError, LocalProtocolError, OutboxFull
+from leadscomm.errors import CommError, ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
 from leadscomm.protocol.base import Framing, plain
 from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.lanes import DEFAULT_LANE
+from leadscomm.protocol.records import read_durable
 from leadscomm.protocol.segments import LANES
 
 PACE_S: Final = 200e-6
 """As of the ordinary outbox; a frame of its own costs more here."""
+
+
+class _Apart(NamedTuple):
+    """A message with all that is to be known of it."""
+
+    message: bytes
+    lane: int
+    deadline: float | None
+    key: Hashable | None
 
 
 class LaneCarrier(Carrier):
@@ -42,36 +55,66 @@ class LaneCarrier(Carrier):
 
     @abstractmethod
     def take(self, messages: list[bytes], *, anyway: bool = False) -> bool:
-        """Give the session messages of the usual lane; False: it does not want more at the moment.
+        """Give the session messages of the usual lane; False: it does not want more at the moment, or cannot be given
+        any, in the middle of what was interrupted.
 
         :param anyway: it gets them all the same.
         """
 
     @abstractmethod
-    def take_one(self, message: bytes, lane: int, deadline: float | None, key: Hashable | None) -> None:
-        """Give the session a message with all that is to be known of it."""
+    def take_one(self, message: bytes, lane: int, deadline: float | None, key: Hashable | None) -> bool:
+        """Give the session a message with all that is to be known of it; False: that cannot be now, in the middle of
+        what was interrupted."""
+
+    @abstractmethod
+    def drop(self, excess: int, around: int) -> list[bytes]:
+        """Take back the oldest messages that wait in the session: at least ``excess`` bytes, ``around`` for each."""
 
     @abstractmethod
     def emit(self) -> None:
         """Send what the session has to send."""
 
 
+class NoLaneCarrier(NoCarrier, LaneCarrier):
+    """Takes the place of one that is over."""
+
+    __slots__ = ("owes",)
+    over = True
+    stuck = False
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.owes = bool
+
+    def take(self, messages: list[bytes], *, anyway: bool = False) -> bool:
+        return False
+
+    def take_one(self, message: bytes, lane: int, deadline: float | None, key: Hashable | None) -> bool:
+        raise ConnectionLost(f"the conversation with {self} is over")
+
+    def drop(self, excess: int, around: int) -> list[bytes]:
+        return []
+
+    def emit(self) -> None:
+        """There is nothing."""
+
+
 class LaneOutbox(AcknowledgedOutbox):
     """What waits for the usual lane gathers here, and goes to the session in blocks; messages of other lanes go there
     at once."""
 
-    __slots__ = ()
+    __slots__ = ("_apart",)
     _carrier: LaneCarrier
     _session: FullSession
 
     def __init__(self, carrier: LaneCarrier, framing: Framing) -> None:
         super().__init__(carrier, carrier.session, framing)
+        self._apart: deque[_Apart] = deque()  # of other lanes, or with something to be known of them
 
     def send(
         self,
         message: bytes,
-        lane: int = DEFAULT_LANE,
-        *,
+        lane: int | None = None,
         lifetime: float | None = None,
         latest: Hashable | None = None,
         timeout: float | None = None,
@@ -83,35 +126,101 @@ class LaneOutbox(AcknowledgedOutbox):
         :param latest: it replaces a message of the same lane and of this key that was not sent yet.
         :param timeout: seconds to wait for room, instead of ``send_timeout``.
         """
-        if lane == DEFAULT_LANE and lifetime is None and latest is None and timeout is None:
+        if lifetime is None and latest is None and timeout is None and (lane is None or lane == DEFAULT_LANE):
             Outbox.send(self, message)  # super() would cost a burst a tenth of its rate
             return
+        if lane is None:
+            lane = DEFAULT_LANE
         message = plain(message)
         self._framing.check(message)
         if not 0 <= lane < LANES:
             raise LocalProtocolError(f"lane={lane}: the lanes are 0 (the most urgent one) to {LANES - 1}")
         if self._upstream:
             self._upstream_flush()
-        self._wait_for_place(len(message) + MESSAGE_BYTES, timeout)
+        if not self._has_place(message, timeout):
+            return
         deadline = None if lifetime is None else time.monotonic() + lifetime
-        with self._front:  # what waits for the same lane was sent before
-            if lane == DEFAULT_LANE and self._queue:
-                count = len(self._queue)  # others may append meanwhile
-                self._carrier.take(self._queue[:count], anyway=True)
-                del self._queue[:count]
-                self._pending = 0
-            self._carrier.take_one(message, lane, deadline, latest)
+        apart = _Apart(message, lane, deadline, latest)
+        self._apart.append(apart)
+        if not self._give_apart(apart):
+            self._leave()
+            return
         self._carrier.emit()
         if self._flusher is None:
             self._wait_until_written()
 
-    def _wait_for_place(self, size: int, timeout: float | None) -> None:
+    def _give_apart(self, own: _Apart | None = None) -> bool:
+        """Give the session what is not for the usual lane, in turn; whether all was given. In the middle of a call that
+        was interrupted it cannot be.
+
+        :param own: what it raises of this one is raised here.
+        """
+        if not enter(self._front):
+            return False
+        try:
+            while self._apart:
+                apart = self._apart[0]
+                if apart.lane == DEFAULT_LANE and not self._given_before():  # what waits there was sent before
+                    return False
+                try:
+                    if not self._carrier.take_one(*apart):
+                        return False
+                except CommError as error:
+                    self._apart.popleft()
+                    if apart is own:
+                        raise
+                    self._tell(DeliveryError(f"{self._writer}: {error}", [apart.message]))
+                else:
+                    self._apart.popleft()
+            return True
+        finally:
+            self._front.release()
+
+    def due(self) -> None:
+        if self._give_apart():
+            super().due()
+        else:
+            self._leave()
+
+    def drained(self) -> bool:
+        return not self._apart and super().drained()
+
+    def abandon(self) -> list[bytes]:
+        apart = [one.message for one in self._apart]
+        self._apart.clear()
+        self.left += apart
+        return super().abandon()
+
+    def _given_before(self) -> bool:
+        """Give the session what waits for the usual lane; whether it was given. Under ``_front``."""
+        count = len(self._queue)  # others may append meanwhile
+        if count and not self._carrier.take(self._queue[:count], anyway=True):
+            return False
+        self._cut(count)
+        return True
+
+    def _has_place(self, message: bytes, timeout: float | None) -> bool:
+        """Whether a message may go to its lane; False: it was dropped, as ``overflow`` says."""
         if self.closed:
             raise self.late()
+        size = len(message) + MESSAGE_BYTES
         if self._fits(size):
-            return
+            return True
+        if self.policy == "block":
+            self._wait_for_place(size, timeout)
+        elif self.policy == "drop_oldest":
+            self._tell_dropped(self._drop(self._excess(size)))
+        elif not self._overflow([message]):
+            if self.closed:
+                raise self.late()
+            return False
+        return True
+
+    def _wait_for_place(self, size: int, timeout: float | None) -> None:
         seconds = self.timeout if timeout is None else timeout
         if here.inside is not None:
+            seconds = 0.0
+        if interrupted(self):
             seconds = 0.0
         if self._flusher is None:
             self._carrier.run_until(lambda: self._fits(size), seconds)
@@ -125,9 +234,19 @@ class LaneOutbox(AcknowledgedOutbox):
                 "went by; send less, or raise outbox"
             )
 
+    def part(self) -> None:
+        super().part()
+        self._carrier = NoLaneCarrier(str(self._writer))
+        self._session.forget()
+
     def _held(self) -> int:
         out = self._session.outgoing
         return super()._held() + out.waiting_bytes + MESSAGE_BYTES * out.waiting_messages
+
+    def _drop(self, excess: int) -> list[bytes]:
+        dropped = self._carrier.drop(excess, MESSAGE_BYTES)
+        left = excess - sum(map(len, dropped)) - MESSAGE_BYTES * len(dropped)
+        return dropped + super()._drop(left) if left > 0 else dropped
 
     def backlog(self) -> tuple[int, int]:
         return len(self._queue) + self._session.outgoing.waiting_messages, self._held()
@@ -150,7 +269,7 @@ class LaneOutbox(AcknowledgedOutbox):
             if self._queue or self._blocked or self.closed:
                 return False
             self._next = (after if after > now else now) + PACE_S
-            if not self._carrier.take([message]):
+            if not self.has_room() or not self._carrier.take([message]):
                 return False
         finally:
             self._writing.release()
@@ -163,7 +282,7 @@ class LaneOutbox(AcknowledgedOutbox):
     def _wait_until_written(self) -> None:
         """Without a flusher: the sender itself waits until all has left once, as nobody else would send it."""
         self._carrier.run_until(self._has_left, self.timeout)
-        if self._has_left():
+        if self._has_left() or interrupted():
             return
         if not self._carrier.over:
             self._refuse(OutboxFull(f"{self._writer} took nothing for {self.timeout:g} s (send_timeout)"))
@@ -172,10 +291,13 @@ class LaneOutbox(AcknowledgedOutbox):
 
     def _has_left(self) -> bool:
         out = self._session.outgoing
-        return not (self._queue or out.waiting_messages or out.first or self._carrier.stuck)
+        return not (self._queue or self._apart or out.waiting_messages or out.first or self._carrier.stuck)
 
-    def _write_out(self, patient: bool = False) -> None:
+    def _write_out(self, patient: bool = False) -> bool:
         """Give the session what waits, as long as it wants some. Under ``_writing``."""
+        if self._apart and not self._give_apart():
+            self._leave()
+            return False
         while not self._blocked and self._queue:
             if not self.has_room():
                 self._carrier.emit()
@@ -183,36 +305,43 @@ class LaneOutbox(AcknowledgedOutbox):
                 if not self.has_room() and not (waits and self._writer._wait_writable(GRACE_S)):
                     self._block()
                 continue
-            with self._front:
+            if not enter(self._front):
+                self._leave()
+                return False
+            try:
                 batch = self._next_batch()
                 taken = self._carrier.take(batch)
                 if not taken:  # another thread has filled its lane since, or the session is over
-                    self._queue[:0] = batch
-                    self._pending += sum(map(len, batch)) + len(batch)
+                    self._put_back(batch)
+            finally:
+                self._front.release()
             if not taken:
+                if self.has_room():  # what was interrupted is at it
+                    self._leave()
+                    return False
                 self._block()
                 continue
-            self._look_at(BLOCK_BYTES)
+            self._look_soon()
         self._last = None
         self._carrier.emit()
-        if self._changed is not None:
-            self._notify()
+        self._notify()
+        return True
 
     def _next_batch(self) -> list[bytes]:
         """The front of the queue. Under ``_front``."""
-        queue = self._queue
-        count = len(queue)
-        if self._pending > BLOCK_BYTES:
-            count = max(1, count * BLOCK_BYTES // self._pending)
-        batch = queue[:count]
-        del queue[:count]
-        self._pending = max(0, self._pending - sum(map(len, batch)) - len(batch)) if queue else 0
-        return batch
+        count = len(self._queue)
+        if self._bytes + self._pending > BLOCK_BYTES:
+            self._count()
+            count = max(1, self._counted * BLOCK_BYTES // max(1, self._bytes))
+        return self._cut(count)
 
     # What a connection that holds something is asked -----------------------------------------------------------------
 
     def has_room(self) -> bool:
-        return self._session.takes()
+        """No more is given to the session than the peer takes, and no more than may wait at all."""
+        out = self._session.outgoing
+        waits = out.waiting_bytes + MESSAGE_BYTES * out.waiting_messages
+        return waits < self.limit and self._session.takes()
 
     def idle(self) -> bool:
         return super().idle() and not self._carrier.owes()
@@ -222,11 +351,21 @@ class LaneOutbox(AcknowledgedOutbox):
         if self._carrier.over:
             self._refuse(None)
 
-    def give_up(self, messages: list[bytes]) -> None:
-        """Report messages whose lifetime is over."""
-        self._tell(
-            DeliveryError(f"{len(messages)} message(s) to {self._writer} were not sent in their lifetime", messages)
-        )
+    def give_up(self, late: list[bytes], refused: list[bytes], records: list[bytes]) -> None:
+        """Report messages that are not sent any more.
+
+        :param late: their time has run out.
+        :param refused: they were too long for the peer; and records that were.
+        """
+        if late:
+            text = f"{len(late)} message(s) to {self._writer} were not sent in their lifetime"
+            self._tell(DeliveryError(text, late))
+        refused += [durable.payload for durable in map(read_durable, records) if durable is not None]
+        if refused:
+            text = (
+                f"{len(refused)} message(s) to {self._writer} had more than the {self._session.longest} bytes that it "
+            )
+            self._tell(DeliveryError(text + "takes (max_message there): it drops them", refused))
 
 
 class LaneFraming(SessionFraming):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Final
 
 from leadscomm.connections.backlog import BLOCK_BYTES
@@ -28,7 +29,17 @@ class LeadsOutbox(Outbox):
         self._separator = framing.separator[0]
         self._limit = framing.max_message
 
-    def send(self, message: bytes) -> None:
+    def send(
+        self,
+        message: bytes,
+        lane: int | None = None,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        if lane is not None or lifetime is not None or latest is not None or timeout is not None:
+            self._send_as(message, timeout, lane=lane, lifetime=lifetime, latest=latest)
+            return
         if type(message) is not bytes:
             message = plain(message)
         size = len(message)
@@ -41,13 +52,12 @@ class LeadsOutbox(Outbox):
             return
         pending = self._pending + size
         if pending > self._room:
-            pending = self._make_room(message)
-            if not pending:
-                return
+            self._look(message)
+            return
         self._queue.append(message)
         self._pending = pending
         if not self.waiting:
-            self._push()
+            self._push(message)
 
     def _frame(self, message: bytes) -> bytes:
         return message + self._mark
@@ -55,6 +65,6 @@ class LeadsOutbox(Outbox):
 
 def outbox_for(writer: Writer, framing: Framing) -> Outbox:
     """The outbox that suits ``framing`` best."""
-    if isinstance(framing, SeparatorFraming) and len(framing.separator) == 1:
+    if isinstance(framing, SeparatorFraming) and len(framing.separator) == 1 and not framing.lost:
         return LeadsOutbox(writer, framing)
     return Outbox(writer, framing)

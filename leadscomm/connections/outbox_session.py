@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_acknowledged import AcknowledgedOutbox, Carrier
@@ -24,6 +24,7 @@ class SessionOutbox(AcknowledgedOutbox):
     :param lower: the outbox of the line below.
     """
 
+    _lacks: ClassVar[str] = "speaks the compact profile, as boards do, and has no {}: leave it out"
     __slots__ = ("_lower",)
     _session: Session
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from leadscomm.connections.address import Address
 from leadscomm.errors import ConnectFailed, EndpointError
+from leadscomm.packages import pyserial
+from leadscomm.protocol.words import printable
 
 if TYPE_CHECKING:
     from serial import Serial
@@ -66,16 +68,17 @@ def available_ports() -> list[Port]:
     If the environment variable ``LEADSCOMM_PORTS`` is set, it names them instead (separated as in ``PATH``): all others
     are left alone, and pseudo-terminals, which no system lists, are found as well.
     """
+    pyserial()
     from serial.tools.list_ports import comports
 
     system = [
         Port(
             found.device,
-            found.description or "",
+            printable(found.description or ""),
             found.vid,
             found.pid,
-            found.serial_number,
-            found.manufacturer,
+            printable(found.serial_number) if found.serial_number else None,
+            printable(found.manufacturer) if found.manufacturer else None,
             found.location,
         )
         for found in sorted(comports())
@@ -108,32 +111,54 @@ def listed() -> str:
 def locate(address: Address) -> str:
     """What the port of an endpoint is called at the moment.
 
-    A device that was open before and has come back under another name is found by its USB serial number.
+    A device that was open before and has come back under another name is found by its USB serial number. Makers give
+    one number to many devices: of several that are alike the path that was asked for wins, then the socket that the
+    device was in, and otherwise none.
 
-    :raises ConnectFailed: no device has the wanted ``usb_serial``.
+    :raises ConnectFailed: no device has the wanted ``usb_serial``, or it cannot be told which is meant.
     """
-    wanted = address.options["usb_serial"]
-    if wanted:
-        found = [port.device for port in available_ports() if port.serial_number == wanted]
-        if not found:
-            raise ConnectFailed(f"no device has usb_serial={wanted}; is it plugged in? There are: {listed()}")
-        return address.path if address.path in found else found[0]
-    known = address.notes.get("usb")
-    if known is not None:
-        for port in available_ports():
-            if port.usb_identity() == known:
-                return port.device
+    wanted, known = address.options["usb_serial"], address.notes.get("usb")
+    if not wanted and known is None:
+        return address.path
+    there = available_ports()
+    alike = [port for port in there if (port.serial_number == wanted if wanted else port.usb_identity() == known)]
+    if wanted and not alike:
+        raise ConnectFailed(f"no device has usb_serial={wanted}; is it plugged in? There are: {listed()}")
+    if any(port.device in (address.path, os.path.realpath(address.path)) for port in alike):
+        return address.path
+    location, alone = address.notes.get("usb_place", (None, True))
+    same_place = [port for port in alike if location is not None and port.location == location]
+    found = same_place or alike
+    if len(found) == 1 and (same_place or alone):
+        return found[0].device
+    if alike and not (len(alike) == 1 and not wanted):
+        raise ConnectFailed(_which(address, alike))
     return address.path
+
+
+def _which(address: Address, alike: list[Port]) -> str:
+    """What to say where one cannot tell which device is meant."""
+    number = alike[0].serial_number
+    places = ", ".join(f"{port} at USB socket {port.location}" if port.location else str(port) for port in alike)
+    asked = f"{address.path} is not there, and " if address.path != "auto" else ""
+    count = "another device has" if len(alike) == 1 else f"{len(alike)} devices have"
+    return (
+        f"{asked}{count} the USB serial number {number}, which does not tell which is meant: {places}. Name the port, "
+        f"such as serial://{alike[0].device}, or one that stays the same, of /dev/serial/by-path"
+    )
 
 
 def remember(address: Address, device: str) -> None:
     """Note which device was opened, so that :func:`locate` finds it again."""
     if "://" in device:
         return
-    real = os.path.realpath(device)
-    for port in available_ports():
+    real, there = os.path.realpath(device), available_ports()
+    for port in there:
         if port.device in (device, real):
-            address.notes["usb"] = port.usb_identity()
+            identity = port.usb_identity()
+            address.notes["usb"] = identity
+            alone = sum(other.usb_identity() == identity for other in there) == 1
+            address.notes["usb_place"] = (port.location, alone)
 
 
 # Opening -------------------------------------------------------------------------------------------------------------
@@ -145,12 +170,12 @@ def open_port(path: str, options: Mapping[str, Any]) -> Serial:
     :param options: those of ``serial://``.
     :raises EndpointError: the settings cannot be right.
     :raises ConnectFailed: it cannot be opened; the text says why.
+    :raises MissingExtra: pyserial is missing, or another package has its name.
     """
-    import serial
-
+    serial: Any = pyserial()
     query = "&".join(f"{name}={value}" if value else name for name, value in options["nested"].items())
     try:
-        port = serial.serial_for_url(
+        port: Serial = serial.serial_for_url(
             path + (f"?{query}" if query else ""),
             do_not_open=True,
             baudrate=options["baud"],

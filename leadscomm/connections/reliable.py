@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
@@ -22,6 +23,7 @@ from leadscomm.connections.opening import HEARD_BYTES, Plan, new_epoch, why_not
 from leadscomm.connections.outbox_acknowledged import Carrier, SessionFraming
 from leadscomm.connections.outbox_session import MARK, SessionOutbox
 from leadscomm.connections.timed import LOOK_S, TimedConnection
+from leadscomm.connections.waiting import Interrupted, enter
 from leadscomm.connections.writer import Flusher
 from leadscomm.errors import ConnectionLost, LocalProtocolError
 from leadscomm.protocol.base import plain
@@ -31,8 +33,6 @@ from leadscomm.protocol.session import ACK_AFTER_S, Session
 
 SEGMENT_BYTES: Final = 1024
 """The longest frame that this side takes, behind its header."""
-RESEND_MS: Final = 120
-"""When the peer should send again; not 100, whose byte means "write a page" to optiboot."""
 
 
 class ReliableConnection(TimedConnection, Carrier):
@@ -84,13 +84,13 @@ class ReliableConnection(TimedConnection, Carrier):
         self.outbox: SessionOutbox = SessionOutbox(self, self.session, framing, line.outbox)
 
     def _new_session(self) -> Session:
+        plan = self.plan
         me = Handshake(
             epoch=new_epoch(),
             segment=SEGMENT_BYTES,
             longest=min(self._longest, MANY),
-            resend=RESEND_MS,
+            resend=plan.resend_ms,
         )
-        plan = self.plan
         return Session(
             me, time.monotonic(), asks=self._asks, longest=self._longest, line=plan.wire, ask_at=plan.asking_time
         )
@@ -204,15 +204,17 @@ class ReliableConnection(TimedConnection, Carrier):
         if not self.session.again or self._shut or self._yielded:
             return None
         early = self._early_frames()
-        heir = ReliableConnection(self.line, asks=True, longest=self._longest, plan=self.plan, early=early)
+        plan = replace(self.plan, round_trip=self._round_trip() or self.plan.round_trip)
+        heir = ReliableConnection(self.line, asks=True, longest=self._longest, plan=plan, early=early)
         heir.accepted = self.accepted
         self._yielded = True
         return heir
 
     def shut_sending(self) -> None:
         """Say goodbye, and then nothing more."""
-        with self._turn:
-            self.session.leave()
+        if not self._in_turn(self.session.leave):
+            self._later(self.shut_sending)
+            return
         self._emitting.do()
         self.line.outbox.when_drained(self.line.shut_sending)
 
@@ -226,9 +228,14 @@ class ReliableConnection(TimedConnection, Carrier):
             self.line.outbox.abandon()
             self.line._close()
 
-    @property
-    def _unsent(self) -> list[bytes]:
-        return self.outbox.left
+    def disown(self) -> None:
+        super().disown()
+        self.line.disown()
+
+    def _part(self) -> None:
+        super()._part()
+        if not self._yielded:
+            self.line._part()
 
     def _discard(self, deadline: float) -> None:
         self.line._discard(deadline)
@@ -238,9 +245,13 @@ class ReliableConnection(TimedConnection, Carrier):
     def send_datagram(self, message: bytes) -> None:
         if self.outbox.closed or not self.session.open:
             raise self.outbox.late()
-        with self._turn:
-            self.session.send_datagram(plain(message))
+        message = plain(message)
+        if not self._in_turn(lambda: self.session.send_datagram(message)):
+            self._later(lambda: self.send_datagram(message))
+            return
         self._emitting.do()
+        if self.outbox.flusher is None:  # nobody else would send it
+            self.run_until(lambda: self.over or not self.session.waiting_datagrams, self.outbox.timeout)
 
     def _write(self, data: bytes | memoryview) -> int:
         """Take a message from the outbox, with the mark before it."""
@@ -250,10 +261,14 @@ class ReliableConnection(TimedConnection, Carrier):
         except LocalProtocolError as error:  # of a broadcast: nobody has asked what this peer takes
             self.outbox.refuse(message, error)
             return len(data)
-        with self._turn:
+        if not enter(self._turn):
+            raise Interrupted
+        try:
             if not self.session.wants:
                 raise BlockingIOError
             self.session.send(message)
+        finally:
+            self._turn.release()
         if self.session.busy:
             # It leaves after the callback, and then acknowledges what that dealt with: a board whose window is full of
             # answers could not take it before.
@@ -273,15 +288,22 @@ class ReliableConnection(TimedConnection, Carrier):
             if not lower.drained():
                 lower.when_drained(self._emitting.do)
                 return
-        with self._turn:
+        if not enter(self._turn):
+            self.call_at(0.0)
+            return
+        try:
             asked = self.session.asked
             frames = self.session.frames(time.monotonic())
             due = self.session.deadline()
+        finally:
+            self._turn.release()
         if frames:
             block = self.line.framing.encode_all(frames)
             if self.session.asked > asked:
                 block = self.plan.before_asking(asked) + block
-            lower.put(frames, block, len(block))
+            elif self.session.parted(frames[0]):
+                block = b"\0" + block
+            lower.put(frames, block)
         if due is not None:
             self.call_at(due)
 

@@ -7,23 +7,25 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
-from typing_extensions import Self
-
 from leadscomm.connections import ports
 from leadscomm.connections.address import Address
 from leadscomm.connections.asking import AnyInquiry, Inquiry, find, inquiry, question
-from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.fitting import fit
+from leadscomm.connections.handles import lead_nowhere
 from leadscomm.connections.lines import Line, line_of
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.opening import Plan
 from leadscomm.connections.options import SERIAL
+from leadscomm.connections.waiting import Waiters
 from leadscomm.errors import CommTimeout, ConnectFailed, ConnectionLost, EndpointError
+from leadscomm.packages import Self
 from leadscomm.protocol.board import BoardFraming
-from leadscomm.protocol.framing import Framing
+from leadscomm.protocol.framing import Framing, SeparatorFraming
 
 if TYPE_CHECKING:
     from serial import Serial
@@ -43,6 +45,7 @@ class SerialConnection(ConnectionBase):
     :param framing: any other framing, instead of ``separator``.
     :param half_duplex: RTS is to be switched around each write.
     :param on_close: called when the port was closed.
+    :raises EndpointError: the port's settings cannot carry the framing.
     """
 
     pooled: ClassVar[bool] = False  # nothing but the reading itself can be woken
@@ -58,6 +61,8 @@ class SerialConnection(ConnectionBase):
         half_duplex: bool = False,
         on_close: Callable[[], None] | None = None,
     ) -> None:
+        framing = SeparatorFraming(separator) if framing is None else framing
+        fit(framing, getattr(serial, "bytesize", 8), getattr(serial, "xonxoff", False))
         super().__init__(remainder, separator, framing=framing)
         self._serial = serial
         self._half_duplex = half_duplex
@@ -135,6 +140,11 @@ class SerialConnection(ConnectionBase):
     def shut_sending(self) -> None:
         if self._line is not None:
             self._line.shut()
+
+    def disown(self) -> None:
+        super().disown()
+        with contextlib.suppress(Exception):  # not every handler of pyserial's has one
+            lead_nowhere(self._serial.fileno())
 
     def abort(self) -> None:
         if self._line is not None:
@@ -247,6 +257,8 @@ def _ask(
         with address.caller.waking(lambda: _end(lines)):
             found = find(asked, deadline)
         refusals.update((device, f"{device} {asked[device].said()}") for device in asked if device not in found)
+        if len(found) > 1:  # a tag may begin as another one does
+            found = [device for device in found if str(asked[device].tag).lower() == tag.lower()] or found
         if len(found) == 1:
             del asked[found[0]]
     finally:
@@ -319,7 +331,7 @@ class SerialListener(ListenerBase):
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._changed = threading.Condition()
+        self._changed = Waiters()
         self._taken = False
         self._closed = False
         self._trouble = ""
@@ -328,40 +340,39 @@ class SerialListener(ListenerBase):
 
     def accept(self) -> ConnectionBase | None:
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed or not self._taken)
-                self._changed.wait_for(lambda: self._closed, self._pause)
-                if self._closed:
-                    return None
-                self._pause = LOOK_EVERY_S
+            self._changed.wait_for(lambda: self._closed or not self._taken)
+            self._changed.wait_for(lambda: self._closed, self._pause)
+            if self._closed:
+                return None
+            self._pause = LOOK_EVERY_S
             try:
+                self._taken, self._since = True, time.monotonic()  # before: it is freed when the conversation ends
                 deadline = time.monotonic() + self._address.options["connect_timeout"]
                 connection = _dial(self._address, deadline, self._freed)
             except (ConnectFailed, ConnectionLost, CommTimeout) as error:
+                self._taken = False
                 if self._closed:
                     return None
                 if str(error) == self._trouble:
                     continue
                 self._trouble = str(error)
                 raise ConnectFailed(f"{error}. It is waited for") from error
+            except BaseException:
+                self._taken = False
+                raise
             self._trouble = ""
-            with self._changed:
-                self._taken = True
-                self._since = time.monotonic()
             _log.info("%s is open", connection)
             return connection
 
     def _freed(self) -> None:
-        with self._changed:
-            self._taken = False
-            # A conversation that ends as soon as it begins must not begin a thousand times a second.
-            self._pause = 0.0 if time.monotonic() - self._since > LOOK_EVERY_S else LOOK_EVERY_S
-            self._changed.notify_all()
+        # A conversation that ends as soon as it begins must not begin a thousand times a second.
+        self._pause = 0.0 if time.monotonic() - self._since > LOOK_EVERY_S else LOOK_EVERY_S
+        self._taken = False
+        self._changed.notify_all()
 
     def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._closed = True
+        self._changed.notify_all()
 
 
 def listen_serial(address: Address) -> ListenerBase:

@@ -11,20 +11,21 @@ an entity the session has one line, and ends with it.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Hashable
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.opening import HEARD_BYTES
 from leadscomm.connections.outbox_lanes import LaneCarrier, LaneFraming, LaneOutbox
 from leadscomm.connections.session_line import Line
 from leadscomm.connections.stats import ConnectionStats
-from leadscomm.connections.terms import SpeaksCompact, Terms
+from leadscomm.connections.terms import Terms
 from leadscomm.connections.timed import LOOK_S, TimedConnection
+from leadscomm.connections.waiting import enter
 from leadscomm.connections.writer import Flusher, here
-from leadscomm.errors import ConnectionLost, LocalProtocolError, OutboxFull
+from leadscomm.errors import LocalProtocolError, OutboxFull, RemoteProtocolError
 from leadscomm.protocol.base import plain
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.full import FullSession
@@ -53,7 +54,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
     __slots__ = (
         "_hushed",
         "_place",
-        "_told",
+        "_telling",
         "keeps",
         "lines",
         "on_end",
@@ -83,7 +84,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
         self.owes: Callable[[], bool] = bool
         self.on_end: Callable[[], None] = _nothing
         self._place = ""  # where the peer was found last
-        self._told = False  # on_end was called
+        self._telling = threading.Lock()  # taken by who calls on_end
         self._hushed = False
         framing = LaneFraming(self.session)
         super().__init__(framing)
@@ -104,14 +105,14 @@ class SessionConnection(TimedConnection, LaneCarrier):
         return "" if peer is None else peer.tag
 
     def stats(self) -> ConnectionStats:
-        with self._turn:
+        with self._looking():
             seen = self.session.stats(time.monotonic())
             links = dict(zip(map(str, self.lines), seen.links, strict=False))
         carried = [link.round_trip for link in seen.links if link.carries]
         return ConnectionStats(*self.outbox.backlog(), carried[0] if carried else None, seen, links)
 
     def counters(self) -> LinkCounters:
-        with self._turn:
+        with self._looking():
             return self.session.counters()
 
     @property
@@ -132,7 +133,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
 
     @property
     def due_at(self) -> float | None:
-        with self._turn:
+        with self._looking():
             return self.session.deadline()
 
     def _carrier(self) -> ConnectionBase | None:
@@ -169,56 +170,22 @@ class SessionConnection(TimedConnection, LaneCarrier):
                 self.session.end("this side left")
         self.pump()
 
-    def agree(self, line: Line, deadline: float) -> None:
-        """Ask the peer over a new line, and wait for its answer. In the thread that is to read the line.
-
-        :raises SpeaksCompact: the peer is a board, say.
-        :raises ConnectFailed: the peer speaks something else; the text says what.
-        :raises CommTimeout: nothing answered before ``deadline`` (as ``time.monotonic()`` counts).
-        :raises ConnectionLost: the line, or the session, ended meanwhile.
-        """
-        connection, heard = line.connection, b""
-        connection.set_blocking(False)
-        while True:
-            line.emit()
-            now = time.monotonic()
-            joined = line.link.joined
-            if joined and self.session.trusted:
-                return
-            if self.session.compact_peer is not None:
-                raise SpeaksCompact(f"{connection} speaks the compact profile alone")
-            if self.over or self.session.left or self._hopeless or now >= deadline:
-                self.pump()  # it may be over since a moment ago
-                raise line.why_not(self.session, heard)
-            connection._wait_readable(max(0.0, (deadline if joined else min(deadline, line.link.ask_at)) - now))
-            try:
-                data = connection._read()
-            except BlockingIOError:
-                continue
-            if data is None:
-                raise ConnectionLost(
-                    f"{connection} ended before it had answered; does it speak sessions (reliable=1), and hold the "
-                    "same key (key_file=)?"
-                )
-            heard = (heard + data)[:HEARD_BYTES]
-            self.took(line, connection.framing.feed(data))
-
-    @property
-    def _hopeless(self) -> bool:
-        """Whether the peer does not want it. Where there is a key, anybody may have said so."""
-        return self.session.trouble is not None and self.terms.key is None
-
     def due(self, line: Line) -> tuple[list[bytes], bool]:
         """The frames that are to be sent over a line now, and whether it is of no more use. Any thread."""
         now = time.monotonic()
-        with self._turn:
+        if not enter(self._turn):
+            self.call_at(now)
+            return [], False
+        try:
             if line not in self.lines:
                 return [], False
             return self.session.frames(now, line.link), self._is_lost(line, now)
+        finally:
+            self._turn.release()
 
     def has_lost(self, line: Line) -> bool:
         """Whether a line is of no more use. Any thread."""
-        with self._turn:
+        with self._looking():
             return line in self.lines and self._is_lost(line, time.monotonic())
 
     def _is_lost(self, line: Line, now: float) -> bool:
@@ -238,6 +205,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
                 session.damaged(now, link, damaged)
             self.records += session.take_records()
             self.settled += session.settled()
+            self.framing.faults += session.take_faults()
             came = session.has_messages or session.datagrams.came
         if came:
             self.call_at(now + ACK_AFTER_S)  # in case that the callbacks take long
@@ -246,6 +214,11 @@ class SessionConnection(TimedConnection, LaneCarrier):
         """Take the most urgent messages that came, ``limit`` at most; :meth:`dealt` is to be told of them."""
         with self._turn:
             return self.session.take(limit)
+
+    def next_faults(self) -> list[RemoteProtocolError]:
+        """Take what the peer did that it may not do."""
+        with self._turn:
+            return self.framing.take_faults()
 
     def next_datagrams(self) -> list[bytes]:
         """Take the datagrams that came."""
@@ -276,9 +249,10 @@ class SessionConnection(TimedConnection, LaneCarrier):
 
     def shut_sending(self) -> None:
         """Say goodbye, and then nothing more."""
-        with self._turn:
-            self.session.leave(time.monotonic())
-        self.pump()
+        if self._in_turn(lambda: self.session.leave(time.monotonic())):
+            self.pump()
+        else:
+            self._later(self.shut_sending)
 
     def abort(self) -> None:
         self._aborted = True
@@ -294,9 +268,12 @@ class SessionConnection(TimedConnection, LaneCarrier):
                 line.connection.outbox.abandon()
                 line.connection._close()
 
-    @property
-    def _unsent(self) -> list[bytes]:
-        return self.outbox.left
+    def _part(self) -> None:
+        super()._part()
+        self.on_end, self.keeps = _nothing, None
+        for line in self.lines:
+            line.connection._part()
+        self.lines = ()
 
     def _discard(self, deadline: float) -> None:
         self.run_until(lambda: self.over, max(0.0, deadline - time.monotonic()))
@@ -310,11 +287,10 @@ class SessionConnection(TimedConnection, LaneCarrier):
 
     def _tell_end(self) -> None:
         """The session is over: whoever waits for anything learns of it, and the lines are let go."""
-        with self._changed:
-            told, self._told = self._told, True
-            self._changed.notify_all()
-        if told:
+        self._changed.notify_all()
+        if not self._telling.acquire(blocking=False):
             return
+        self._timer.stop()
         for line in self.lines:
             if line.connection.keeper is not None:
                 line.end()
@@ -328,7 +304,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
     def send(
         self,
         message: bytes,
-        lane: int = DEFAULT_LANE,
+        lane: int | None = None,
         *,
         lifetime: float | None = None,
         latest: Hashable | None = None,
@@ -349,37 +325,45 @@ class SessionConnection(TimedConnection, LaneCarrier):
         if self.outbox.closed:
             raise self.outbox.late()
         send = self.outbox.send if self.keeps is None else self.keeps
-        send(message, lane, lifetime=lifetime, latest=latest, timeout=timeout)
+        send(message, DEFAULT_LANE if lane is None else lane, lifetime=lifetime, latest=latest, timeout=timeout)
 
     def send_datagram(self, message: bytes) -> None:
         if self.outbox.closed or not self.session.open:
             raise self.outbox.late()
-        with self._turn:
-            self.session.send_datagram(plain(message))
-        self.emit()
+        message = plain(message)
+        if self._in_turn(lambda: self.session.send_datagram(message)):
+            self.emit()
+        else:
+            self._later(lambda: self.send_datagram(message))
 
     def send_record(self, record: bytes, lane: int, timeout: float | None = None) -> None:
         """Send a record of the toolkit itself. Any thread; waits for room of its lane, so never a callback's.
 
         :param timeout: seconds; None: as long as the session lives.
+        :raises LocalProtocolError: the peer does not take so long a one.
         :raises ConnectionLost: the session is over.
         :raises OutboxFull: there was no room in time.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self.over or self.session.takes(lane, RECORDS), timeout)
+        self.session.check(record)
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.offer_record(record, lane):
             if self.over or not self.session.open:
                 raise self.outbox.late()
-            if not self.session.takes(lane, RECORDS):
+            rest = None if end is None else max(0.0, end - time.monotonic())
+            if not self._changed.wait_for(lambda: self.over or self.session.takes(lane, RECORDS), rest):
                 raise OutboxFull(f"{self} took nothing on lane {lane} for {timeout} s")
-            self.session.send(record, lane, channel=RECORDS)
         self.emit()
 
     def offer_record(self, record: bytes, lane: int) -> bool:
         """As :meth:`send_record` without waiting; whether there was room. :meth:`emit` is the caller's."""
-        with self._turn:
+        if not enter(self._turn):
+            return False
+        try:
             if not self.session.open or not self.session.takes(lane, RECORDS):
                 return False
             self.session.send(record, lane, channel=RECORDS)
+        finally:
+            self._turn.release()
         return True
 
     @property
@@ -387,16 +371,29 @@ class SessionConnection(TimedConnection, LaneCarrier):
         """Bytes of a message or record that the peer takes, at most."""
         return self.session.longest
 
+    @property
+    def certain(self) -> int:
+        """The same, as far as the peer has said so: it may drop what is longer."""
+        return self.session.certain
+
     def take(self, messages: list[bytes], *, anyway: bool = False) -> bool:
-        with self._turn:
+        if not enter(self._turn):
+            return False
+        try:
             if not (anyway or self.session.takes()):
                 return False
             self.session.send_all(messages)
+        finally:
+            self._turn.release()
         return True
 
-    def take_one(self, message: bytes, lane: int, deadline: float | None, key: Hashable | None) -> None:
-        with self._turn:
-            self.session.send(message, lane, deadline=deadline, key=key)
+    def take_one(self, message: bytes, lane: int, deadline: float | None, key: Hashable | None) -> bool:
+        return self._in_turn(lambda: self.session.send(message, lane, deadline=deadline, key=key))
+
+    def drop(self, excess: int, around: int) -> list[bytes]:
+        dropped: list[bytes] = []
+        self._in_turn(lambda: dropped.extend(self.session.outgoing.drop(excess, around)))
+        return dropped
 
     def _write(self, data: bytes | memoryview) -> int:
         raise LocalProtocolError("a session takes messages, not bytes")
@@ -411,17 +408,22 @@ class SessionConnection(TimedConnection, LaneCarrier):
                 self.call_at(now + LOOK_S if due <= now and self.stuck else due)
 
     def pump(self) -> None:
-        with self._turn:
-            self.session.tick(time.monotonic())
-            late = self.session.expired()
-        if late:
-            self.outbox.give_up(late)
+        given_up: list[list[bytes]] = []
+        if not self._in_turn(lambda: given_up.extend(self._ticked())):
+            self.call_at(time.monotonic())
+            return
+        self.outbox.give_up(*given_up)
         self.outbox.progressed()
         self.emit()
         if self.session.ended is not None:
             self._tell_end()
         else:
             self.tell_waiting()
+
+    def _ticked(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
+        """Do what is due; return what is not sent any more: what is late, and what the peer refuses. Under the lock."""
+        self.session.tick(time.monotonic())
+        return self.session.expired(), self.session.refused(), self.session.refused(RECORDS)
 
 
 def _nothing() -> None: ...

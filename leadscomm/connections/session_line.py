@@ -10,7 +10,7 @@ from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.errand import Errand
 from leadscomm.connections.opening import Plan, nothing_of_a_session, why_not
 from leadscomm.connections.writer import Flusher
-from leadscomm.errors import CommError, ConnectionLost
+from leadscomm.errors import CommError, CommTimeout, ConnectionLost
 from leadscomm.protocol.framing import FramingSpec
 from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.link import Link
@@ -44,6 +44,7 @@ def link_of(address: Address) -> Link:
         rate=options["baud"] / _BITS if scheme == "serial" else 0.0,
         overhead=_OVERHEADS.get(scheme, 6),
         preference=_PREFERENCES.get(scheme, 1) if preference is None else preference,
+        spoofable=scheme == "udp",
     )
 
 
@@ -94,6 +95,7 @@ class Line:
     """
 
     __slots__ = (
+        "__weakref__",
         "_asked",
         "_asks_from",
         "_ending",
@@ -140,7 +142,7 @@ class Line:
         if frames:
             framing = self.connection.framing
             block = self._question() + framing.encode_all(frames) if framing.joins else None
-            lower.put(frames, block, sum(map(len, frames)))
+            lower.put(frames, block)
         if lost:
             self.connection.abort()
         elif self._ending and not self._sending.asked:
@@ -174,9 +176,27 @@ class Line:
         who = str(self.connection)
         if session.trouble is None and (session.ended is not None or session.left):
             return ConnectionLost(f"{who}: {session.ended or 'this side is leaving'}")
-        if self._plan is not None or session.trouble is not None:
+        if self._plan is not None or session.trouble is not None or session.hint is not None:
             return why_not(who, session, heard)
+        if self.link.joined:
+            return CommTimeout(f"{who} has begun a session, and does not go on")
         return nothing_of_a_session(who, self.connection.framing, heard)
+
+    def ended_early(self, session: FullSession, heard: bytes) -> CommError:
+        """Say that the connection ended before the peer had agreed.
+
+        :param heard: what it said instead.
+        """
+        if session.trouble is not None or session.hint is not None:
+            return why_not(str(self.connection), session, heard)
+        if heard and not self.link.joined:
+            return nothing_of_a_session(str(self.connection), self.connection.framing, heard)
+        if self.connection.accepted:
+            return ConnectionLost(f"{self.connection} ended before it had begun its session")
+        return ConnectionLost(
+            f"{self.connection} ended before it had answered; does it speak sessions (reliable=1), and hold the same "
+            "key (key_file=)?"
+        )
 
     def is_lost(self, now: float, dead_after: float) -> bool:
         """Whether the connection is of no more use, provided that it is read. Under the session's lock."""

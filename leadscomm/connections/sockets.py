@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from leadscomm.connections.address import Address
-from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.names import resolve
 from leadscomm.errors import ConnectFailed
 
@@ -143,6 +144,7 @@ class _Race:
         else:
             failed = ConnectFailed(why_not(where, last))
         failed.__cause__ = last
+        self.failures = []  # their tracebacks know this race
         return failed
 
     def close(self) -> None:
@@ -288,6 +290,19 @@ def readable(sockets: list[socket.socket], timeout: float | None = None) -> list
     return [by_fd[fd] for fd, _ in poller.poll(None if timeout is None else max(0.0, timeout) * 1000)]
 
 
+def enlarge(sock: socket.socket) -> None:
+    """Ask for a receive buffer that takes a burst; the system gives what it will."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+
+
+def new_bell() -> int | None:
+    """A handle that a pool can poll, where there are pools."""
+    if sys.platform == "linux":
+        return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+    return None
+
+
 class Alarm:
     """Wakes a thread that waits in :func:`readable`: another thread rings, and the waiting one finds ``socket`` ready.
 
@@ -296,7 +311,7 @@ class Alarm:
 
     def __init__(self) -> None:
         self.socket, self._bell = socket.socketpair()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may ring while the thread that it interrupts does
         self._bell.setblocking(False)
         self.socket.setblocking(False)
 
@@ -312,7 +327,7 @@ class Alarm:
 
     def close(self) -> None:
         """Release the handles."""
-        with self._lock:
+        with self._lock:  # the number of a closed handle may be somebody else's at once
             self.socket.close()
             self._bell.close()
 

@@ -12,7 +12,8 @@ from time import perf_counter
 from typing import Any, Final
 
 from leadscomm.connections.address import Address, is_loopback
-from leadscomm.connections.base import CHUNK_BYTES, ConnectionBase, ListenerBase
+from leadscomm.connections.base import CHUNK_BYTES, ConnectionBase
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.sockets import SocketListener, bind_all, dial, place
 from leadscomm.connections.tcp_info import HostWatch, round_trip
 from leadscomm.protocol.framing import Framing

@@ -35,6 +35,7 @@ def compact_session(line: ConnectionBase, address: Address, early: Sequence[byte
             f"{line} speaks the compact profile alone, which is for lines that keep the order, and UDP does not: use "
             "TCP or a serial line"
         )
+    line.at_ease()
     return ReliableConnection(
         line,
         asks=early is None,
@@ -69,8 +70,6 @@ class Terms:
     def offer(self) -> Offer:
         """What this side says of itself in a new session."""
         profiles = FULL if self.key is not None else FULL | COMPACT
-        me = Handshake(
-            epoch=new_epoch(), profiles=profiles, tag=self.name, longest=min(self.longest, MANY), segment=MANY
-        )
+        me = Handshake(epoch=new_epoch(), profiles=profiles, tag=self.name, longest=self.longest, segment=MANY)
         room = max(ROOM_BYTES, 2 * (self.longest + PREFIX_BYTES))
-        return Offer(me, segment=STREAM_SEGMENT_BYTES, room=room, messages=ROOM_MESSAGES, key=self.key)
+        return Offer(me, STREAM_SEGMENT_BYTES, room, ROOM_MESSAGES, self.key, self.longest)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Final
 
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.writer import Flusher
+from leadscomm.connections.timer import Reminder
+from leadscomm.connections.waiting import Waiters, enter, interrupted
+from leadscomm.connections.writer import Flusher, weakly
 from leadscomm.errors import DeliveryError
 from leadscomm.protocol.base import Framing
 from leadscomm.protocol.beginning import Beginning
@@ -35,13 +37,13 @@ class TimedConnection(ConnectionBase):
     """
 
     pooled: ClassVar[bool] = False  # that a session has ended in silence no poll would tell
-    __slots__ = ("_aborted", "_changed", "_reading", "_timer_at", "_turn")
+    __slots__ = ("_aborted", "_changed", "_reading", "_timer", "_turn")
 
     def __init__(self, framing: Framing) -> None:
         self._turn = threading.Lock()  # around the session, for an instant at a time
-        self._changed = threading.Condition(self._turn)
+        self._changed = Waiters()
         self._reading = threading.Lock()  # where no entity runs it, senders read too: for acknowledgements
-        self._timer_at: float | None = None  # when the flusher calls next, as time.monotonic() counts
+        self._timer = Reminder(weakly(self.pump), LEAST_S)
         self._aborted = False
         super().__init__(framing=framing)
 
@@ -87,11 +89,6 @@ class TimedConnection(ConnectionBase):
     def flusher(self) -> Flusher | None:
         """Who turns the timers; None: whoever sends or receives."""
 
-    @property
-    @abstractmethod
-    def _unsent(self) -> list[bytes]:
-        """The messages that had not been acknowledged at the end."""
-
     @abstractmethod
     def pump(self) -> None:
         """Send what there is room for, and do what is due. Any thread; does not block."""
@@ -110,27 +107,44 @@ class TimedConnection(ConnectionBase):
     def call_at(self, when: float) -> None:
         """Have the flusher look after the session at ``when`` at the latest."""
         flusher = self.flusher
-        if flusher is None or (self._timer_at is not None and self._timer_at <= when):
-            return
-        self._timer_at = when
-        flusher.call_later(max(LEAST_S, when - time.monotonic()), partial(self._timer, when))
+        if flusher is not None:
+            self._timer.ask(when, flusher)
 
-    def _timer(self, when: float) -> None:
-        if self._timer_at == when:  # not overtaken by an earlier one
-            self._timer_at = None
-            self.pump()
+    def _in_turn(self, work: Callable[[], object]) -> bool:
+        """Do something to the session; whether it was done. It cannot be in the middle of what was interrupted while it
+        did the same."""
+        if not enter(self._turn):
+            return False
+        try:
+            work()
+        finally:
+            self._turn.release()
+        return True
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """The turn, for who only looks: in the middle of what was interrupted he looks without it."""
+        entered = enter(self._turn)
+        try:
+            yield
+        finally:
+            if entered:
+                self._turn.release()
+
+    def _later(self, work: Callable[[], None]) -> None:
+        """Have the flusher do what could not be done. Without one it is left undone."""
+        if self.flusher is not None:
+            self.flusher.call_later(0.0, work)
 
     def tell_waiting(self) -> None:
         """There is room, or the session is over."""
-        with self._changed:
-            self._changed.notify_all()
+        self._changed.notify_all()
 
     # Waiting ---------------------------------------------------------------------------------------------------------
 
     def _wait_writable(self, timeout: float) -> bool:
         if self.keeper is not None:
-            with self._changed:
-                return self._changed.wait_for(lambda: self.wants or self.over, timeout)
+            return self._changed.wait_for(lambda: self.wants or self.over, timeout)
         return self.run_until(lambda: self.wants or self.over, timeout)
 
     def _wait_readable(self, timeout: float | None) -> bool:
@@ -148,6 +162,8 @@ class TimedConnection(ConnectionBase):
         :return: whether it was done within ``timeout`` seconds.
         """
         end = None if timeout is None else time.monotonic() + timeout
+        if interrupted(self):  # it goes on when this returns
+            return done()
         while not done():
             self.pump()
             carrier = self._carrier()
@@ -174,24 +190,27 @@ class TimedConnection(ConnectionBase):
             return self.read_batch() is not None
         except BlockingIOError:
             return True
-        except OSError:
+        except Exception:
             return False
 
     def undelivered(self, messages: list[bytes]) -> DeliveryError:
         """The report of messages that were not acknowledged when the session ended."""
-        text = f"{len(messages)} message(s) to {self} were not acknowledged: it is not known whether they arrived"
+        sent = self.outbox.begun
+        text = (
+            f"{len(messages)} message(s) to {self} were not acknowledged: {sent} sent, and it is not known whether "
+            f"they arrived; {len(messages) - sent} never sent"
+        )
         why = self.session.ended
-        return DeliveryError(text if why is None else f"{text}; {why}", messages)
+        return DeliveryError(text if why is None else f"{text}; {why}", messages, sent)
 
     # The end ---------------------------------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """As :meth:`ConnectionBase.close`; "sent" means acknowledged here.
+    def _close_alone(self) -> list[bytes]:
+        """As :meth:`ConnectionBase._close_alone`; "sent" means acknowledged here.
 
-        :raises DeliveryError: no entity runs the connection, and some messages were not acknowledged.
+        :raises DeliveryError: some messages were not acknowledged.
         """
-        reports = self.keeper is None and not self._shut
-        super().close()
-        if reports and self._unsent:
-            text = f"{len(self._unsent)} message(s) to {self} were not acknowledged before it closed"
-            raise DeliveryError(text, self._unsent)
+        left = super()._close_alone()
+        if left:
+            raise self.undelivered(left)
+        return left

@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from leadscomm.connections.address import Address, Caller
-from leadscomm.connections.base import CHUNK_BYTES, ConnectionBase, ListenerBase
+from leadscomm.connections.base import CHUNK_BYTES, ConnectionBase
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.sockets import SocketListener, dial
 from leadscomm.connections.tcp import TcpConnection, listening, tune
+from leadscomm.connections.waiting import Interrupted, enter
 from leadscomm.errors import AuthenticationFailed, CommTimeout, ConnectFailed, EndpointError
 from leadscomm.protocol.framing import Framing
+from leadscomm.protocol.words import marked, printable
 
 _log = logging.getLogger("leadscomm")
 FILES: Final = ("cert", "cert_key", "ca", "client_ca")
@@ -40,6 +43,10 @@ class TlsConnection(TcpConnection):
 
     def set_blocking(self, blocking: bool) -> None:
         self._waits = blocking
+
+    @property
+    def has_to_ask(self) -> bool:
+        return True
 
     def open(self, deadline: float) -> None:
         while True:
@@ -83,11 +90,14 @@ class TlsConnection(TcpConnection):
                 raise failed(str(self), error) from error
 
     def _write(self, data: bytes | memoryview) -> int:
+        if not enter(self._lock):
+            raise Interrupted
         try:
-            with self._lock:
-                return self._tls.send(data)
+            return self._tls.send(data)
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
             raise BlockingIOError from None
+        finally:
+            self._lock.release()
 
     def shut_sending(self) -> None:
         with contextlib.suppress(OSError, ValueError), self._lock:
@@ -99,7 +109,8 @@ def failed(peer: str, error: ssl.SSLError) -> AuthenticationFailed:
     """What to say of a TLS conversation that came to nothing."""
     reason = error.reason or ""
     if isinstance(error, ssl.SSLCertVerificationError):
-        mend = f"its certificate does not fit: {error.verify_message}; ca= names its authority, server_name= its name"
+        why = printable(error.verify_message)
+        mend = f"its certificate does not fit: {why}; ca= names its authority, server_name= its name"
     elif "PEER_DID_NOT_RETURN_A_CERTIFICATE" in reason:
         mend = "it showed no certificate, and client_ca asks for one; it has to give cert= and cert_key="
     elif "CERTIFICATE_REQUIRED" in reason:
@@ -113,7 +124,7 @@ def failed(peer: str, error: ssl.SSLError) -> AuthenticationFailed:
     elif isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         mend = "it ended the conversation in the middle of the handshake; does it speak TLS?"
     else:
-        mend = reason or str(error)
+        mend = reason or printable(str(error))
     return AuthenticationFailed(f"TLS with {peer} failed: {mend}")
 
 
@@ -156,6 +167,9 @@ def client_context(options: Mapping[str, Any]) -> ssl.SSLContext:
 
 
 def _load(context: ssl.SSLContext, options: Mapping[str, Any]) -> None:
+    if options["cert_key"]:
+        with _readable("cert_key", options["cert_key"]):
+            pass  # so that what is wrong with it is not said of the certificate
     with _readable("cert", options["cert"]):
         context.load_cert_chain(options["cert"], options["cert_key"], password=_no_password)
 
@@ -171,6 +185,11 @@ def _no_password() -> str:
 @contextlib.contextmanager
 def _readable(name: str, path: str) -> Iterator[None]:
     try:
+        with open(path, "rb") as file:
+            if marked(file.read(4)):
+                raise EndpointError(
+                    f"{name}={path} begins with a byte order mark, behind which OpenSSL finds nothing: save it as ASCII"
+                )
         yield
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":

@@ -16,10 +16,11 @@ from functools import partial
 from typing import Any, Final
 
 from leadscomm.connections.address import Address, is_loopback
-from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.names import resolve
-from leadscomm.connections.sockets import bind_all, place, readable, why_not
-from leadscomm.connections.udp_server import BURST, RECEIVE_BYTES, UdpListener, enlarge
+from leadscomm.connections.sockets import bind_all, enlarge, place, readable, why_not
+from leadscomm.connections.udp_server import BURST, RECEIVE_BYTES, UdpListener
 from leadscomm.errors import ConnectFailed, ConnectionLost
 from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
 

@@ -14,8 +14,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from leadscomm.connections.address import Address, is_loopback
-from leadscomm.connections.base import ConnectionBase, ListenerBase, wait_for
-from leadscomm.connections.sockets import Alarm, place, readable
+from leadscomm.connections.base import WARY_BYTES, ConnectionBase
+from leadscomm.connections.listener import ListenerBase
+from leadscomm.connections.sockets import Alarm, enlarge, new_bell, place, readable
+from leadscomm.connections.waiting import enter
+from leadscomm.connections.writer import wait_for
 from leadscomm.errors import ConnectFailed, ConnectionLost, RemoteProtocolError
 from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
 
@@ -34,19 +37,6 @@ _SEND_S: Final = 1.0
 """How long a datagram waits for room in the system's buffer before it is lost."""
 
 
-def enlarge(sock: socket.socket) -> None:
-    """Ask for a receive buffer that takes a burst; the system gives what it will."""
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-
-
-def _new_bell() -> int | None:
-    """A handle that a pool can poll, where there are pools."""
-    if sys.platform == "linux":
-        return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-    return None
-
-
 class UdpPeer(ConnectionBase):
     """The conversation of a UDP server with one address. Made by :class:`UdpListener`.
 
@@ -61,6 +51,7 @@ class UdpPeer(ConnectionBase):
         "_gone",
         "_listener",
         "_mail",
+        "_most",
         "_put",
         "_rung",
         "_socket",
@@ -87,6 +78,7 @@ class UdpPeer(ConnectionBase):
         self.dropped = 0
         self.turn = threading.Condition(listener.lock)
         self._mail: deque[bytes] = deque()
+        self._most = INBOX_BYTES
         self._put = self._took = 0  # bytes that ever came in, and that were ever read
         self._told = 0  # dropped datagrams that were reported
         self._told_at = -_REPORT_EVERY_S
@@ -95,7 +87,7 @@ class UdpPeer(ConnectionBase):
         self._failure: ConnectionLost | None = None
         self._waits = True
         self._rung = False
-        self._bell = _new_bell()
+        self._bell = new_bell()
 
     def __str__(self) -> str:
         return place(*self.address[:2])
@@ -111,12 +103,20 @@ class UdpPeer(ConnectionBase):
     def set_blocking(self, blocking: bool) -> None:
         self._waits = blocking
 
+    def be_wary(self) -> None:
+        super().be_wary()
+        self._most = WARY_BYTES
+
+    def at_ease(self) -> None:
+        super().at_ease()
+        self._most = INBOX_BYTES
+
     # What the listener does, under its lock --------------------------------------------------------------------------
 
     def put(self, datagram: bytes) -> None:
         """Take in what came."""
         size = len(datagram) + _EACH_BYTES
-        if self._put - self._took + size > INBOX_BYTES:
+        if self._put - self._took + size > self._most:
             self.dropped += 1
             return
         self._put += size
@@ -244,6 +244,7 @@ class UdpListener(ListenerBase):
         self._led = False  # a thread is receiving
         self._alarm = Alarm()
         self._peers: dict[Any, UdpPeer] = {}
+        self._leaving: deque[tuple[UdpPeer, bool]] = deque()  # what forget() was asked for, and is not done yet
         self._origins: Counter[str] = Counter()
         self._new: deque[UdpPeer] = deque()
         self._refusal: OSError | None = None  # what accept() is to raise
@@ -269,9 +270,8 @@ class UdpListener(ListenerBase):
             return self._new.popleft()
 
     def close(self) -> None:
-        with self.lock:
-            self._closed = True
-            self._turn.notify_all()
+        self._closed = True
+        self._settle()
         self._alarm.ring()
 
     def linger(self, timeout: float) -> None:
@@ -280,11 +280,9 @@ class UdpListener(ListenerBase):
     def release(self) -> None:
         with self.lock:
             self._released = True
-            for peer in self._new:
-                self._drop(peer)
-                peer.close_bell()
+            self._leaving += [(peer, True) for peer in self._new]
             self._new.clear()
-            self._close_if_done()
+        self._settle()
 
     # Taking turns ----------------------------------------------------------------------------------------------------
 
@@ -296,7 +294,7 @@ class UdpListener(ListenerBase):
         """
         end = None if timeout is None else time.monotonic() + timeout
         with self.lock:
-            while not ready():
+            while not self._settled(ready):
                 rest = None if end is None else max(0.0, end - time.monotonic())
                 if self._led:
                     self._followers.append(turn)
@@ -308,7 +306,36 @@ class UdpListener(ListenerBase):
                     break
             if self._followers and not self._led:
                 self._followers[0].notify_all()  # somebody has to go on receiving
-            return ready()
+            done = ready()
+        if self._leaving:
+            self._settle()  # what was asked for in the middle of this, by a signal handler
+        return done
+
+    def _settled(self, ready: Callable[[], bool]) -> bool:
+        """Do what others could only leave to the thread that has the lock; then as ``ready()``. Under the lock."""
+        while self._leaving:
+            peer, for_good = self._leaving.popleft()
+            self._drop(peer)
+            peer.wake()
+            if for_good:
+                peer.close_bell()
+        if self._closed:
+            self._turn.notify_all()
+        return ready()
+
+    def _settle(self) -> None:
+        """Have done what was asked for: here, or by the thread that has the lock, if that cannot be waited for."""
+        while enter(self.lock):
+            try:
+                self._settled(bool)
+                done = self._released and not self._peers
+            finally:
+                self.lock.release()
+            if done:  # the sockets outlive the listening, for those who still have something to send
+                for close in (*(sock.close for sock in self._sockets), self._alarm.close):
+                    close()
+            if not self._leaving:
+                return
 
     def _lead(self, timeout: float | None) -> None:
         """Receive once for everybody. Lets go of the lock meanwhile."""
@@ -379,6 +406,8 @@ class UdpListener(ListenerBase):
             self._refusal = error
             self._turn.notify_all()
             return None
+        if limits["reliable"]:
+            peer.be_wary()
         self._peers[peer.label] = peer
         self._origins[host] += 1
         self._look_at = min(self._look_at, now + self._silence)
@@ -415,17 +444,6 @@ class UdpListener(ListenerBase):
 
     def forget(self, peer: UdpPeer, for_good: bool = False) -> None:
         """The server has done with a peer: its next datagram begins a new conversation. Any thread."""
-        with self.lock:
-            self._drop(peer)
-            peer.wake()
-            if for_good:
-                peer.close_bell()
-            self._close_if_done()
+        self._leaving.append((peer, for_good))
+        self._settle()
         self._alarm.ring()  # the thread that receives may be the one that reads this peer
-
-    def _close_if_done(self) -> None:
-        """The socket outlives the listening, for those who still have something to send."""
-        if self._released and not self._peers:
-            for sock in self._sockets:
-                sock.close()
-            self._alarm.close()

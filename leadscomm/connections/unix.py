@@ -10,7 +10,8 @@ import sys
 import time
 
 from leadscomm.connections.address import Address
-from leadscomm.connections.base import ConnectionBase, ListenerBase
+from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.sockets import BACKLOG, SocketListener
 from leadscomm.connections.tcp import TcpConnection
 from leadscomm.errors import ConnectFailed, EndpointError

@@ -7,12 +7,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from leadscomm.connections.address import Caller
-from leadscomm.connections.base import ConnectionBase, ListenerBase, leads_shaped
+from leadscomm.connections.base import ConnectionBase, leads_shaped
 from leadscomm.connections.endpoint import Endpoint, listen_for_lines
+from leadscomm.connections.listener import ListenerBase
+from leadscomm.connections.losses import odd
 from leadscomm.connections.reliable import ReliableConnection
+from leadscomm.connections.writer import weakly
 from leadscomm.entities.dialler import Backoff
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
@@ -27,6 +30,17 @@ OWN_THREADS: Final = 8
 """So many connections are read by a thread each; a round trip is then a tenth shorter than by the pool."""
 _PAUSE_S: Final = 0.25
 """How long accepting pauses when the process has no descriptor or thread left."""
+
+
+class Held(NamedTuple):
+    """A connection that was accepted and has not ended.
+
+    :ivar stage: runs it.
+    :ivar origin: the address that ``max_per_address`` counts it under; None: it is not counted.
+    """
+
+    stage: Stage
+    origin: str | None
 
 
 class Acceptor:
@@ -52,7 +66,7 @@ class Acceptor:
         pooled: bool = True,
     ) -> None:
         self._entity = entity
-        self._caller = Caller(entity._report)
+        self._caller = Caller(weakly(entity._report))
         self._endpoint = endpoint.called_by(self._caller)
         self._join = join
         self._tell = tell or entity._fail
@@ -60,7 +74,7 @@ class Acceptor:
         self._key = endpoint.key()
         self._pool: ReaderPool | None = None
         self._pooled = pooled and can_pool()
-        self._origins: dict[Stage, str] = {}  # of those that max_per_address counts
+        self._held: dict[ConnectionBase, Held] = {}
         self._lock = threading.Lock()
         self.listener: ListenerBase | None = None
 
@@ -107,12 +121,12 @@ class Acceptor:
         while listener is not None and not self._entity._stopping.is_set():
             try:
                 connection = listener.accept()
-            except OSError as error:
+                if connection is None:
+                    break
+                self._welcome(connection)
+                del connection  # the next one may be long in coming
+            except Exception as error:
                 self._could_not_accept(error)
-                continue
-            if connection is None:
-                break
-            self._welcome(connection)
         if listener is not None and self._join is not None:  # sessions end with an acknowledgement, and a farewell
             self._entity._abandon_opening()
             listener.linger(CLOSE_TIMEOUT_S)
@@ -123,6 +137,10 @@ class Acceptor:
         listener = self.listener
         if listener is not None:
             listener.close()
+
+    def handles(self) -> list[int]:
+        """The descriptors that it listens with."""
+        return [] if self.listener is None else self.listener.handles()
 
     def release(self) -> None:
         """Let go of the place. After :meth:`run`."""
@@ -137,8 +155,11 @@ class Acceptor:
         if pool is not None:
             pool.stop(max(deadline, time.monotonic() + 0.5))
 
-    def _could_not_accept(self, error: OSError) -> None:
-        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+    def _could_not_accept(self, error: Exception) -> None:
+        if not isinstance(error, OSError):
+            self._entity._fail(odd("what was to be accepted", error))
+            self._entity._stopping.wait(_PAUSE_S)
+        elif error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
             failure = CommError(
                 f"no connection can be accepted at the moment ({error.strerror}); raise `ulimit -n`, or close some"
             )
@@ -151,32 +172,39 @@ class Acceptor:
     # What was accepted -----------------------------------------------------------------------------------------------
 
     def _welcome(self, connection: ConnectionBase) -> None:
-        origin = None
         if not leads_shaped(connection):
             connection.key = None if self._join is not None else self._key
             connection.accepted = True
-            origin = connection._origin
-        if not self._turned_away(connection, origin):
-            self.launch(connection, origin)
+        if not self._turned_away(connection):
+            self.launch(connection)
 
-    def launch(self, connection: ConnectionBase, origin: str | None = None) -> None:
+    def launch(self, connection: ConnectionBase) -> None:
         """Open and run a connection, in a thread of its own or in the pool. Any thread.
 
-        :param origin: the address that ``max_per_address`` counts it under; None: it is not counted.
+        A session of the compact profile takes over the place of its line.
         """
-        entity, stage = self._entity, self._staged(connection)
+        entity = self._entity
+        try:
+            stage = self._staged(connection)
+        except Exception as error:
+            self._not_run(connection, error)
+            return
         with entity._lock:
             entity._opening.add(stage)
-        if origin is not None:
-            with self._lock:
-                self._origins[stage] = origin
+        with self._lock:
+            self._held[_line_of(connection)] = Held(stage, _origin_of(connection))
         try:
             stage.run_in(self._pool_for(stage))
-        except (OSError, RuntimeError) as error:  # no descriptor or no thread left
-            self._drop(connection)
+        except Exception as error:  # no descriptor or no thread left, as a rule
+            stage.not_run()
             entity._left(stage)
-            entity._fail(CommError(f"{connection} was turned away: {error}; it may come again"))
-            entity._stopping.wait(_PAUSE_S)
+            self._not_run(connection, error)
+
+    def _not_run(self, connection: ConnectionBase, error: Exception) -> None:
+        if not connection.closed():
+            self._drop(connection)
+        self._entity._fail(CommError(f"{connection} was turned away: {error}; it may come again"))
+        self._entity._stopping.wait(_PAUSE_S)
 
     def _staged(self, connection: ConnectionBase) -> Stage:
         if self._join is None or isinstance(connection, ReliableConnection):
@@ -193,16 +221,23 @@ class Acceptor:
 
     def left(self, stage: Stage) -> None:
         """A connection has ended. Any thread."""
+        if isinstance(stage, LineStage) and stage.heir is not None:
+            return  # the line goes on
+        line = _line_of(stage.connection)
         with self._lock:
-            self._origins.pop(stage, None)
+            held = self._held.get(line)
+            if held is not None and held.stage is stage:
+                del self._held[line]
 
-    def _turned_away(self, connection: ConnectionBase, origin: str | None) -> bool:
+    def _turned_away(self, connection: ConnectionBase) -> bool:
         entity, limits = self._entity, self._endpoint.options
         # Of an endpoint with sessions lines are counted: a session that waits for one must be given it.
-        present = len(entity._stages if self._join is None else entity._carrying) + len(entity._opening)
-        if present >= limits["max_connections"]:
+        with self._lock:
+            origins = [held.origin for held in self._held.values()]
+        origin = _origin_of(connection)
+        if len(origins) >= limits["max_connections"]:
             why = f"there are {limits['max_connections']} connections already (max_connections)"
-        elif origin is not None and self._count(origin) >= limits["max_per_address"]:
+        elif origin is not None and origins.count(origin) >= limits["max_per_address"]:
             why = f"there are {limits['max_per_address']} connections from {origin} already (max_per_address)"
         elif self._key is not None and leads_shaped(connection):
             why = "it cannot be asked for the key"
@@ -212,10 +247,6 @@ class Acceptor:
         entity._fail(CommError(f"{connection} was turned away: {why}; raise it, or close some"))
         return True
 
-    def _count(self, origin: str) -> int:
-        with self._lock:
-            return list(self._origins.values()).count(origin)
-
     def _drop(self, connection: ConnectionBase) -> None:
         """Close a connection that nobody runs."""
         if leads_shaped(connection):
@@ -224,3 +255,12 @@ class Acceptor:
         connection.disconnect()  # a LEADS client that is not told goodbye never notices
         connection.shut_sending()
         connection.finish()
+
+
+def _line_of(connection: ConnectionBase) -> ConnectionBase:
+    """What was accepted: below a session of the compact profile it is its line."""
+    return connection.line if isinstance(connection, ReliableConnection) else connection
+
+
+def _origin_of(connection: ConnectionBase) -> str | None:
+    return None if leads_shaped(connection) else connection._origin

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
+from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from leadscomm.errors import CallbackError
 
 if TYPE_CHECKING:
     from leadscomm.connections.base import ConnectionBase
@@ -28,9 +32,14 @@ class CallbackChain:
         self.bind_chain(chain)
 
     def bind_chain(self, chain: CallbackChain | None) -> None:
-        """Set the link before this one. If this one is already further down that chain, it is taken out there first."""
+        """Set the link before this one. If this one is already further down that chain, it is taken out there first.
+
+        :raises CallbackError: it is no such link, or would be called for nothing.
+        """
         if chain is self:
             return
+        if chain is not None:
+            _check_link(chain)
         for link in _links(chain):
             if link._chain is self:
                 link._chain = self._chain
@@ -128,3 +137,66 @@ class Callback(CallbackChain):
 
         :param link: what it is, such as ``tcp://192.168.1.7:16900`` or ``/dev/ttyUSB0``.
         """
+
+
+MEND: Final = "write a plain def, which may hand work to your loop with asyncio.run_coroutine_threadsafe(work, loop)"
+METHODS: Final = tuple(name for name in vars(Callback) if name.startswith("on_"))
+
+
+def checked(callback: Any) -> Any:
+    """A callback, if it can be one; with all that it is chained to.
+
+    :raises CallbackError: it cannot; the text says what to write instead.
+    """
+    if isinstance(callback, type):
+        raise CallbackError(f"{callback.__name__} is a class, and an instance is wanted: write {callback.__name__}()")
+    missing = [name for name in METHODS if not callable(getattr(callback, name, None))]
+    if missing:
+        given = getattr(callback, "__name__", None) or type(callback).__name__
+        raise CallbackError(
+            f"{given} is no callback, it has no {missing[0]}: write a class Echo(Callback) with on_receive(self, "
+            "service, msg), and give Echo()"
+        )
+    for link in _links(callback) if isinstance(callback, CallbackChain) else (callback,):
+        _check_methods(link)
+    return callback
+
+
+def _check_link(link: Any) -> None:
+    """:raises CallbackError: it is no link of a chain."""
+    if isinstance(link, type):
+        raise CallbackError(f"{link.__name__} is a class, and an instance is wanted: write {link.__name__}()")
+    if not isinstance(link, CallbackChain):
+        raise CallbackError(f"{link!r} is no link of a chain: derive its class from Callback")
+    _check_methods(link)
+
+
+def _check_methods(link: Any) -> None:
+    for name in METHODS:
+        why = _for_nothing(getattr(link, name, None))
+        if why:
+            raise CallbackError(f"{type(link).__name__}.{name} {why}")
+
+
+def _for_nothing(method: Any) -> str:
+    """Why nothing would happen if this were called and what it returns left alone; empty: something would."""
+    while isinstance(method, partial):
+        method = method.func
+    if not inspect.isroutine(method):
+        method = getattr(method, "__call__", method)  # noqa: B004 - the method is wanted, to be looked at
+    if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
+        return f"is async, and nobody awaits it: {MEND}"
+    if inspect.isgeneratorfunction(method):
+        return "has a yield, so that calling it does nothing: write it without"
+    return ""
+
+
+def unawaited(returned: Any) -> CallbackError | None:
+    """What to tell of something that a callback returned and that nobody awaits; None: it is nothing of the kind."""
+    if not inspect.isawaitable(returned):
+        return None
+    what = type(returned).__name__
+    if inspect.iscoroutine(returned):
+        what = f"the coroutine {returned.__qualname__}"
+        returned.close()  # otherwise Python warns of it, somewhere
+    return CallbackError(f"a callback returned {what}, and nobody awaits it, so that nothing was done: {MEND}")

@@ -12,6 +12,7 @@ from typing import Any, Final
 from leadscomm.connections.address import Caller
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint, connect, opened
+from leadscomm.connections.writer import weakly
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.dialler import Backoff, Dialler, attempt
 from leadscomm.entities.entity import Entity
@@ -22,7 +23,7 @@ from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import Readable
 from leadscomm.entities.streams import Streams
 from leadscomm.entities.transfer import Transfer
-from leadscomm.errors import CommError, ConnectFailed, ConnectionLost, EndpointError, ServiceError
+from leadscomm.errors import CommError, ConnectFailed, ConnectionLost, EndpointError, MissingExtra, ServiceError
 
 _log = logging.getLogger("leadscomm")
 _TELLING_S: Final = 1.0
@@ -62,7 +63,7 @@ class Client(Entity):
         self._backoff = Backoff(self._endpoint)
         self._connected_at = 0.0  # as time.monotonic() counts
         self._was_connected = False
-        self._send: Callable[..., None] = self._not_connected
+        self._send: Callable[..., None] | None = None  # None: it is not connected
 
     @property
     def endpoint(self) -> Endpoint:
@@ -86,7 +87,7 @@ class Client(Entity):
         :raises LocalProtocolError: the framing cannot carry it; nothing was sent.
         :raises OutboxFull: the peer does not take it (see ``send_timeout`` and ``outbox``).
         """
-        self._send(msg, **how)
+        (self._send or self._not_connected)(msg, **how)
 
     def send_file(self, path: str | os.PathLike[str], **how: Any) -> Transfer:
         """Send a file as a stream (``docs/streams.md``); waits until the peer has all of it, through lost
@@ -115,6 +116,12 @@ class Client(Entity):
         state = "is not connected at the moment" if self.running() else "must be running to send; start it first"
         raise ConnectionLost(f"the client of {self._endpoint} {state}") from self._why
 
+    def _disown(self) -> None:
+        super()._disown()
+        self._send = self._not_connected
+        self.__dict__.pop("send", None)
+        self._current = self._heir = self._pair = self._dialler = None
+
     # Running ---------------------------------------------------------------------------------------------------------
 
     def _patience(self) -> float:
@@ -125,7 +132,7 @@ class Client(Entity):
 
         :param server_address: the host to connect to, if the endpoint does not name one.
         """
-        self._caller = Caller(self._report)
+        self._caller = Caller(weakly(self._report))
         endpoint = self._aim(server_address).called_by(self._caller)
         self._backoff = Backoff(endpoint)
         self._was_connected = False
@@ -146,9 +153,9 @@ class Client(Entity):
         while not self._stopping.is_set():
             try:
                 connection = self._inherited() or attempt(lambda: connect(endpoint), self._caller, self._name)
-            except (OSError, CommError) as error:
+            except Exception as error:  # whatever the transport raises
                 # What cannot be right is told at the start; what was right, a file say, may be so again.
-                lasting = not isinstance(error, OSError) and not self._was_connected
+                lasting = isinstance(error, (EndpointError, MissingExtra)) and not self._was_connected
                 if lasting or not self._reconnect:
                     raise
                 self._could_not_connect(error)
@@ -206,6 +213,10 @@ class Client(Entity):
         if self._has_ended():
             self._caller.give_up()
 
+    def _wind_up(self) -> None:
+        super()._wind_up()
+        self._pair = self._dialler = None
+
     def _aim(self, server_address: str | None) -> Endpoint:
         if server_address is None or server_address == self._endpoint.host:
             return self._endpoint
@@ -237,7 +248,7 @@ class Client(Entity):
         if not self._durable.kept:
             self._send = stage.outbox.send
         if type(self).send is Client.send:
-            self.send = self._send  # type: ignore[method-assign]  # one call less: a quarter of what a message in a burst costs
+            self.send = self._send or self._not_connected  # type: ignore[method-assign]  # one call less: a quarter of what a message in a burst costs
         self._joined(stage)
         self._ready.set()
         self._call(self.callback.on_connect, self, stage.connection, stage=stage)
@@ -247,7 +258,7 @@ class Client(Entity):
     def _left(self, stage: Stage) -> None:
         if stage is self._current:
             if not self._durable.kept:
-                self._send = self._not_connected
+                self._send = None
             self._current = None
             if not isinstance(stage, SessionStage):  # of which the dialler knows what becomes of its lines
                 self._backoff.ended(time.monotonic() - self._connected_at, stage.heard)

@@ -14,8 +14,9 @@ from typing import Final
 from leadscomm.connections.address import Caller, Gate
 from leadscomm.connections.base import ConnectionBase, leads_shaped
 from leadscomm.connections.endpoint import Endpoint, dial
+from leadscomm.connections.writer import weakly
 from leadscomm.entities.line import LineStage
-from leadscomm.entities.stage import Owner
+from leadscomm.entities.owner import Owner
 from leadscomm.errors import ConnectFailed
 
 _log = logging.getLogger("leadscomm")
@@ -113,10 +114,17 @@ def attempt(open_it: Callable[[], ConnectionBase], caller: Caller, name: str) ->
         if caller.given_up:
             worker.join(_LEAVE_S)  # what it has open would be in the way of the next attempt
             _discard(outcome)
+    return _taken(outcome)
+
+
+def _taken(outcome: deque[ConnectionBase | Exception]) -> ConnectionBase | None:
     result = outcome.popleft() if outcome else None
-    if isinstance(result, Exception):
-        raise result
-    return result
+    try:
+        if isinstance(result, Exception):
+            raise result
+        return result
+    finally:
+        del result  # what is raised knows this frame, which would know it
 
 
 def _discard(outcome: deque[ConnectionBase | Exception]) -> None:
@@ -164,7 +172,7 @@ class Dialler:
         self._told = ""
         self._stage: LineStage | None = None  # the newest line
         self._wakes = Gate()
-        self._caller = Caller(entity._report)
+        self._caller = Caller(weakly(entity._report))
 
     def interrupt(self) -> None:
         """Look at once whether to end; what is being dialled, and a line that carries nothing yet, is given up. Any
@@ -197,16 +205,18 @@ class Dialler:
         endpoint = self._endpoint.called_by(self._caller)
         try:
             connection = attempt(lambda: dial(endpoint, begun + self._patience()), self._caller, self._entity._name)
-        except OSError as error:
+            if connection is None:
+                return
+            deadline = None if waited_for else begun + self._endpoint.options["connect_timeout"]
+            stage = LineStage(self._entity, connection, self._join, self._failed, deadline)
+        except Exception as error:  # whatever it is: it is tried again
             self._failed(error)
             return
-        if connection is None:
-            return
-        deadline = None if waited_for else begun + self._endpoint.options["connect_timeout"]
-        stage = self._stage = LineStage(self._entity, connection, self._join, self._failed, deadline)
+        self._stage = stage
         if self._over():  # since a moment ago
             stage.give_up()
         stage.run_here()
+        self._stage = None
         self._ended(stage, time.monotonic())
 
     def _ended(self, stage: LineStage, now: float) -> None:

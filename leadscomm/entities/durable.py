@@ -11,6 +11,7 @@ A receiver without a journal deals with durable messages too: it remembers in me
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,11 +20,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.journal_records import Duplicates, Record, Stored
+from leadscomm.connections.journal_records import FAMILY, Duplicates, Record, Stored
 from leadscomm.connections.session import SessionConnection
+from leadscomm.connections.waiting import interrupted
 from leadscomm.connections.writer import here
 from leadscomm.entities.durable_out import Outgoing
-from leadscomm.entities.stage import NotNow, Owner, RecordHandler, Stage
+from leadscomm.entities.owner import Owner
+from leadscomm.entities.records import NotNow, RecordHandler
+from leadscomm.entities.stage import Stage
 from leadscomm.errors import (
     CommError,
     ConnectionLost,
@@ -45,7 +49,7 @@ TOGETHER: Final = 256
 
 
 class _Inflow:
-    """What came from one origin and was not delivered yet. Sessions that follow each other deliver in turn.
+    """What came from one journal and was not delivered yet. Sessions that follow each other deliver in turn.
 
     :ivar users: threads that are at it, or wait for their turn.
     """
@@ -63,15 +67,21 @@ class DurableMessages(RecordHandler):
     """
 
     def __init__(self, entity: Owner) -> None:
-        self._entity = entity
+        self._owner = weakref.ref(entity)  # it holds this, and is to go as soon as nobody uses it
         self._path: str | None = None
         self._peer: str | None = None
         self._journal: Journal | None = None
         self._duplicates = Duplicates()
-        self._lock = threading.Lock()  # around what follows, and the table of duplicates
+        self._lock = threading.RLock()  # around what follows, and the table of duplicates
         self._inflows: dict[bytes, _Inflow] = {}
         self._outgoing: dict[str, Outgoing] = {}
         self._full = False  # on_fail was told that nothing can be taken in
+
+    @property
+    def _entity(self) -> Owner:
+        entity = self._owner()
+        assert entity is not None
+        return entity
 
     # Its journal -----------------------------------------------------------------------------------------------------
 
@@ -95,6 +105,14 @@ class DurableMessages(RecordHandler):
         if journal is not None:
             journal.close()
 
+    def disown(self) -> None:
+        """This process was forked, and the journal is its parent's."""
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            journal.disown()
+        self._lock = threading.RLock()
+        self._inflows, self._outgoing = {}, {}
+
     @property
     def kept(self) -> bool:
         """Whether messages are stored before they are sent."""
@@ -107,6 +125,8 @@ class DurableMessages(RecordHandler):
     def redeliver(self) -> None:
         """Deliver what an earlier run of the program took in and did not deal with. Before the first session."""
         journal, entity, after = self._journal, self._entity, 0
+        if journal is not None and journal.lost is not None:
+            entity._report(journal.lost)
         while journal is not None and (records := journal.left(after=after)):
             for record in records:
                 if entity._stopping.is_set():
@@ -150,14 +170,14 @@ class DurableMessages(RecordHandler):
         for outgoing in self._outgoing_to(peers):
             self._feed(outgoing)
 
-    def broadcast(self, connections: Sequence[ConnectionBase], message: bytes) -> None:
+    def broadcast(self, connections: Sequence[ConnectionBase], message: bytes, **how: Any) -> None:
         """To all of these; durable for those whose peers have names."""
         named = {name: one for one in connections if (name := getattr(one, "name", ""))}
         if named:
-            self.send_all(list(named), message)
+            self.send_all(list(named), message, **how)
         for connection in connections:
             if connection not in named.values():
-                connection.outbox.send(message)
+                connection.outbox.send(message, **how)
 
     def _outgoing_to(self, peers: Sequence[str]) -> list[Outgoing]:
         return [outgoing for outgoing in map(self._outgoing.get, peers) if outgoing is not None]
@@ -168,6 +188,9 @@ class DurableMessages(RecordHandler):
             outgoing.stored(messages)
 
     def _feed(self, outgoing: Outgoing) -> None:
+        if interrupted():  # what was interrupted may have the session: another thread gives it the message
+            self._entity._flusher.call_later(0.0, partial(self._feed, outgoing))
+            return
         try:
             outgoing.feed()
         except JournalError as error:
@@ -235,7 +258,7 @@ class DurableMessages(RecordHandler):
 
     def handle(self, stage: Stage, lane: int, record: bytes) -> None:
         first = _read(stage, lane, record)
-        with self._turn_of(first.origin) as inflow:
+        with self._turn_of(first.origin[:FAMILY]) as inflow:
             inflow.owed += self._remembered(first) if self._path is None else self._taken_in(stage, first)
             while inflow.owed and not stage.shut:
                 came = inflow.owed.popleft()
@@ -268,9 +291,9 @@ class DurableMessages(RecordHandler):
         return new
 
     @contextmanager
-    def _turn_of(self, origin: bytes) -> Iterator[_Inflow]:
+    def _turn_of(self, family: bytes) -> Iterator[_Inflow]:
         with self._lock:
-            inflow = self._inflows.setdefault(origin, _Inflow())
+            inflow = self._inflows.setdefault(family, _Inflow())
             inflow.users += 1
         try:
             with inflow.turn:
@@ -279,7 +302,7 @@ class DurableMessages(RecordHandler):
             with self._lock:
                 inflow.users -= 1
                 if not (inflow.users or inflow.owed):
-                    del self._inflows[origin]
+                    del self._inflows[family]
 
     def _not_now(self, error: JournalError) -> NotNow:
         """``on_fail`` is told once, until something can be taken in again."""

@@ -63,7 +63,7 @@ class Outgoing:
         """Messages that the peer does not take; for who calls :meth:`feed` to take out."""
         self._journal = journal
         self._lanes = tuple(_Lane() for _ in range(LANES))
-        self._lock = threading.Lock()  # around the lanes; never held while the journal is asked
+        self._lock = threading.RLock()  # around the lanes; never held while the journal is asked
         self._feeding = threading.Lock()  # held by who gives to the session; never waited for
         self._more = False  # something came up while another was at it
 
@@ -107,7 +107,7 @@ class Outgoing:
             message = lane.queue[0]
             try:
                 self.check(message.payload)
-                record = Durable(self._journal.origin, message.seq, message.payload).record()
+                record = Durable(self._journal.origin_of(message.seq), message.seq, message.payload).record()
                 if not self.session.offer_record(record, number):
                     break
             except LocalProtocolError as error:

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
-from typing_extensions import Self
-
 from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.handles import lead_nowhere
 from leadscomm.connections.options import DELIVERY
 from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.writer import Flusher, here
-from leadscomm.entities.callback import Callback
+from leadscomm.connections.waiting import Waiters, interrupted
+from leadscomm.connections.writer import Flusher, forget_frames, here
+from leadscomm.entities.callback import Callback, checked, unawaited
 from leadscomm.entities.durable import DurableMessages
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.foreign import staged
+from leadscomm.entities.owner import Owner
+from leadscomm.entities.records import RecordHandler
 from leadscomm.entities.service import CLOSE_TIMEOUT_S
-from leadscomm.entities.stage import Owner, RecordHandler, Stage
+from leadscomm.entities.stage import Stage
 from leadscomm.entities.streams import Streams
 from leadscomm.errors import CommError
+from leadscomm.packages import Self
 from leadscomm.protocol.records import DURABLE, STREAM
 
 _log = logging.getLogger("leadscomm")
+_AGAIN_S: Final = 0.25
+"""After this a thread is asked for again where the system had none."""
 _REPORTS: Final = 1000
 """How many errors may wait for a callback that is stuck."""
 
@@ -41,7 +48,7 @@ class Entity(Owner):
 
     def __init__(self, port: Any, callback: Callback | None = None) -> None:
         super().__init__(port)
-        self.callback = Callback() if callback is None else callback
+        self.callback: Callback = Callback() if callback is None else checked(callback)
         """What is told: the newest link of the chain."""
         self._flusher = FlusherThread(self._name)
         self._streams = Streams(self)
@@ -53,8 +60,9 @@ class Entity(Owner):
         self._carrying: set[Stage] = set()  # lines that carry a session
         self._changed = threading.Condition(self._lock)
         self._deliver_by({name: option.default for name, option in DELIVERY.items()})
-        self._reports: deque[Exception] = deque(maxlen=_REPORTS)
-        self._reporter: threading.Thread | None = None
+        self._reports: deque[Exception] = deque()
+        self._telling = threading.Lock()  # taken by who tells them
+        self._told = Waiters()
         self._close_by = 0.0  # as time.monotonic() counts
 
     @property
@@ -97,21 +105,29 @@ class Entity(Owner):
         return self.callback
 
     def set_callback(self, callback: Callback) -> None:
-        """Put a link on top of the chain: it is called from now on, and reaches the present one by ``super``."""
+        """Put a link on top of the chain: it is called from now on, and reaches the present one by ``super``.
+
+        :raises CallbackError: it cannot be called back.
+        """
         if callback is not self.callback:
-            callback.bind_chain(self.callback)
+            checked(callback).bind_chain(self.callback)
             self.callback = callback
 
-    def _call(self, callback: Callable[..., None], *args: Any, stage: Stage | None = None) -> None:
+    def _call(self, callback: Callable[..., object], *args: Any, stage: Stage | None = None) -> None:
         """Call one callback in this thread; what it raises reaches ``on_fail``."""
         before = here.inside
         here.inside = self if stage is None else stage
         try:
-            callback(*args)
+            self._returned(callback(*args), stage)
         except BaseException as error:
             self._raised(error, stage)
         finally:
             here.inside = before
+
+    def _returned(self, returned: object, stage: Stage | None) -> None:
+        """A callback returned: something that somebody should await, perhaps."""
+        if returned is not None and (error := unawaited(returned)) is not None:
+            self._fail(error, stage)
 
     def _raised(self, error: BaseException, stage: Stage | None) -> None:
         """A callback raised. Ctrl-C in the main thread is no error of the callback's, and ends the program."""
@@ -134,10 +150,14 @@ class Entity(Owner):
             return
         before = here.inside
         here.inside = self if stage is None else stage
+        returned: object
         try:
-            on_fail(self, error)
+            returned = on_fail(self, error)
         except Exception:
             _log.exception("on_fail raised while it was told of %r", error)
+        else:
+            if returned is not None and (unheard := unawaited(returned)) is not None:
+                _log.error("on_fail was told of %r: %s", error, unheard)
         finally:
             here.inside = before
 
@@ -147,24 +167,42 @@ class Entity(Owner):
         self._call(self._fail, error)
 
     def _report(self, error: Exception) -> None:
-        """Tell ``on_fail`` from a thread of its own: for whoever holds a lock or must not wait for a callback."""
-        with self._lock:
-            if len(self._reports) == _REPORTS:  # the log is told of the one that makes room
-                _log.error("%s: on_fail does not return; it is not told of: %s", self._name, self._reports[0])
-            self._reports.append(error)
-            if self._reporter is None:
-                self._reporter = threading.Thread(target=self._tell_reports, name=f"{self._name}-reporter", daemon=True)
-                self._reporter.start()
+        """Tell ``on_fail`` from a thread of its own: for whoever holds a lock or must not wait for a callback. Any
+        thread, signal handlers too; waits for nobody."""
+        if len(self._reports) >= _REPORTS:  # the log is told of the one that makes room
+            with contextlib.suppress(IndexError):
+                _log.error("%s: on_fail does not return; it is not told of: %s", self._name, self._reports.popleft())
+        self._reports.append(error)
+        self._tell_apart()
+
+    def _tell_apart(self) -> None:
+        """Have a thread tell the reports, unless one is at it. Where there is none left, it is tried again; and what
+        waits at the end is told by the thread that closes."""
+        if not self._reports or not self._telling.acquire(blocking=False):
+            return
+        try:
+            threading.Thread(target=self._tell_reports, name=f"{self._name}-reporter", daemon=True).start()
+        except RuntimeError:
+            self._telling.release()
+            self._flusher.call_later(_AGAIN_S, self._tell_apart)
 
     def _tell_reports(self) -> None:
-        while True:
-            with self._lock:
-                if not self._reports:
-                    self._reporter = None
-                    self._changed.notify_all()
-                    return
-                error = self._reports.popleft()
-            self._fail(error)
+        """Tell the reports. By who has taken ``_telling``, which is let go."""
+        going_on = True
+        while going_on:
+            try:
+                while self._reports:
+                    self._fail(self._reports.popleft())
+            finally:
+                self._telling.release()
+            going_on = bool(self._reports) and self._telling.acquire(blocking=False)
+        self._told.notify_all()
+
+    def _tell_the_rest(self, timeout: float) -> None:
+        """Tell the reports that nobody has told yet, in this thread if need be; within ``timeout`` seconds."""
+        if self._reports and self._telling.acquire(blocking=False):
+            self._tell_reports()
+        self._told.wait_for(lambda: not (self._reports or self._telling.locked()), timeout)
 
     # Connections -----------------------------------------------------------------------------------------------------
 
@@ -181,10 +219,19 @@ class Entity(Owner):
         self._joined(stage)
 
     def _take_on(self, connection: ConnectionBase) -> None:
+        """Run a connection that another has become.
+
+        :raises RuntimeError: there is no thread left to run it.
+        """
         stage = staged(self, connection)
         with self._lock:
             self._opening.add(stage)
-        stage.run_in(None)
+        try:
+            stage.run_in(None)
+        except BaseException:
+            stage.not_run()
+            self._left(stage)
+            raise
 
     def _carries(self, stage: Stage) -> None:
         with self._lock:
@@ -237,22 +284,41 @@ class Entity(Owner):
         self._streams = self._handlers[STREAM] = Streams(self)
         self._why = None
         try:
+            self._flusher.start()
             super()._run(*args, **kwargs)
         except Exception as error:
             self._could_not_connect(error)
         finally:
-            self._wind_up()
-            self._durable.close()
+            self._finally(self._wind_up)
+            forget_frames(self._why)
+            self._finally(self._durable.close)
+            self._finally(partial(self._flusher.stop, 1.0))
+
+    def _finally(self, step: Callable[[], None]) -> None:
+        """Do a step of the end; whatever it raises keeps none of the others from being done."""
+        try:
+            step()
+        except Exception as error:
+            self._call(self._fail, error)
+
+    def _not_started(self) -> None:
+        super()._not_started()
+        self._durable.close()
 
     def close(self, timeout: float = CLOSE_TIMEOUT_S) -> None:
+        if not self.running():
+            return
         self._ask_to_end(timeout)
-        if here.inside is not None or threading.current_thread() is self._main_thread or not self.running():
+        if here.inside is not None or threading.current_thread() is self._main_thread or interrupted():
             return
         if not self.join(timeout):
-            for stage in self._stages:
-                stage.abort()
-            self._interrupt()  # what a session was still dialling for
+            self._cut_off()
             self.join(1.0)
+
+    def _cut_off(self) -> None:
+        for stage in self._stages:
+            stage.abort()
+        self._interrupt()  # what a session was still dialling for
 
     def _ask_to_end(self, timeout: float) -> None:
         close_by = time.monotonic() + timeout
@@ -261,6 +327,23 @@ class Entity(Owner):
         self._interrupt()
         for stage in self._stages:
             stage.close()
+
+    def _disown(self) -> None:
+        super()._disown()
+        for fd in self._listening_on():
+            lead_nowhere(fd)
+        for stage in (*self._opening, *self._carrying, *self._stages):
+            stage.disown()
+        self._stages, self._opening, self._carrying = (), set(), set()
+        self._changed = threading.Condition(self._lock)
+        self._telling = threading.Lock()
+        self._reports.clear()
+        self._durable.disown()
+        self._flusher = FlusherThread(self._name)
+
+    def _listening_on(self) -> Iterator[int]:
+        """The descriptors that it listens with."""
+        yield from ()
 
     def _held(self) -> int:
         """How many connections there are, whatever their state."""
@@ -291,8 +374,7 @@ class Entity(Owner):
         with self._changed:
             if not self._changed.wait_for(lambda: not self._held(), 0.5):
                 _log.warning("%s closed while %d callback(s) have not returned", self._name, len(left))
-            self._changed.wait_for(lambda: self._reporter is None, 0.5)
-        self._flusher.stop(1.0)
+        self._tell_the_rest(0.5)
 
 
 def _surprising(error: Exception) -> Exception | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.waiting import enter
 from leadscomm.connections.writer import Writer
 from leadscomm.protocol.framing import Framing
 
@@ -32,25 +33,33 @@ class FanOut(Outbox):
     def _alone(self, message: bytes, frame: bytes) -> bool:
         return False
 
-    def check(self, message: bytes) -> None:
-        """Refuse what the framing cannot carry, as :meth:`send` does."""
+    def check(self, message: bytes, timeout: float | None = None, **others: object) -> None:
+        """Refuse what the framing cannot carry, and what is for sessions, as :meth:`send` does."""
         self._framing.check(message)
+        self._check_lacking(others)
 
     def catch_up(self) -> None:
-        """Hand out what waits, and wait for whoever is at it: then all of it is in every outbox."""
-        with self._writing:
-            self._write_out()
+        """Hand out what waits, and wait for whoever is at it: then all of it is in every outbox. What was interrupted
+        in the middle of this cannot be waited for."""
+        if enter(self._writing):
+            try:
+                self._write_out()
+            finally:
+                self._writing.release()
 
-    def _write_out(self, patient: bool = False) -> None:
+    def _write_out(self, patient: bool = False) -> bool:
         framing = self._framing
         while count := len(self._queue):
             batch = self._queue[:count]
-            block = framing.encode_all(batch) if framing.joins else None
-            size = sum(map(len, batch))
+            try:
+                block = framing.encode_all(batch) if framing.joins else None
+            except Exception:  # somebody's own framing fails: each peer's outbox finds that out, and ends
+                block = None
             for outbox, in_blocks in self._peers():
-                outbox.put(batch, block if in_blocks else None, size)
-            del self._queue[:count]  # not before: as long as it is not empty, senders to one peer know to catch up
-            self._pending = 0
+                outbox.put(batch, block if in_blocks else None)
+            with self._front:  # not before: as long as it is not empty, senders to one peer know to catch up
+                self._cut(count)
+        return True
 
 
 class _Everybody(Writer):

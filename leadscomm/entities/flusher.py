@@ -19,10 +19,10 @@ _IDLE_S = 3600.0
 
 
 class FlusherThread(Flusher):
-    """One thread, started by the first who needs it.
+    """One thread. It is started with what it works for, since at the interpreter's end none can be.
 
     It sleeps on a lock, which costs a sender a microsecond to release; only while peers are blocked it sleeps in the
-    selector.
+    selector. What others ask of it they leave in queues that need no lock: they may be signal handlers.
 
     :param name: of the thread.
     """
@@ -31,14 +31,14 @@ class FlusherThread(Flusher):
         self._name = name
         self._due: deque[Waiting] = deque()
         self._blocked: deque[Waiting] = deque()
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._planned: deque[tuple[float, Callable[[], None]]] = deque()
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []  # the thread's own
         self._order = itertools.count()
         self._gate = threading.Lock()
         self._gate.acquire()
         self._asleep = False
         self._selecting = False
         self._stopped = False
-        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._selector: selectors.BaseSelector | None = None
         self._woken: socket.socket | None = None
@@ -57,22 +57,27 @@ class FlusherThread(Flusher):
     def call_later(self, delay: float, call: Callable[[], None]) -> None:
         """Call ``call`` in ``delay`` seconds from this thread. It must not block, and is dropped when the flusher
         stops."""
-        with self._starting:
-            heapq.heappush(self._timers, (time.monotonic() + delay, next(self._order), call))
+        self._planned.append((time.monotonic() + delay, call))
         self._nudge()
+
+    def start(self) -> None:
+        """Start the thread.
+
+        :raises RuntimeError: the system has none left.
+        """
+        thread = threading.Thread(target=self._run, name=f"{self._name}-flusher", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def stop(self, timeout: float) -> None:
         """End the thread; wait for it ``timeout`` seconds. What was not written stays in its outbox."""
-        with self._starting:
-            self._stopped = True
-            thread = self._thread
+        self._stopped = True
+        thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             self._nudge()
             thread.join(timeout)
 
     def _nudge(self) -> None:
-        if self._thread is None:
-            self._start()
         if self._asleep:
             self._asleep = False
             try:
@@ -86,19 +91,16 @@ class FlusherThread(Flusher):
             except OSError:
                 pass  # stopped meanwhile
 
-    def _start(self) -> None:
-        with self._starting:
-            if self._thread is None and not self._stopped:
-                self._thread = threading.Thread(target=self._run, name=f"{self._name}-flusher", daemon=True)
-                self._thread.start()
-
     # The thread ------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
             while not self._stopped:
-                self._work()
-                self._sleep()
+                try:
+                    self._work()
+                    self._sleep()
+                except Exception:  # nothing that one of them raises may keep the others waiting
+                    _log.exception("%s: what was to be done failed", self._name)
         finally:
             if self._selector is not None and self._woken is not None and self._wake is not None:
                 self._selector.close()
@@ -110,14 +112,12 @@ class FlusherThread(Flusher):
             self._due.popleft().due()
         while self._blocked:
             self._register(self._blocked.popleft())
+        while self._planned:
+            when, call = self._planned.popleft()
+            heapq.heappush(self._timers, (when, next(self._order), call))
         now = time.monotonic()  # asked once: timers that set themselves anew must not keep blocked outboxes waiting
         while self._timers and self._timers[0][0] <= now:
-            with self._starting:
-                _, _, call = heapq.heappop(self._timers)
-            try:
-                call()
-            except Exception:
-                _log.exception("a timer of %s failed", self._name)
+            heapq.heappop(self._timers)[2]()
 
     def _sleep(self) -> None:
         selector = self._selector
@@ -129,7 +129,7 @@ class FlusherThread(Flusher):
         try:
             # Flag first, look again, then sleep: whoever came before the flag is seen here, whoever comes after it
             # wakes us.
-            if self._due or self._blocked or self._stopped:
+            if self._due or self._blocked or self._planned or self._stopped:
                 return
             timeout = max(0.0, min(_IDLE_S, self._timers[0][0] - time.monotonic())) if self._timers else _IDLE_S
             if not selecting:

@@ -11,8 +11,9 @@ from leadscomm.connections.base import ConnectionBase, Incomplete, leads_shaped
 from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.connections.writer import Writer
+from leadscomm.entities.owner import Owner
 from leadscomm.entities.reliable import ReliableStage
-from leadscomm.entities.stage import Owner, Stage
+from leadscomm.entities.stage import Stage
 from leadscomm.protocol.framing import FAREWELL, DatagramFraming, plain
 
 
@@ -47,6 +48,10 @@ class ForeignStage(Stage):
     def _begin(self) -> None:
         """Nothing of it was read by us, and it has no timer."""
 
+    def not_run(self) -> None:
+        self.ended = True
+        self._release()
+
     def _received(self) -> list[bytes] | None:
         try:
             message = self.connection.receive()
@@ -66,6 +71,11 @@ class ForeignStage(Stage):
 
     def abort(self) -> None:
         self._close_once()
+
+    def disown(self) -> None:
+        self.ended = self._shut = True
+        self.outbox.disown()
+        self._closed.acquire(blocking=False)  # nobody closes it here
 
     def _close_once(self) -> None:
         """In LEADS's shape each close says goodbye."""

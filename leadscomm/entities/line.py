@@ -9,8 +9,9 @@ from collections.abc import Callable
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.connections.session_line import Line
+from leadscomm.entities.owner import Owner
 from leadscomm.entities.session import SessionStage
-from leadscomm.entities.stage import Owner, Stage
+from leadscomm.entities.stage import Stage
 
 _log = logging.getLogger("leadscomm")
 
@@ -82,6 +83,14 @@ class LineStage(Stage):
         self._given_up = True
         self.abort()
 
+    @property
+    def _plain(self) -> bool:
+        return False
+
+    @property
+    def _has_to_ask(self) -> bool:
+        return True
+
     def _tell_failed(self, error: Exception) -> None:
         closing = self.entity._stopping.is_set() and self._deadline is None  # who has dialled it is told all the same
         if not (closing or self._given_up):
@@ -122,7 +131,10 @@ class LineStage(Stage):
         self.dispatch([])
 
     def _tell_lost(self, error: Exception) -> None:
-        _log.info("%s: %s", self.connection, error)
+        if isinstance(error, OSError):
+            _log.info("%s: %s", self.connection, error)
+        else:
+            super()._tell_lost(error)
 
     def _finish(self) -> None:
         if self.ended:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final
-
-from typing_extensions import Self
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
@@ -18,14 +16,16 @@ from leadscomm.entities.callback import Callback
 from leadscomm.entities.dialler import Dialler
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
+from leadscomm.entities.namesakes import NameTaken
 from leadscomm.entities.node_file import from_file
 from leadscomm.entities.node_groups import Groups
-from leadscomm.entities.node_peers import NameTaken, Peers, Way
+from leadscomm.entities.node_peers import Peers, Way
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import Readable
 from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, EndpointError, LocalProtocolError
+from leadscomm.packages import Self
 from leadscomm.protocol.records import GROUPS
 
 _START_S: Final = 10.0
@@ -164,7 +164,7 @@ class Node(Entity):
         """
         stage = self._peers.get(to)
         if not self._durable.kept:
-            _send(self._stage_of(to), msg, how)
+            self._stage_of(to).send(msg, **how)
         elif stage is None or isinstance(stage, SessionStage):
             self._durable.send(to, msg, **how)
         else:
@@ -214,7 +214,7 @@ class Node(Entity):
             stages = {name: stage for name, stage in stages.items() if name not in named}
         for name, stage in stages.items():
             try:
-                _send(stage, msg, {"timeout": 0, **how} if isinstance(stage, SessionStage) else how)
+                stage.send(msg, **{"timeout": 0, **how})
             except CommError as error:
                 failure = DeliveryError(f"a message to all was not sent to {name}: {error}", [msg])
                 failure.__cause__ = error
@@ -234,6 +234,7 @@ class Node(Entity):
         self._places = tuple(self._listen)
         self._diallers = [self._dialler(Way(peers, endpoint, asks=True), endpoint) for endpoint in self._connect]
         self._acceptors = [self._acceptor(peers, *place) for place in enumerate(self._listen)]
+        self._workers = []
         if self._stopping.is_set():  # since a moment ago
             self._interrupt()
         try:
@@ -296,9 +297,18 @@ class Node(Entity):
         self._fail(error)
 
     def _work(self, works: list[Callable[[], None]]) -> None:
-        self._workers = [threading.Thread(target=work, name=self._name, daemon=True) for work in works]
-        for worker in self._workers:
+        for work in works:
+            worker = threading.Thread(target=work, name=self._name, daemon=True)
             worker.start()
+            self._workers.append(worker)
+
+    def _listening_on(self) -> Iterator[int]:
+        for acceptor in self._acceptors:
+            yield from acceptor.handles()
+
+    def _disown(self) -> None:
+        super()._disown()
+        self._acceptors, self._diallers, self._workers, self._peers = [], [], [], {}
 
     def _interrupt(self) -> None:
         for acceptor in self._acceptors:
@@ -337,6 +347,7 @@ class Node(Entity):
             worker.join(max(0.0, deadline - time.monotonic()))
         for acceptor in self._acceptors:
             acceptor.release()
+        self._acceptors, self._diallers, self._workers = [], [], []
 
 
 class NodeDialler(Dialler):
@@ -353,16 +364,6 @@ def _several(option: str, places: Iterable[int | str | Endpoint]) -> list[int | 
     if isinstance(places, (str, int, Endpoint)):
         raise EndpointError(f"{option}={places!r}: write a list, {option}=[{places!r}]")
     return list(places)
-
-
-def _send(stage: Stage, msg: bytes, how: dict[str, Any]) -> None:
-    """:raises LocalProtocolError: a board has no lanes."""
-    if how and not isinstance(stage, SessionStage):
-        raise LocalProtocolError(
-            f"{name_of(stage.connection)} speaks the compact profile, as boards do, and has no {', '.join(how)}: leave "
-            f"{'it' if len(how) == 1 else 'them'} out"
-        )
-    stage.send(msg, **how)
 
 
 def name_of(connection: ConnectionBase) -> str:

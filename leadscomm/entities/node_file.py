@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.errors import EndpointError, MissingExtra
+from leadscomm.protocol.words import unmarked
 
 Made = TypeVar("Made")
 TABLE: Final = "node"
@@ -32,7 +33,7 @@ def from_file(path: str | os.PathLike[str], make: Callable[[dict[str, Any]], Mad
     data = place.read_bytes()
     toml = _reader()
     try:
-        text = data.decode()
+        text = unmarked(data).decode()
         found: dict[str, Any] = toml.loads(text)
     except ValueError as error:  # also of UTF-8
         raise EndpointError(f"{place} is no TOML: {error}") from error

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from leadscomm.connections.session import SessionConnection
-from leadscomm.entities.stage import RecordHandler, Stage
-from leadscomm.errors import EndpointError, RemoteProtocolError
+from leadscomm.entities.records import RecordHandler
+from leadscomm.entities.stage import Stage
+from leadscomm.errors import EndpointError, LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol.records import GROUPS
+from leadscomm.protocol.words import words
 
 LANE: Final = 0
 _LONGEST: Final = 255
@@ -38,7 +40,12 @@ class Groups(RecordHandler):
     def session_began(self, stage: Stage) -> None:
         if len(self._mine) > 1:
             assert isinstance(stage.connection, SessionConnection)
-            stage.connection.offer_record(self._mine, LANE)
+            try:
+                stage.connection.session.check(self._mine)
+            except LocalProtocolError as error:
+                stage.entity._fail(LocalProtocolError(f"{stage.connection} is not told of this node's groups: {error}"))
+            else:
+                stage.connection.offer_record(self._mine, LANE)
 
     def handle(self, stage: Stage, lane: int, record: bytes) -> None:
         groups = decode(record)
@@ -61,6 +68,8 @@ def encode(groups: Iterable[str]) -> bytes:
     names = sorted({group.encode() for group in groups})
     if len(names) > _MOST or any(not 0 < len(name) <= _LONGEST for name in names):
         raise EndpointError(f"a node is in at most {_MOST} groups, with names of 1 to {_LONGEST} bytes")
+    if not all(group.isprintable() for group in groups):
+        raise EndpointError("the name of a group has printable characters alone")
     return bytes((GROUPS,)) + b"".join(bytes((len(name),)) + name for name in names)
 
 
@@ -74,6 +83,6 @@ def decode(record: bytes) -> frozenset[str]:
         end = at + 1 + record[at]
         if end > len(record):
             raise RemoteProtocolError("a record of groups is cut off")
-        groups.add(record[at + 1 : end].decode("utf-8", "replace"))
+        groups.add(words(record[at + 1 : end]))
         at = end
     return frozenset(groups)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
@@ -13,16 +13,19 @@ from leadscomm.connections.opening import new_epoch
 from leadscomm.connections.session_line import plan_of
 from leadscomm.connections.terms import Terms
 from leadscomm.protocol.frames import CONTROL, HELLO, parse
-from leadscomm.protocol.handshake import ASKING, NAME_TAKEN, Handshake, Refusal, welcome_of
-from leadscomm.protocol.offer import Hello
-from leadscomm.protocol.session import ask_steadily
+from leadscomm.protocol.handshake import ASKING, Handshake, welcome_of
+from leadscomm.protocol.offer import Hello, shown
+from leadscomm.protocol.session import ASK_EVERY_S, ask_steadily
+
+SHOW_S: Final = 0.25
+"""So long a peer is shown that this side is in a session with it, before it is taken for another one."""
 
 
 class Acquaintances(Protocol):
     """Whom this side knows."""
 
-    def epoch_for(self, name: str) -> int:
-        """The epoch of this side's session with a peer; 0 if there is none."""
+    def epochs_with(self, name: str) -> tuple[int, int]:
+        """The epochs of the session with a peer, this side's and its; 0 if there is none, or is not known yet."""
 
     def knows(self, epoch: int) -> bool:
         """Whether there is a session with the peer of this epoch."""
@@ -31,8 +34,8 @@ class Acquaintances(Protocol):
 class Introduction(Meeting):
     """The first words over a line of a node. In the thread that is to read it.
 
-    To a peer that only asks who is there, this side answers with the epoch of the session that it has with a peer of
-    that name; so the peer sees whether it is the one that it knows.
+    Anybody may ask who is there, under any name. So the epochs of a session are not told; who shows that it knows them
+    is shown the same, and so sees that it is the one that it knows.
 
     :param connection: open.
     :param address: where it leads.
@@ -50,12 +53,13 @@ class Introduction(Meeting):
         asks: bool,
         known: Acquaintances,
     ) -> None:
-        super().__init__(connection, terms, known.knows)
+        super().__init__(connection, address, terms, known.knows)
         self._question = replace(self._me, profiles=ASKING) if asks else None
         self._stranger = self._me
         self._known = known
         self._plan = plan_of(address)
         self._asked = 0
+        self._shown_at = 0.0
         self._began = time.monotonic()
 
     @property
@@ -77,16 +81,23 @@ class Introduction(Meeting):
             if hello is not None:
                 return self._guest(hello)
 
-    def refuse_name(self) -> None:
-        """Tell the peer that another one has its name; twice, since once might be a damaged frame."""
-        for _ in range(2):
-            self._say(Refusal(NAME_TAKEN).frame())
+    def ask_again(self, echo: int = 0) -> bool:
+        """Ask who is there once more: an answer to what was asked before does not count.
 
-    def ask_again(self) -> None:
-        """Ask who is there once more: an answer to what was asked before does not count."""
-        if self._question is not None:
-            self._question = replace(self._question, epoch=new_epoch())
-            self._asked, self._began = 0, time.monotonic()
+        :param echo: shows the peer that this side is in a session with it.
+        :return: False: that was shown for a while, and this side does not ask again.
+        """
+        now = time.monotonic()
+        if self._question is None:
+            return False
+        again = echo != 0 and echo == self._question.echo
+        if not again:
+            self._shown_at = now
+        elif now > self._shown_at + SHOW_S:  # the peer may not have heard of the session at first
+            return False
+        self._question = replace(self._question, epoch=new_epoch(), echo=echo)
+        self._asked, self._began = 0, now + ASK_EVERY_S * again
+        return True
 
     def _answer_in(self, frame: bytes) -> Handshake | None:
         said = welcome_of(parse(frame)) if self._question is not None else None
@@ -96,8 +107,9 @@ class Introduction(Meeting):
         parsed = parse(frame)
         if parsed is not None and parsed.kind == CONTROL and parsed.number == HELLO:
             said = Handshake.decode(parsed.payload)
-            epoch = self._known.epoch_for(said.tag) if said is not None else 0
-            self._me = replace(self._stranger, epoch=epoch) if epoch else self._stranger
+            mine, theirs = self._known.epochs_with(said.tag) if said is not None and said.echo else (0, 0)
+            epoch = shown(said, mine, theirs) if said is not None else None
+            self._me = self._stranger if epoch is None else replace(self._stranger, epoch=epoch)
         return super()._heed(frame)
 
     def _hear(self, until: float) -> None:

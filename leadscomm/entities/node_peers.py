@@ -9,36 +9,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from leadscomm.connections.agreeing import agree
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.meeting import Guest, Stale
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.session_line import Line
 from leadscomm.connections.terms import SpeaksCompact, Terms, compact_session
+from leadscomm.connections.writer import weakly
 from leadscomm.entities.line import LineStage
+from leadscomm.entities.namesakes import NameTaken, check_away, check_gone
 from leadscomm.entities.node_meeting import Introduction
+from leadscomm.entities.owner import Owner
 from leadscomm.entities.pair import FORMER
 from leadscomm.entities.session import SessionStage
-from leadscomm.entities.stage import Owner
 from leadscomm.errors import CommError, CommTimeout, ConnectFailed, ConnectionLost
 from leadscomm.protocol.handshake import Handshake
-from leadscomm.protocol.link import MEASURE_EVERY_S
+from leadscomm.protocol.offer import Offer, token
 
-SETTLE_S: Final = 0.2
-"""What a peer that is gone has sent may still be on its way for so long."""
-ANSWER_S: Final = 0.5
-"""A peer that is there answers within this time."""
-
-
-class NameTaken(ConnectFailed):
-    """Somebody has the name of another.
-
-    :ivar name: that name.
-    """
-
-    def __init__(self, text: str, name: str) -> None:
-        super().__init__(text)
-        self.name = name
+PROVE_S: Final = 1.0
+"""So long is waited at most for a sign that a peer that was restarted is there: others of its name wait meanwhile."""
 
 
 class Peers:
@@ -60,11 +50,18 @@ class Peers:
         self._stages: dict[str, SessionStage] = {}  # of each name the last one, until its on_disconnect has returned
         self._former: deque[int] = deque(maxlen=4 * FORMER)
 
-    def epoch_for(self, name: str) -> int:
-        """The epoch of this side's session with a peer; 0 if there is none."""
-        with self._lock:
-            stage = self._stages.get(name)
-        return stage.session.session.me.epoch if stage is not None and not stage.session.over else 0
+    def epochs_with(self, name: str) -> tuple[int, int]:
+        """The epochs of the session with a peer, this side's and its; 0 if there is none, or is not known yet."""
+        stage = self.session(name)
+        if stage is None:
+            return 0, 0
+        session = stage.session.session
+        return session.me.epoch, session.peer.epoch if session.peer is not None else 0
+
+    def is_copy(self, offer: Offer) -> bool:
+        """Whether it is the HELLO of a peer in a session that should know better by now: a late or a recorded one."""
+        stage = self.session(offer.tag)
+        return stage is not None and stage.session.session.is_copy(offer)
 
     def partners(self) -> dict[str, int]:
         """The names of those in a session, and their epochs."""
@@ -128,7 +125,14 @@ class Peers:
         """Under the lock."""
         if self._entity._stopping.is_set():
             raise ConnectionLost(f"{self._name} is closing")
-        return SessionStage(self._entity, SessionConnection(terms, asks=True, former=tuple(self._former)))
+        stage = SessionStage(self._entity, SessionConnection(terms, asks=True, former=tuple(self._former)))
+        stage.on_over = weakly(self._let_go)
+        return stage
+
+    def _let_go(self) -> None:
+        """A session has ended."""
+        with self._lock:
+            self._sweep()
 
     def withdraw(self, name: str, stage: SessionStage, line: Line) -> None:
         """A line does not carry the session. One that has never begun is kept, since the peer may have heard of it, but
@@ -194,37 +198,11 @@ class Peers:
         if not former.done.wait(max(0.0, deadline - time.monotonic())):
             raise CommTimeout(f"the former session with {name} has not ended yet: a callback of it does not return")
 
-    def check_gone(self, name: str, stage: SessionStage, connection: ConnectionBase) -> None:
-        """See whether the peer of a session still answers, though another one has its name.
-
-        :raises ConnectFailed: it does.
-        """
-        session = stage.session
-        if not session.lines or stage.done.wait(SETTLE_S):
-            return
-        asked_at = _ask_for_life(session)
-        if not stage.done.wait(ANSWER_S) and any(line.link.heard_at > asked_at for line in session.lines):
-            raise NameTaken(
-                f"two nodes are called {name!r}: one at {connection}, and one at "
-                f"{', '.join(map(str, session.lines))}; give each node a name of its own",
-                name,
-            )
-
     def session(self, name: str) -> SessionStage | None:
         """The session with a peer that is not over."""
         with self._lock:
             stage = self._stages.get(name)
         return None if stage is None or stage.session.over else stage
-
-
-def _ask_for_life(session: SessionConnection) -> float:
-    """Have the peer asked for a sign of life over each line; return when that was."""
-    now = time.monotonic()
-    with session._turn:
-        for line in session.lines:
-            line.link.pinged_at = now - MEASURE_EVERY_S
-    session.emit()
-    return now
 
 
 class Way:
@@ -260,13 +238,14 @@ class Way:
             except Stale:
                 return
             if isinstance(who, Handshake):
-                if self._call_on(line_stage, who, before.get(who.tag), words.unread, deadline):
+                if self._call_on(line_stage, who, before.get(who.tag), words, deadline):
                     return
-                words.ask_again()
                 continue
             if who.offer is None:
                 self._hand_on(line_stage, who)
                 return
+            if peers.is_copy(who.offer):
+                continue
             try:
                 if self._receive(line_stage, who, deadline):
                     return
@@ -276,12 +255,13 @@ class Way:
             words.turn_away(who.offer.epoch)
 
     def _call_on(
-        self, line_stage: LineStage, said: Handshake, known: int | None, unread: list[bytes], deadline: float
+        self, line_stage: LineStage, said: Handshake, known: int | None, words: Introduction, deadline: float
     ) -> bool:
         """Ask a peer for the session, now that its name is known.
 
         :param known: the epoch of the peer of this name, if it was in a session before it was asked.
-        :return: False: it has come to be in one meanwhile, so that it is to be asked again whether it is that one.
+        :return: False: it has come to be in one meanwhile, or is to show that it knows of the one that it is in; it was
+            asked again.
         """
         peers, connection = self._peers, line_stage.connection
         peers.check(said.tag, connection)
@@ -289,13 +269,17 @@ class Way:
             with peers.alone(said.tag, deadline):
                 present = peers.session(said.tag)
                 if present is not None and present.session.session.open:
+                    words.ask_again()
                     return False
-                self._ask(line_stage, said.tag, unread, deadline)
+                self._ask(line_stage, said.tag, words.unread, deadline)
                 return True
         present = peers.session(said.tag)
-        if present is not None and known != said.epoch:
-            peers.check_gone(said.tag, present, connection)
-        self._ask(line_stage, said.tag, unread, deadline)
+        mine, theirs = peers.epochs_with(said.tag)
+        if present is not None and said.epoch not in (known, token(theirs, mine)):
+            if words.ask_again(echo=token(mine, theirs)):
+                return False
+            check_gone(said.tag, present, connection)
+        self._ask(line_stage, said.tag, words.unread, deadline)
         return True
 
     def _ask(self, line_stage: LineStage, name: str, unread: list[bytes], deadline: float) -> None:
@@ -321,7 +305,7 @@ class Way:
         assert offer is not None
         peers.check(offer.tag, connection)
         echo = offer.handshake.echo
-        if echo and echo != peers.epoch_for(offer.tag):
+        if echo and echo != peers.epochs_with(offer.tag)[0]:
             return False
         if not echo and peers.rival(offer.tag, offer.epoch) is not None:
             with peers.alone(offer.tag, deadline):
@@ -339,12 +323,13 @@ class Way:
     ) -> None:
         """A peer that was restarted begins a session; the former one ends once it has shown that it is no copy."""
         connection, peers = line_stage.connection, self._peers
-        peers.check_gone(name, former, connection)
+        gone_at = check_gone(name, former, connection)
         stage = peers.successor(self._terms)
         line = stage.session.add(connection, self._endpoint)
         try:
             stage.session.took(line, frames)
-            stage.session.agree(line, deadline)
+            agree(stage.session, line, min(deadline, time.monotonic() + PROVE_S))
+            check_away(name, former, connection, gone_at)
             peers.install(name, former, stage, deadline)
         except BaseException:
             peers.withdraw(name, stage, line)
@@ -362,7 +347,7 @@ class Way:
         begun = session.session.open
         try:
             session.took(line, frames)
-            session.agree(line, deadline)
+            agree(session, line, deadline)
             if session.name != name:
                 raise ConnectFailed(f"{line} said that it was {name!r}, and is {session.name!r}")
         except Exception:

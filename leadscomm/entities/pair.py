@@ -6,12 +6,14 @@ import time
 from collections import deque
 from typing import Final
 
+from leadscomm.connections.agreeing import agree
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.terms import SpeaksCompact, Terms, compact_session
+from leadscomm.connections.writer import weakly
 from leadscomm.entities.line import LineStage
+from leadscomm.entities.owner import Owner
 from leadscomm.entities.session import SessionStage
-from leadscomm.entities.stage import Owner
 
 FORMER: Final = 64
 """So many sessions that are over are remembered, since frames of theirs may still be on the way."""
@@ -34,21 +36,25 @@ class Pair:
     @property
     def in_session(self) -> bool:
         """Whether there is one that is not over."""
-        return self.stage is not None and not self.stage.session.over
+        stage = self.stage  # which goes when it has ended
+        return stage is not None and not stage.session.over
 
     def join(self, line: LineStage, deadline: float) -> None:
         """Have a line carry the session; what :class:`LineStage` wants.
 
         :raises CommError: the peer does not agree; the text says why.
         """
-        stage = self.stage if self.in_session and self.stage is not None else self._begin(deadline)
+        present = self.stage
+        if present is not None and present.session.over:
+            present = None
+        stage = present or self._begin(deadline)
         added = stage.session.add(line.connection, self._endpoint)
         try:
-            stage.session.agree(added, deadline)
+            agree(stage.session, added, deadline)
         except BaseException as error:
             stage.session.remove(added)
-            ended = stage is self.stage and stage.session.over
-            if stage is not self.stage:
+            ended = stage is present and stage.session.over
+            if stage is not present:
                 stage.discard()
             if isinstance(error, SpeaksCompact):
                 line.hand_on(compact_session(line.connection, self._endpoint))
@@ -56,13 +62,22 @@ class Pair:
                 raise
             return
         self.stage = stage
+        stage.on_over = weakly(self._let_go)
         line.carry(stage, added)
 
     def _begin(self, deadline: float) -> SessionStage:
-        if self.stage is not None:  # its on_disconnect comes before the next on_connect
-            self.stage.done.wait(max(0.0, deadline - time.monotonic()))
-        peer = None if self.stage is None else self.stage.session.session.peer
-        if peer is not None:
-            self._former.append(peer.epoch)
+        former = self.stage
+        if former is not None:  # its on_disconnect comes before the next on_connect
+            former.done.wait(max(0.0, deadline - time.monotonic()))
+            self._let_go()
         connection = SessionConnection(self._terms, asks=True, former=tuple(self._former))
         return SessionStage(self._entity, connection)
+
+    def _let_go(self) -> None:
+        """Forget the session, if it is over, but not the peer's epoch."""
+        stage = self.stage
+        if stage is not None and stage.session.over:
+            peer = stage.session.session.peer
+            if peer is not None and peer.epoch not in self._former:
+                self._former.append(peer.epoch)
+            self.stage = None

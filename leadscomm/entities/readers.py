@@ -2,19 +2,23 @@
 
 The pool. Some threads wait in one epoll; the kernel hands each event to one of them, which reads that connection and
 runs its callbacks. A callback that blocks holds up its thread and its connection; the others are served by the other
-threads, and when none is left the pool grows. So a thousand quiet connections cost a handful of threads, and a stuck
+threads, and when none is left the pool grows; at once, where a thread waits for a peer that has not shown who it is:
+so strangers who say nothing hold up nobody. So a thousand quiet connections cost a handful of threads, and a stuck
 callback delays nobody.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import threading
 import time
 from abc import ABC, abstractmethod
 from typing import Any, Final
+
+_log = logging.getLogger("leadscomm")
 
 
 def can_pool() -> bool:
@@ -35,13 +39,17 @@ IDLE_S: Final = 5.0
 
 
 class Task(ABC):
-    """Something that becomes ready."""
+    """Something that becomes ready.
 
-    __slots__ = ("again", "busy")
+    :ivar waits: it is about to wait for its peer, and may need its thread for seconds.
+    """
+
+    __slots__ = ("__weakref__", "again", "busy", "waits")
 
     def __init__(self) -> None:
         self.busy = False
         self.again = False
+        self.waits = False
 
     @abstractmethod
     def ready(self, ending: bool) -> None:
@@ -71,8 +79,13 @@ class ReaderPool:
         self._stopped = False
         self._woken, self._wake = os.pipe()
         self._epoll.register(self._woken, _select.EPOLLIN)
-        for _ in range(MIN_THREADS):
-            self._grow()
+        try:
+            for _ in range(MIN_THREADS):
+                self._grow()
+        except RuntimeError:  # there is no thread left; one will do
+            if not self._threads:
+                self._let_go()
+                raise
 
     def add(self, fd: int, task: Task) -> None:
         """Call ``task.ready`` at once, and from then on whenever ``fd`` has something to read."""
@@ -122,16 +135,26 @@ class ReaderPool:
             for fd, mask in events:
                 task = tasks.get(fd)
                 if task is not None and self._claim(task):
-                    task.ready(bool(mask & _ENDING))
+                    self._run(task, bool(mask & _ENDING))
                     while self._unfinished(task):
-                        task.ready(True)  # which events came meanwhile is not known: read until there is nothing
+                        self._run(task, True)  # which events came meanwhile is not known: read until there is nothing
+                task = None  # it may have ended, and the next event be long in coming
         with self._lock:
             self._threads.discard(threading.current_thread())
             last = self._stopped and not self._threads
         if last:
-            self._epoll.close()
-            os.close(self._woken)
-            os.close(self._wake)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._epoll.close()
+        os.close(self._woken)
+        os.close(self._wake)
+
+    def _run(self, task: Task, ending: bool) -> None:
+        try:
+            task.ready(ending)
+        except Exception:  # the others are read all the same
+            _log.exception("%s: reading failed", self._name)
 
     def _claim(self, task: Task) -> bool:
         """Make ``task`` this thread's own, and see to it that another thread waits for events."""
@@ -144,7 +167,7 @@ class ReaderPool:
             task.busy = True
             self._waiting -= 1
             if not self._waiting:
-                self._relieve()
+                self._relieve(task.waits)
             return True
         finally:
             lock.release()
@@ -166,11 +189,14 @@ class ReaderPool:
         finally:
             lock.release()
 
-    def _relieve(self) -> None:
-        """Nobody waits for events any more. Under the lock."""
+    def _relieve(self, at_once: bool) -> None:
+        """Nobody waits for events any more. Under the lock.
+
+        :param at_once: the thread that did is not to be expected back soon.
+        """
         if len(self._threads) >= self._limit:
             return
-        if len(self._threads) >= FREE_THREADS:
+        if len(self._threads) >= FREE_THREADS and not at_once:
             self._starved = True
             if self._freed.wait_for(lambda: self._waiting, GRACE_S):
                 return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from leadscomm.connections.reliable import ReliableConnection
-from leadscomm.entities.stage import Owner, Stage
+from leadscomm.entities.owner import Owner
+from leadscomm.entities.stage import Stage
 
 
 class ReliableStage(Stage):
@@ -14,6 +15,10 @@ class ReliableStage(Stage):
     def __init__(self, entity: Owner, connection: ReliableConnection) -> None:
         self._session = connection
         super().__init__(entity, connection)
+
+    @property
+    def _plain(self) -> bool:
+        return False
 
     @property
     def in_blocks(self) -> bool:
@@ -36,5 +41,8 @@ class ReliableStage(Stage):
         if left:
             entity._fail(session.undelivered(left), self)
         if heir is not None and keep is not None:
-            keep(heir)
+            try:
+                keep(heir)
+            except RuntimeError as error:  # there is no thread left to run it
+                entity._fail(error, self)
         return []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.writer import Flusher
+from leadscomm.connections.writer import Flusher, weakly
 from leadscomm.entities.acceptor import Acceptor
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.entity import Entity
@@ -19,7 +20,7 @@ from leadscomm.entities.sessions import Sessions
 from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import Readable
 from leadscomm.entities.transfer import Transfer
-from leadscomm.errors import ConnectionLost
+from leadscomm.errors import CommError, ConnectionLost, DeliveryError, LocalProtocolError
 
 _START_S: Final = 10.0
 """How long ``start(parallel=True)`` waits at most until it listens."""
@@ -73,21 +74,36 @@ class Server(Entity):
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
-    def broadcast(self, msg: bytes) -> None:
+    def broadcast(self, msg: bytes, **how: Any) -> None:
         """Send a message to every connection. Waits for nobody: a peer that does not read is dealt with by
         ``overflow``.
 
         With ``durable`` it is stored for all peers that have a name, and the others get it as without.
 
-        :raises LocalProtocolError: the framing cannot carry it; nobody was sent anything.
+        :param how: as for :meth:`send`; what one peer does not take is told to ``on_fail`` then.
+        :raises LocalProtocolError: the framing cannot carry it, or ``how`` is for sessions and there are none; nobody
+            was sent anything.
         :raises JournalFull: there is no room for it; nobody was sent anything.
         """
         if self._durable.kept:
-            self._durable.broadcast(self.connections(), msg)
+            self._durable.broadcast(self.connections(), msg, **how)
+        elif self.running() and how:
+            self._send_each(msg, how)
         elif self.running():
             self._everybody.send(msg)
         else:
             self._everybody.check(msg)
+
+    def _send_each(self, msg: bytes, how: dict[str, Any]) -> None:
+        if not self._endpoint.has_session:
+            self._everybody.check(msg, **how)
+        for stage in self._stages:
+            try:
+                stage.send(msg, **{"timeout": 0, **how})
+            except CommError as error:
+                failure = DeliveryError(f"a message to all was not sent to {stage.connection}: {error}", [msg])
+                failure.__cause__ = error
+                self._report(failure)
 
     def send(self, msg: bytes, to: ConnectionBase | str, **how: Any) -> None:
         """Send a message to one connection, as ``to.send(msg)`` does.
@@ -97,6 +113,11 @@ class Server(Entity):
         :raises ConnectionLost: it is not one of this server's, or not any more.
         """
         if isinstance(to, str):
+            if self.running() and not self._durable.kept:
+                raise LocalProtocolError(
+                    f"to={to!r}: peers are sent to by their connection, and by their name with durable= alone: one of "
+                    "server.connections(), or durable=FILE"
+                )
             self._durable.send(to, msg, **how)
             return
         keeper = getattr(to, "keeper", None)
@@ -133,9 +154,15 @@ class Server(Entity):
             connection.close()
 
     def _fan_out(self) -> FanOut:
-        everybody = FanOut(self._framing.make(), self._outboxes)
+        server = weakref.ref(self)  # it is to go as soon as nobody uses it
+
+        def outboxes() -> Iterable[tuple[Outbox, bool]]:
+            there = server()
+            return () if there is None else there._outboxes()
+
+        everybody = FanOut(self._framing.make(), outboxes)
         everybody.configure(
-            flusher=self._flusher, outbox=1 << 62, send_timeout=0.0, overflow="block", report=self._report
+            flusher=self._flusher, outbox=1 << 62, send_timeout=0.0, overflow="block", report=weakly(self._report)
         )
         return everybody
 
@@ -174,6 +201,15 @@ class Server(Entity):
         finally:
             acceptor.release()
 
+    def _listening_on(self) -> Iterator[int]:
+        if self._acceptor is not None:
+            yield from self._acceptor.handles()
+
+    def _disown(self) -> None:
+        super()._disown()
+        self._acceptor = None
+        self._everybody = self._fan_out()
+
     def _interrupt(self) -> None:
         if self._acceptor is not None:
             self._acceptor.interrupt()
@@ -195,3 +231,4 @@ class Server(Entity):
         super()._wind_up()
         if self._acceptor is not None:
             self._acceptor.stop(self._close_by)
+            self._acceptor = None

@@ -12,7 +12,11 @@ from time import perf_counter
 from typing import Any, Final
 
 from leadscomm.connections.session import SessionConnection
-from leadscomm.entities.stage import DRAIN_TIMEOUT_S, NotNow, Owner, Stage
+from leadscomm.connections.waiting import Flag
+from leadscomm.connections.writer import weakly
+from leadscomm.entities.owner import Owner
+from leadscomm.entities.records import NotNow
+from leadscomm.entities.stage import DRAIN_TIMEOUT_S, Stage
 from leadscomm.errors import RemoteProtocolError
 from leadscomm.protocol.records import kind_of
 
@@ -45,6 +49,8 @@ class SessionStage(Stage):
         "_working",
         "done",
         "former",
+        "on_over",
+        "origin",
     )
 
     def __init__(self, entity: Owner, connection: SessionConnection) -> None:
@@ -57,10 +63,15 @@ class SessionStage(Stage):
         self._held = False  # the next record cannot be dealt with at the moment
         self._leaving = False  # the goodbye is to be said
         self._worker: threading.Thread | None = None
-        self._wakes = threading.Event()
-        self.done = threading.Event()
+        self._wakes = Flag()
+        self.done = Flag()
         self.former: SessionStage | None = None
         """A session of the same peer, which ends as soon as it is certain that this one is its too."""
+        self.origin: str | None = None
+        """What ``max_per_address`` counts it under, whether it has a line or not; None: it is not counted."""
+        self.on_over: Callable[[], None] = _nothing
+        """Called once its ``on_disconnect`` has returned, and all is let go of: whoever has a list of sessions looks it
+        through."""
         super().__init__(entity, connection)
         connection.on_end = self.wake
 
@@ -68,6 +79,10 @@ class SessionStage(Stage):
     def session(self) -> SessionConnection:
         """What it runs."""
         return self._session
+
+    @property
+    def _plain(self) -> bool:
+        return False
 
     @property
     def in_blocks(self) -> bool:
@@ -87,7 +102,7 @@ class SessionStage(Stage):
         self._news.append(partial(self._tell_link, name, True))
         if self._worker is None and len(self._session.lines) > 1 and not self._session.over:
             self._employ()
-        self.deliver()
+        self._deliver_news()
 
     def _employ(self) -> None:
         """Have a thread of the session's own call back."""
@@ -102,7 +117,13 @@ class SessionStage(Stage):
     def line_went(self, name: str) -> None:
         """A line has ended. The thread that read it."""
         self._news.append(partial(self._tell_link, name, False))
-        self.deliver()
+        self._deliver_news()
+
+    def _deliver_news(self) -> None:
+        if self.ended:
+            self._tell_news()
+        else:
+            self.deliver()
 
     def _tell_link(self, name: str, up: bool) -> None:
         _log.info("%s: %s %s", self._session, name, "is up" if up else "is down")
@@ -130,8 +151,9 @@ class SessionStage(Stage):
             name = f"{self.entity._name}-{self._session}"
             try:
                 threading.Thread(target=self._work, name=name, daemon=True).start()
-            except RuntimeError:  # there is no thread left
-                self.entity._flusher.call_later(_AGAIN_S, self.wake)
+            except RuntimeError:  # there is no thread left; at the end there may be none any more
+                ends = self.entity._stopping.is_set()
+                self.entity._flusher.call_later(_AGAIN_S, weakly(self._work if ends else self.wake))
 
     @property
     def _due(self) -> bool:
@@ -144,7 +166,7 @@ class SessionStage(Stage):
     def _waits(self) -> bool:
         """Whether something is to be told."""
         session = self._session
-        if self._news or session.settled:
+        if self._news or session.settled or session.framing.faults:
             return True
         came = session.session.has_messages or session.session.datagrams.came
         return not self._shut and bool(came or (session.records and not self._held))
@@ -155,14 +177,14 @@ class SessionStage(Stage):
             self._wakes.wait()
             self._wakes.clear()
             with self._working:
-                self._call_back()
+                self._did(self._call_back)
 
     def _work(self) -> bool:
         """Call back what there is. Whoever finds another at it leaves it to him; whether none was."""
         worked = False
         while self._due and self._working.acquire(blocking=False):
             try:
-                self._call_back()
+                self._did(self._call_back)
                 worked = True
             finally:
                 self._working.release()
@@ -180,6 +202,7 @@ class SessionStage(Stage):
             self.entity._announce(self)
         while self._waits:
             self._tell_news()
+            self._tell_faults()
             while session.settled:
                 self._settle(*session.settled.popleft())
             if session.records and not (self._shut or self._held):
@@ -192,6 +215,10 @@ class SessionStage(Stage):
         if session.over:
             session.pump()  # the answer to a farewell
             self._finish()
+
+    def _tell_faults(self) -> None:
+        for fault in self._session.next_faults():
+            self.entity._fail(type(fault)(f"{self._session}: {fault}"), self)
 
     def _replace_former(self) -> None:
         """The peer was restarted: ``on_disconnect`` of its former session comes before ``on_connect`` of this one."""
@@ -214,7 +241,7 @@ class SessionStage(Stage):
             except NotNow:
                 session.records.appendleft((lane, record))
                 self._held = True
-                self.entity._flusher.call_later(AGAIN_S, self._go_on)
+                self.entity._flusher.call_later(AGAIN_S, weakly(self._go_on))
                 return
             finally:
                 session.hush(False)
@@ -301,6 +328,7 @@ class SessionStage(Stage):
             handler.session_ended(self)
         super()._finish()
         self._tell_news()
+        self.on_over()
 
     def _release(self) -> list[bytes]:
         left = super()._release()
@@ -311,3 +339,6 @@ class SessionStage(Stage):
         if left:
             self.entity._fail(session.undelivered(left), self)
         return []
+
+
+def _nothing() -> None: ...

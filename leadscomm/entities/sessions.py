@@ -5,14 +5,18 @@ from __future__ import annotations
 import threading
 from collections import deque
 
+from leadscomm.connections.agreeing import agree
+from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.meeting import Meeting, Stale
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.terms import Terms, compact_session
+from leadscomm.connections.writer import weakly
+from leadscomm.entities.entity import Entity
 from leadscomm.entities.line import LineStage
+from leadscomm.entities.namesakes import NameTaken, check_away, check_gone
 from leadscomm.entities.pair import FORMER
 from leadscomm.entities.session import SessionStage
-from leadscomm.entities.stage import Owner
 from leadscomm.errors import CommError
 from leadscomm.protocol.offer import Offer
 
@@ -24,7 +28,7 @@ class Sessions:
     :param endpoint: where it listens.
     """
 
-    def __init__(self, entity: Owner, endpoint: Endpoint) -> None:
+    def __init__(self, entity: Entity, endpoint: Endpoint) -> None:
         self._entity = entity
         self._endpoint = endpoint
         self._terms = Terms.of(endpoint, endpoint.key())
@@ -38,57 +42,148 @@ class Sessions:
         :raises CommError: none; the text says why.
         """
         connection, address = line_stage.connection, self._endpoint
-        meeting = Meeting(connection, self._terms, self._knows)
-        while True:
+        meeting = Meeting(connection, address, self._terms, self._knows)
+        stage = None
+        while stage is None:
             try:
                 guest = meeting.guest(deadline)
             except Stale:
                 return
             if guest.offer is None:
+                if address.scheme == "udp":
+                    meeting.refuse_profile()
+                with self._lock:
+                    self._check_room(connection)
                 line_stage.hand_on(compact_session(connection, address, guest.frames))
                 return
-            stage = self._find(guest.offer)
-            if stage is not None:
-                break
-            meeting.turn_away(guest.offer.epoch)
+            if not self._is_copy(guest.offer):
+                former, gone_at = self._former_of(guest.offer, meeting, connection)
+                stage = self._find(guest.offer, former, connection)
+                if stage is None:
+                    meeting.turn_away(guest.offer.epoch)
         line = stage.session.add(connection, address)
+        try:
+            stage.session.took(line, guest.frames)
+            agree(stage.session, line, deadline)
+            if former is not None:
+                check_away(stage.session.name, former, connection, gone_at)
+        except BaseException:
+            stage.session.remove(line)
+            self._forget(stage)
+            if stage.session.over and stage.session.session.trusted:
+                return  # its on_disconnect tells it
+            raise
         line_stage.carry(stage, line)
-        stage.session.took(line, guest.frames)
-        stage.session.pump()
 
-    def _find(self, offer: Offer) -> SessionStage | None:
+    def _present(self) -> list[SessionStage]:
+        """The sessions that are not over. Under the lock."""
+        self._stages = [stage for stage in self._stages if not self._is_over(stage)]
+        return self._stages
+
+    def _is_copy(self, offer: Offer) -> bool:
+        with self._lock:
+            return any(stage.session.session.is_copy(offer) for stage in self._present())
+
+    def _former_of(
+        self, offer: Offer, meeting: Meeting, connection: ConnectionBase
+    ) -> tuple[SessionStage | None, float]:
+        """The session of another one with the name of a peer that wants to begin one, and when it was found to be gone.
+
+        :raises NameTaken: it is not.
+        """
+        former = None if offer.handshake.echo else self._bearer_of(offer.tag, offer.epoch)
+        if former is None:
+            return None, 0.0
+        try:
+            return former, check_gone(offer.tag, former, connection)
+        except NameTaken:
+            meeting.refuse_name()
+            raise
+
+    def _bearer_of(self, name: str, epoch: int) -> SessionStage | None:
+        """The session of a peer of this name, if its epoch is another one."""
+        with self._lock:
+            for stage in self._present():
+                peer = stage.session.session.peer
+                named = peer is not None and name and peer.tag == name and peer.epoch != epoch
+                if named and stage.session.session.trusted:
+                    return stage
+        return None
+
+    def _find(self, offer: Offer, former: SessionStage | None, connection: ConnectionBase) -> SessionStage | None:
         """The session that a peer speaks of, or a new one; None: that one is over.
 
+        :param former: ends when the new one begins.
         :raises CommError: there are too many.
         """
-        echo, tag = offer.handshake.echo, offer.handshake.tag
-        former = None
+        echo = offer.handshake.echo
         with self._lock:
-            self._stages = [stage for stage in self._stages if not self._is_over(stage)]
-            for stage in self._stages:
+            for stage in self._present():
                 session = stage.session.session
                 if session.me.epoch == echo or (session.peer is not None and session.peer.epoch == offer.epoch):
                     return stage
-                if tag and stage.session.name == tag:
-                    former = stage
             if echo or offer.epoch in self._former:
                 return None
-            most = self._endpoint.options["max_connections"]
-            if len(self._stages) >= most:
-                raise CommError(f"there are {most} sessions already (max_connections): raise it, or close some")
+            self._check_room(connection)
             stage = SessionStage(self._entity, SessionConnection(self._terms, asks=False, former=tuple(self._former)))
-            stage.former = former
+            stage.former, stage.origin = former, connection._origin
+            stage.on_over = weakly(self._let_go)
             self._stages.append(stage)
             return stage
+
+    def _check_room(self, connection: ConnectionBase) -> None:
+        """One more session, of either profile. Under the lock.
+
+        One that waits for a line, and has nothing to lose, ends where there are too many: who comes again is let in
+        again.
+
+        :raises CommError: there are too many.
+        """
+        origin, options = connection._origin, self._endpoint.options
+        while True:
+            compact = [stage for stage in self._entity._stages if not isinstance(stage, SessionStage)]
+            origins = [stage.origin for stage in self._present()] + [stage.connection._origin for stage in compact]
+            of_one = origin is not None and origins.count(origin) >= options["max_per_address"]
+            if len(origins) < options["max_connections"] and not of_one:
+                return
+            idle = [stage for stage in self._stages if _is_idle(stage) and (not of_one or stage.origin == origin)]
+            if not idle:
+                limit = "max_per_address" if of_one else "max_connections"
+                whose = f" from {origin}" if of_one else ""
+                raise CommError(
+                    f"there are {options[limit]} sessions{whose} already ({limit}): raise it, or close some"
+                )
+            idle[0].session.supersede("others needed its place, and it had no line")
+
+    def _forget(self, stage: SessionStage) -> None:
+        """A line has come to nothing; so has a session that never began, with its last one."""
+        with self._lock:
+            if stage.session.session.trusted or stage.session.lines:
+                return
+            self._stages = [other for other in self._stages if other is not stage]
+        stage.discard()
 
     def _knows(self, epoch: int) -> bool:
         """Whether there is a session with the peer of this epoch."""
         with self._lock:
-            peers = [stage.session.session.peer for stage in self._stages if not stage.session.over]
+            peers = [stage.session.session.peer for stage in self._present()]
         return any(peer is not None and peer.epoch == epoch for peer in peers)
+
+    def _let_go(self) -> None:
+        """A session has ended."""
+        with self._lock:
+            self._present()
 
     def _is_over(self, stage: SessionStage) -> bool:
         session = stage.session
         if session.over and session.session.peer is not None and session.session.peer.epoch not in self._former:
             self._former.append(session.session.peer.epoch)
         return session.over
+
+
+def _is_idle(stage: SessionStage) -> bool:
+    """Whether it has no line, and nothing was ever said in it."""
+    if stage.session.lines:
+        return False
+    seen = stage.session.session.stats(0.0)
+    return not (seen.sent or seen.received)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from leadscomm.connections.base import LINGER_S, ConnectionBase
+from leadscomm.connections.losses import lost, odd
 from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.writer import Flusher, here
-from leadscomm.entities.callback import Callback
+from leadscomm.connections.waiting import interrupted
+from leadscomm.connections.writer import here, weakly
 from leadscomm.entities.flusher import FlusherThread
+from leadscomm.entities.owner import Former, Owner
 from leadscomm.entities.readers import ReaderPool, Task
-from leadscomm.entities.service import Service
-from leadscomm.errors import CommError, ConnectionLost, DeliveryError
+from leadscomm.errors import ConnectFailed, DeliveryError
+from leadscomm.protocol import guess
 from leadscomm.protocol.framing import Framing
 from leadscomm.protocol.records import STREAM
 
@@ -24,102 +26,6 @@ _log = logging.getLogger("leadscomm")
 _NOTHING: Final[list[bytes]] = []
 DRAIN_TIMEOUT_S: Final = 5.0
 """How long a closed connection goes on sending what was sent before."""
-
-
-class NotNow(Exception):
-    """A record cannot be dealt with at the moment; it comes again in a while."""
-
-
-class RecordHandler(ABC):
-    """Deals with the toolkit's own records of one kind. In turn with the callbacks of the session."""
-
-    @abstractmethod
-    def session_began(self, stage: Stage) -> None:
-        """A session begins; before its ``on_connect``."""
-
-    @abstractmethod
-    def handle(self, stage: Stage, lane: int, record: bytes) -> None:
-        """A record came; it is acknowledged when this returns.
-
-        :raises RemoteProtocolError: it cannot be; the session ends.
-        :raises NotNow: it cannot be now. It is handled again in a while, and all other records wait behind it.
-        """
-
-    @abstractmethod
-    def settled(self, stage: Stage, lane: int, record: bytes) -> None:
-        """The peer has dealt with a record of this side."""
-
-    @abstractmethod
-    def session_ended(self, stage: Stage) -> None:
-        """A session is over; before its ``on_disconnect``."""
-
-
-class Owner(Service):
-    """A service on whose behalf connections are run; what they need of it.
-
-    The names have an underscore for the sake of users who subclass entities together with classes of their own.
-    """
-
-    callback: Callback
-    _flusher: FlusherThread
-    _handlers: Mapping[int, RecordHandler]
-    _handshake_timeout: float = 5.0
-    _why: Exception | None = None
-    """Why it is not connected, or not running: the last reason."""
-
-    @property
-    @abstractmethod
-    def _name(self) -> str:
-        """What its threads are called."""
-
-    @abstractmethod
-    def _equip(self, outbox: Outbox, flusher: Flusher | None) -> None:
-        """Set up the outbox of a connection; ``flusher`` instead of the common one, if given."""
-
-    @abstractmethod
-    def _report(self, error: Exception) -> None:
-        """Tell ``on_fail`` from a thread of its own."""
-
-    @abstractmethod
-    def _announce(self, stage: Stage) -> None:
-        """A conversation begins: tell ``on_connect``."""
-
-    @abstractmethod
-    def _carries(self, stage: Stage) -> None:
-        """A line carries a session from now on."""
-
-    @abstractmethod
-    def _joined(self, stage: Stage) -> None:
-        """A connection was announced to the callbacks."""
-
-    @abstractmethod
-    def _left(self, stage: Stage) -> None:
-        """A connection has ended."""
-
-    @abstractmethod
-    def _call(self, callback: Callable[..., None], *args: Any, stage: Stage | None = None) -> None:
-        """Call one callback in this thread; what it raises reaches ``on_fail``."""
-
-    @abstractmethod
-    def _take_on(self, connection: ConnectionBase) -> None:
-        """Run a connection that another has become, in a thread of its own or when the present one is free."""
-
-    def _heirs(self) -> Callable[[ConnectionBase], None] | None:
-        """What runs a conversation that follows another on its line, where the peer has begun anew; None: nothing, and
-        the line is closed."""
-        return None
-
-    @abstractmethod
-    def _raised(self, error: BaseException, stage: Stage | None) -> None:
-        """A callback raised."""
-
-    @abstractmethod
-    def _fail(self, error: Exception, stage: Stage | None = None) -> None:
-        """Tell ``on_fail`` in this thread."""
-
-    @abstractmethod
-    def _could_not_connect(self, error: Exception) -> None:
-        """An attempt to connect came to nothing: tell ``on_fail`` in this thread, and whoever sends."""
 
 
 class Stage(Task):
@@ -139,6 +45,7 @@ class Stage(Task):
         "_rest",
         "_shut",
         "batch",
+        "came_at",
         "connection",
         "ended",
         "entity",
@@ -154,6 +61,7 @@ class Stage(Task):
         self._rest: Iterator[bytes] = iter(())  # of the batch, what was not handed out
         self.ended = False
         self.heard = False
+        self.came_at = time.monotonic()  # what precedes the first message is waited for from here on
         self._shut = False  # closed by this side: nothing more is delivered
         self._opened = False
         self._pool: ReaderPool | None = None
@@ -164,6 +72,7 @@ class Stage(Task):
         self._take_over(connection)
         if self.writes_apart:
             self._flusher = FlusherThread(f"{entity._name}-{connection}")
+            self._flusher.start()
         self._equip()
 
     def _equip(self) -> None:
@@ -174,11 +83,28 @@ class Stage(Task):
     def streams(self) -> Any:
         return self.entity._handlers[STREAM]
 
+    def parted(self) -> Former:
+        return Former(self.entity)
+
     def _take_over(self, connection: ConnectionBase) -> None:
         connection.keeper = self
         self._framing = connection.framing
-        self._receive = connection.read_batch
+        self._receive = self._receive_first if self._plain else connection.read_batch
         self.outbox = connection.outbox
+
+    def _receive_first(self) -> list[bytes] | None:
+        """Read for the first time: a peer that means another kind of conversation is named."""
+        messages = self.connection.read_batch()
+        self._receive = self.connection.read_batch
+        wants = guess.greeting(messages[0] if messages else self._framing.remainder)
+        if wants:
+            self.entity._fail(ConnectFailed(f"{self.connection} {wants}"), self)
+        return messages
+
+    @property
+    def _plain(self) -> bool:
+        """Whether there is nothing between the connection and the callbacks."""
+        return True
 
     @property
     def shut(self) -> bool:
@@ -199,6 +125,11 @@ class Stage(Task):
         """What can be polled, or None: then its reading and writing wait in threads of its own."""
         return self.connection.fileno()
 
+    @property
+    def _has_to_ask(self) -> bool:
+        """Whether its opening waits for the peer."""
+        return self.connection.has_to_ask
+
     # Where it is run -------------------------------------------------------------------------------------------------
 
     def run_in(self, pool: ReaderPool | None) -> None:
@@ -206,11 +137,18 @@ class Stage(Task):
         fd = self.fileno()
         if pool is not None and fd is not None and self.connection.pooled:
             self._pool = pool
+            self.waits = self._has_to_ask
             self.connection.set_blocking(False)
             pool.add(fd, self)
         else:
-            name = f"{self.entity._name}-{self.connection}"
-            threading.Thread(target=self.run_here, name=name, daemon=True).start()
+            threading.Thread(target=self.run_here, name=f"{self.entity._name}-{self.connection}", daemon=True).start()
+
+    def not_run(self) -> None:
+        """Nothing could run it, since the system had no thread left: let go of it."""
+        self.ended = True
+        self._guarded(self.connection.disconnect)
+        self._guarded(self.connection.shut_sending)
+        self._release()
 
     def run_here(self) -> None:
         """Run it in this thread until it ends."""
@@ -220,12 +158,32 @@ class Stage(Task):
     def run_open(self) -> None:
         """As :meth:`run_here`, for a connection that is open and announced already."""
         try:
-            self._begin()
-            while not self.ended:
-                self._step()
+            if self._did(self._begin):
+                while not self.ended and self._did(self._step):
+                    pass
         except BaseException:  # Ctrl-C in the main thread
             self.conclude()
             raise
+
+    def _did(self, work: Callable[[], object]) -> bool:
+        """Do a part of its work. What it raises ends this conversation, with a report, and nobody else's."""
+        try:
+            work()
+        except Exception as error:
+            self._tell_lost(error)
+            self.abort()
+            self._finish()
+            return False
+        return True
+
+    def _guarded(self, call: Callable[[], object]) -> bool:
+        """Call something of the transport's; if it fails, that is told, and ends nothing else. Any thread."""
+        try:
+            call()
+        except Exception as error:
+            self.entity._report(odd(str(self.connection), error))
+            return False
+        return True
 
     def conclude(self) -> None:
         """Close it and run it to its end, in the thread that ran it."""
@@ -235,11 +193,16 @@ class Stage(Task):
 
     def ready(self, ending: bool) -> None:
         """What the pool calls when there is something to read."""
+        self._did(partial(self._read_all, ending))
+
+    def _read_all(self, ending: bool) -> None:
         if self.ended:
             return
         if not self._opened:
             self._opened = ending = True
-            if not self._open():
+            opened = self._open()
+            self.waits = False
+            if not opened:
                 return
             self._begin()
         while self._step() and not self.ended:
@@ -250,12 +213,12 @@ class Stage(Task):
 
     def _open(self) -> bool:
         try:
-            self._prepare(time.monotonic() + self.entity._handshake_timeout)
+            self._prepare(self.came_at + self.entity._handshake_timeout)
         except Exception as error:
             self.ended = True
             self._release()
             self.entity._left(self)
-            self._tell_failed(error)
+            self._tell_failed(lost(str(self.connection), error))
             return False
         self._announce()
         return not self.ended
@@ -284,9 +247,13 @@ class Stage(Task):
         self.dispatch(self.connection.unread())
 
     def _tick(self) -> None:
-        delay = None if self.ended else self.connection.tick()
+        if not self.ended and not self._guarded(self._turn_on):
+            self.abort()
+
+    def _turn_on(self) -> None:
+        delay = self.connection.tick()
         if delay is not None:
-            self.entity._flusher.call_later(delay, self._tick)
+            self.entity._flusher.call_later(delay, weakly(self._tick))
 
     def _step(self) -> bool:
         """Read once and hand on what came. False: there is nothing now."""
@@ -308,7 +275,7 @@ class Stage(Task):
 
     def _tell_lost(self, error: Exception) -> None:
         """Reading failed: the conversation is over."""
-        self.entity._fail(_lost(self.connection, error), self)
+        self.entity._fail(lost(str(self.connection), error), self)
 
     def _tell_faults(self) -> None:
         for fault in self._framing.take_faults():
@@ -328,7 +295,9 @@ class Stage(Task):
                 on_receive = entity.callback.on_receive
                 try:
                     for message in rest:
-                        on_receive(entity, message)
+                        returned = on_receive(entity, message)
+                        if returned is not None:
+                            entity._returned(returned, self)
                     return
                 except BaseException as error:
                     entity._raised(error, self)
@@ -349,13 +318,18 @@ class Stage(Task):
         left = self._release()
         entity._left(self)
         if left:
-            text = f"{len(left)} message(s) to {connection} could not be sent before it was gone"
-            entity._fail(DeliveryError(text, left), self)
+            sent = connection.outbox.begun
+            text = (
+                f"{len(left)} message(s) to {connection} could not be sent before it was gone: {sent} sent in part, "
+                f"{len(left) - sent} never sent"
+            )
+            entity._fail(DeliveryError(text, left, sent), self)
 
     def _release(self) -> list[bytes]:
         """Let go of everything; return what was not sent."""
-        self._leave_pool()
-        left = self._let_go()
+        self._guarded(self._leave_pool)
+        left: list[bytes] = []
+        self._guarded(lambda: left.extend(self._let_go()))
         if self._flusher is not None:
             self._flusher.stop(0.0)
         return left
@@ -381,13 +355,24 @@ class Stage(Task):
         """The connection was closed here: send the rest and the goodbye, then wait a moment for the peer's."""
         self._shut = True
         self.batch.clear()  # nothing of this batch is delivered any more
-        self.connection.disconnect()
-        self.entity._flusher.call_later(DRAIN_TIMEOUT_S, self.abort)
-        self.outbox.when_drained(self._sent)
+        self._in_peace(self._say_goodbye)
+
+    def _in_peace(self, call: Callable[[], None]) -> None:
+        """Call it; in the middle of something that it would have to wait for, by the flusher."""
+        if interrupted():
+            self.entity._flusher.call_later(0.0, call)
+        else:
+            call()
+
+    def _say_goodbye(self) -> None:
+        """Send the rest, and the goodbye."""
+        self._guarded(self.connection.disconnect)
+        self.entity._flusher.call_later(DRAIN_TIMEOUT_S, weakly(self.abort))
+        self.outbox.when_drained(lambda: self._in_peace(self._sent))
 
     def _sent(self) -> None:
-        self.connection.shut_sending()
-        self.entity._flusher.call_later(LINGER_S, self.abort)
+        self._guarded(self.connection.shut_sending)
+        self.entity._flusher.call_later(LINGER_S, weakly(self.abort))
 
     def close(self) -> None:
         """Close the connection, once what was sent to it is written. Does not wait."""
@@ -396,22 +381,13 @@ class Stage(Task):
     def abort(self) -> None:
         """End it at once."""
         if not self.ended:
-            self.connection.abort()
+            self._guarded(self.connection.abort)
 
     def give_up(self) -> None:
         """End it before it was announced. Any thread."""
         self.abort()
 
-
-def _lost(connection: ConnectionBase, error: Exception) -> Exception:
-    if isinstance(error, CommError) or not isinstance(error, OSError):
-        return error
-    if isinstance(error, ConnectionResetError):
-        why = "it ended the conversation abruptly (reset)"
-    elif isinstance(error, TimeoutError):
-        why = "its host does not answer any more"
-    else:
-        why = error.strerror or str(error)
-    lost = ConnectionLost(f"{connection}: {why}")
-    lost.__cause__ = error
-    return lost
+    def disown(self) -> None:
+        """This process was forked, and the conversation is its parent's."""
+        self.ended = self._shut = True
+        self.connection.disown()

@@ -2,6 +2,9 @@
 
 A part file lies beside the file that it becomes, and is called like that with :data:`PART` behind. It needs no record
 of what it is a part of: the digest of what it holds tells the sender.
+
+Others may be able to write in that folder. So neither name is followed where it is a link, and nothing is opened for
+long, written or waited for that is no plain file.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -31,7 +35,8 @@ _LET_GO_S: Final = 10.0
 _AGAIN_S: Final = 0.02
 _NAME_BYTES: Final = 200
 _RESERVED: Final = frozenset(
-    "con prn aux nul com1 com2 com3 com4 com5 com6 com7 com8 com9 lpt1 lpt2 lpt3 lpt4 lpt5 lpt6 lpt7 lpt8 lpt9".split()
+    "con prn aux nul conin$ conout$ com1 com2 com3 com4 com5 com6 com7 com8 com9 com¹ com² com³ "
+    "lpt1 lpt2 lpt3 lpt4 lpt5 lpt6 lpt7 lpt8 lpt9 lpt¹ lpt² lpt³".split()
 )
 _Look = Callable[[], None]
 """Called now and then while something takes long; it raises when that is to end."""
@@ -52,9 +57,9 @@ class Writable(Protocol):
 def clean_name(name: str) -> str:
     """A file name made of what a peer calls a stream: of one folder, visible, and allowed on every system."""
     last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    plain = "".join(c if c.isprintable() and c not in '<>:"|?*' else "_" for c in last)
+    plain = "".join(c if c.isprintable() and c not in '<>:"|?*\N{REPLACEMENT CHARACTER}' else "_" for c in last)
     short = plain.lstrip(". ").encode("utf-8", "replace")[:_NAME_BYTES].decode("utf-8", "ignore").rstrip(". ")
-    if short.partition(".")[0].lower() in _RESERVED or short.lower().endswith(PART):
+    if short.partition(".")[0].rstrip().lower() in _RESERVED or short.lower().endswith(PART):
         short += "_"
     return short or "stream"
 
@@ -225,18 +230,26 @@ class FileSink(Sink):
         :raises OSError: it cannot be written, or is there already and is not to be replaced.
         """
         resumable = offer.repeatable and offer.size is not None
-        there = self.path.stat().st_size if self.path.exists() else None
-        if resumable and there == offer.size and not (self._overwrite and self.part.exists()):
+        there = _state(self.path)
+        plain = there is not None and stat.S_ISREG(there.st_mode) and there.st_size == offer.size
+        if resumable and plain and not (self._overwrite and _state(self.part)):
             self._present = True
-            with open(self.path, "rb", buffering=0) as present:
+            with _open_plain(self.path, "r") as present:
                 return _digest_of(present, look)
         if there is not None:
             self._check_free()
+            self._complete(there)
         file = self._open_part(look)
         size = os.fstat(file.fileno()).st_size
         if not offer.repeatable or (offer.size is not None and size > offer.size):
             file.truncate(0)
         return _digest_of(file, look)
+
+    def _complete(self, there: os.stat_result) -> None:
+        """Finish what an earlier program was killed at, between giving the file its name and taking away the other."""
+        part = _state(self.part)
+        if part is not None and os.path.samestat(part, there):
+            os.unlink(self.part)
 
     def _check_free(self) -> None:
         if not self._overwrite:
@@ -254,15 +267,23 @@ class FileSink(Sink):
         return file
 
     def _try_part(self) -> FileIO | None:
-        file = open(self.part, "a+b", buffering=0)
+        file = _open_plain(self.part, "a+")
         try:
             _lock(file)
-            if os.path.samestat(os.fstat(file.fileno()), os.stat(self.part)):
+            if self._is_part(file):
+                _check_alone(file, self.part)
                 return file
-        except (BlockingIOError, FileNotFoundError):
+        except BlockingIOError:
             pass
+        except BaseException:
+            file.close()
+            raise
         file.close()  # another has it, or has just given it its name
         return None
+
+    def _is_part(self, file: FileIO) -> bool:
+        there = _state(self.part)
+        return there is not None and os.path.samestat(os.fstat(file.fileno()), there)
 
     def write(self, offset: int, data: bytes) -> None:
         if self._present:
@@ -286,6 +307,8 @@ class FileSink(Sink):
             return
         assert self._file is not None
         os.fsync(self._file.fileno())
+        if not self._is_part(self._file):
+            raise FileNotFoundError(errno.ENOENT, "somebody has put another file in its place", str(self.part))
         if sys.platform == "win32":
             self._file.close()  # there an open file cannot be renamed
         _rename(self.part, self.path, self._overwrite)
@@ -308,6 +331,48 @@ class FileSink(Sink):
 
     def kept(self) -> str:
         return f" in {self.part}"
+
+
+def _state(path: Path) -> os.stat_result | None:
+    """What there is of this name, be it a link; None: nothing."""
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _open_plain(path: Path, mode: str) -> FileIO:
+    """Open a plain file.
+
+    :raises OSError: it cannot be opened, or it is a link, a folder, a pipe or a device.
+    """
+    file = FileIO(path, mode, opener=_unfollowed)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise _no_plain(path)
+    return file
+
+
+def _unfollowed(path: str, flags: int) -> int:
+    """Open, without following a link, or waiting for somebody at the other end of a pipe."""
+    try:
+        if not hasattr(os, "O_NOFOLLOW") and os.path.islink(path):
+            raise _no_plain(path)
+        return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):
+            raise _no_plain(path) from error
+        raise
+
+
+def _check_alone(file: FileIO, path: Path) -> None:
+    """What is written to a file with a second name is written to that one as well."""
+    if os.fstat(file.fileno()).st_nlink > 1:
+        raise _no_plain(path)
+
+
+def _no_plain(path: str | os.PathLike[str]) -> OSError:
+    return OSError(errno.ELOOP, "this is a link, or no plain file, and is not written to; remove it", os.fspath(path))
 
 
 def _digest_of(file: FileIO, look: _Look) -> tuple[int, Digest]:
@@ -339,15 +404,19 @@ def _rename(part: Path, path: Path, overwrite: bool) -> None:
 
 def _rename_unless_there(part: Path, path: Path) -> None:
     try:
-        os.link(part, path)
+        if os.link in os.supports_follow_symlinks:
+            os.link(part, path, follow_symlinks=False)
+        else:
+            os.link(part, path)
     except FileExistsError:
         raise
     except OSError:  # a file system without links
-        if path.exists():
+        if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, "there is another file of that name", str(path)) from None
         os.rename(part, path)
     else:
-        os.unlink(part)
+        with contextlib.suppress(FileNotFoundError):  # another stream has found both, and finished this
+            os.unlink(part)
 
 
 def _lock(file: FileIO) -> None:

@@ -26,7 +26,7 @@ from leadscomm.protocol.stream_records import (
     Refuse,
     Said,
 )
-from leadscomm.protocol.streams import ReceivingStream
+from leadscomm.protocol.streams import ReceivingStream, credit_beside
 
 _ALIVE_EVERY: Final = 64 << 20
 """While it looks through what there is already, it gives a sign of life after so many bytes."""
@@ -54,7 +54,7 @@ class Stream(Transfer):
     :ivar path: the file that it becomes; None: it becomes none.
     """
 
-    def __init__(self, side: Side, offer: Offer, lock: threading.Lock, all_streams: Collection[Transfer]) -> None:
+    def __init__(self, side: Side, offer: Offer, lock: threading.RLock, all_streams: Collection[Transfer]) -> None:
         super().__init__(offer.name, offer.size, lock)
         self.connection = side.connection
         self.path: Path | None = None
@@ -143,6 +143,13 @@ class Stream(Transfer):
         self._finish(error)
         self._side.stage.in_turn(self._tell_end)
 
+    def not_run(self, why: str) -> None:
+        """Nothing can run it: refuse it. The thread that reads the session; does not wait."""
+        self._leave(Refuse(self._stream.offer.number, FAILED, why).record(), 0.0)
+        self._finish(self._failure(why))
+        if self._sink is not None:
+            self._side.stage.in_turn(self._tell_end)
+
     def _tell_end(self) -> None:
         stage = self._side.stage
         entity = stage.entity
@@ -162,7 +169,9 @@ class Stream(Transfer):
                 self._side.answer(stream.alive())
 
         self.resumed_at, known = sink.open(stream.offer, look)
-        self._side.answer(stream.accept(known, self.resumed_at))
+        with self._changed:
+            self.credit = credit_beside(sum(other.credit for other in self._side.receiving.values()))
+        self._side.answer(stream.accept(known, self.resumed_at, self.credit))
         self._move(self.resumed_at)
         while not isinstance(said := self._next(), End):
             if isinstance(said, Drop):
@@ -228,11 +237,14 @@ class Stream(Transfer):
         error.__cause__ = None if stopped is not None else failure
         return error
 
-    def _leave(self, record: bytes | None) -> None:
-        """Say the last word, and make room for another."""
+    def _leave(self, record: bytes | None, patience: float = _REFUSE_S) -> None:
+        """Say the last word, and make room for another.
+
+        :param patience: seconds to wait until it can be said.
+        """
         if record is not None:
             with contextlib.suppress(CommError):
-                self._side.answer(record, _REFUSE_S)
+                self._side.answer(record, patience)
         with self._changed:
             self._side.receiving.pop(self._stream.offer.number, None)
             self._came.clear()

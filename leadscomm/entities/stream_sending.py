@@ -38,7 +38,7 @@ class SendingTransfer(Transfer):
     """
 
     def __init__(
-        self, name: str, source: Source, peer: Peer, lock: threading.Lock, progress: Progress | None, timeout: float
+        self, name: str, source: Source, peer: Peer, lock: threading.RLock, progress: Progress | None, timeout: float
     ) -> None:
         super().__init__(name, source.size, lock)
         self._source = source

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -18,8 +19,10 @@ from typing import Final
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.writer import here
+from leadscomm.entities.owner import Owner
+from leadscomm.entities.records import RecordHandler
 from leadscomm.entities.session import SessionStage
-from leadscomm.entities.stage import Owner, RecordHandler, Stage
+from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import FileSource, Readable, Source
 from leadscomm.entities.stream_receiving import Stream
 from leadscomm.entities.stream_sending import SendingTransfer
@@ -42,12 +45,18 @@ class Streams(RecordHandler):
     """
 
     def __init__(self, entity: Owner) -> None:
-        self._entity = entity
-        self._lock = threading.Lock()
+        self._owner = weakref.ref(entity)  # it holds this, and is to go as soon as nobody uses it
+        self._lock = threading.RLock()  # a signal handler may cancel a stream
         self.sides: dict[ConnectionBase, Side] = {}
         self._transfers: set[Transfer] = set()  # all that are under way
         self._threads: set[threading.Thread] = set()
         self.closed = False
+
+    @property
+    def _entity(self) -> Owner:
+        entity = self._owner()
+        assert entity is not None
+        return entity
 
     # The session -----------------------------------------------------------------------------------------------------
 
@@ -96,7 +105,10 @@ class Streams(RecordHandler):
         entity = self._entity
         entity._call(entity.callback.on_stream, entity, stage.connection, stream, stage=stage)
         stream.settle()
-        self._run_apart(stream, stream.run)
+        try:
+            self._run_apart(stream, stream.run)
+        except ServiceError as error:
+            stream.not_run(str(error))
 
     def _wake(self) -> None:
         for transfer in self._transfers:
@@ -123,7 +135,7 @@ class Streams(RecordHandler):
         :param timeout: seconds in which nothing moves, after which it is given up.
         :raises TransferError: it did not arrive whole.
         :raises OSError: it cannot be read.
-        :raises ServiceError: inside a callback only ``wait=False`` can be.
+        :raises ServiceError: inside a callback only ``wait=False`` can be; or there is no thread for that.
         """
         peer = self._peer(to, wait)
         return self._send(FileSource(path), peer, Path(path).name if name is None else name, progress, wait, timeout)
@@ -167,7 +179,11 @@ class Streams(RecordHandler):
         if wait:
             self._run(transfer, transfer.run)
         else:
-            self._run_apart(transfer, transfer.run)
+            try:
+                self._run_apart(transfer, transfer.run)
+            except ServiceError:
+                source.close()
+                raise
         return transfer
 
     # Threads ---------------------------------------------------------------------------------------------------------
@@ -182,6 +198,11 @@ class Streams(RecordHandler):
                 self._wake()  # there is room for another
 
     def _run_apart(self, transfer: Transfer, run: Callable[[], None]) -> None:
+        """Run it in a thread of its own.
+
+        :raises ServiceError: the system has none left.
+        """
+
         def quietly() -> None:
             try:
                 self._run(transfer, run)
@@ -191,7 +212,13 @@ class Streams(RecordHandler):
         thread = threading.Thread(target=quietly, name=f"{self._entity._name}-stream", daemon=True)
         with self._lock:
             self._threads.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            with self._lock:
+                self._threads.discard(thread)
+                self._transfers.discard(transfer)
+            raise ServiceError("there is no thread left for another stream; try again later") from error
 
     def close(self, timeout: float) -> None:
         """Give up what is under way, and wait for its end, at most ``timeout`` seconds."""

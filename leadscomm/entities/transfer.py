@@ -36,7 +36,7 @@ class Side:
     def __init__(self, stage: Runner) -> None:
         self.stage = stage
         self.connection = stage.session
-        self.pace = Pace(self.connection.longest)
+        self.pace = Pace(self.connection.certain)
         self.over = False
         self.sending: dict[int, Transfer] = {}
         self.receiving: dict[int, Transfer] = {}
@@ -59,14 +59,16 @@ class Transfer(ABC):
     :param lock: guards what several threads look at.
     :ivar moved: how many bytes are known to be written at the receiver.
     :ivar resumed_at: how many of them were there already when this began.
+    :ivar credit: how many bytes of it this side lets be under way to it.
     :ivar error: why it did not arrive whole; None: it did, or is under way.
     """
 
-    def __init__(self, name: str, size: int | None, lock: threading.Lock) -> None:
+    def __init__(self, name: str, size: int | None, lock: threading.RLock) -> None:
         self.name = name
         self.size = size
         self.moved = 0
         self.resumed_at = 0
+        self.credit = 0
         self.error: TransferError | None = None
         self._changed = threading.Condition(lock)
         self._finished = False

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from leadscomm.errors import FirmwareError
+from leadscomm.protocol.words import marked
 
 _ELF: Final = b"\x7fELF\x01\x01"  # 32 bits, least significant byte first
 _EM_AVR: Final = 83
@@ -58,6 +59,8 @@ def read_image(path: str | Path) -> Image:
     """
     data = Path(path).read_bytes()
     name = str(path)
+    if marked(data):
+        raise FirmwareError(f"{name} begins with a byte order mark, which avrdude does not take: save it as ASCII")
     if data.startswith(b"\x7fELF"):
         image = _read_elf(name, data)
     elif data.lstrip().startswith(b":"):

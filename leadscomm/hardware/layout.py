@@ -23,9 +23,8 @@ import struct
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Final, get_args, get_origin, get_type_hints
 
-from typing_extensions import Self, dataclass_transform
-
 from leadscomm.errors import LocalProtocolError, RemoteProtocolError
+from leadscomm.packages import Self, dataclass_transform
 
 MOST: Final = 255
 """Elements of a field at most: what one byte counts."""

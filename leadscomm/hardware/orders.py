@@ -154,7 +154,7 @@ class Orders:
             left = list(self._under_way.values())
             self._under_way.clear()
         for under_way in left:
-            error = DeliveryError(f"{why} before it answered {under_way.name}", [under_way.message])
+            error = DeliveryError(f"{why} before it answered {under_way.name}", [under_way.message], sent=1)
             under_way.set_exception(error)
 
     def again(self) -> None:

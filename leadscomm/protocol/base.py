@@ -36,6 +36,9 @@ class Framing(ABC):
     farewell: bytes | None = None
     """The payload that says "I am leaving" in this framing, or None: then only the end of the stream says it."""
 
+    any_byte: ClassVar[bool] = False
+    """Whether a frame may hold any byte, whatever the message holds."""
+
     joins: ClassVar[bool] = True
     """Whether frames may share a write: False where the transport keeps the bounds, as UDP does."""
 
@@ -47,6 +50,10 @@ class Framing(ABC):
         self.faults: list[RemoteProtocolError] = []
         self._faults_not_kept = 0
 
+    def resize(self, max_message: int) -> None:
+        """Take messages up to another length from now on. The thread that reads only."""
+        self.max_message = max_message
+
     def check(self, message: bytes) -> None:
         """Raise `LocalProtocolError`, naming the mend, if this framing cannot carry ``message``.
 
@@ -56,6 +63,17 @@ class Framing(ABC):
             message = plain(message)
         if len(message) > self.max_message:
             raise self._too_long(message)
+
+    def avoid(self, lost: bytes) -> None:
+        """The line below does not carry these bytes, as with flow control by XON and XOFF, or seven data bits. Before
+        the first message.
+
+        A framing of one's own may refuse in `check` what holds them.
+
+        :raises EndpointError: frames may hold them whatever the message holds; the text says only that.
+        """
+        if self.any_byte:
+            raise EndpointError(f"framing={self.name} needs every byte")
 
     @abstractmethod
     def encode(self, message: bytes) -> bytes:

@@ -8,6 +8,10 @@ from leadscomm.protocol.handshake import OTHER_VERSION, VERSION, Refusal
 
 BEGUN_ANEW: Final = "the peer began anew; it was restarted or reset"
 KNOWS_NOTHING: Final = "the peer knows nothing of the session; it was restarted or reset"
+GIVES_BACK: Final = (
+    "it gives back what is sent: what this side says comes back to it. Are TX and RX joined, is there a console or a "
+    "service that echoes, or an RS-485 adapter that hears itself? Turn the echo off there, or take another endpoint"
+)
 
 
 class Beginning:
@@ -17,6 +21,7 @@ class Beginning:
     :ivar ended: why the session is over; None as long as it is not.
     :ivar again: it is over, and the peer is there: a new one may follow.
     :ivar trouble: what was wrong with a handshake that came to nothing.
+    :ivar hint: what the peer says is wrong with it. Anybody could have said so, so it is for people alone.
     :ivar left: this side has said goodbye, or is about to.
     """
 
@@ -24,6 +29,7 @@ class Beginning:
         self.ended: str | None = None
         self.again = False
         self.trouble: str | None = None
+        self.hint: str | None = None
         self.left = False
         self._asks = asks
         self._began = False

@@ -20,6 +20,7 @@ class BoardFraming(Framing):
     """
 
     name = "board"
+    any_byte = True
 
     def __init__(self, crc: str = BOARD_CRC, max_message: int = DEFAULT_MAX_MESSAGE) -> None:
         super().__init__(max_message)

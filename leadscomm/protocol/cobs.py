@@ -152,6 +152,7 @@ class CobsFraming(Framing):
     """
 
     name = "cobs"
+    any_byte = True
 
     def __init__(self, crc: str = DEFAULT_CRC, max_message: int = DEFAULT_MAX_MESSAGE) -> None:
         super().__init__(max_message)
@@ -160,11 +161,15 @@ class CobsFraming(Framing):
         self._wire = chosen.wire
         self._wires = chosen.wires
         self._check_size = chosen.size
-        body = max_message + chosen.size
-        self._longest_run = min(_RUN, body) + 1  # a frame without zeros inside, as its code byte counts it
-        self._longest_frame = body + body // _RUN + 1  # without its zero
+        self.resize(max_message)
         self._head = Pieces()
         self._skipping = False  # inside a frame that is already too long
+
+    def resize(self, max_message: int) -> None:
+        super().resize(max_message)
+        body = max_message + self._check_size
+        self._longest_run = min(_RUN, body) + 1  # a frame without zeros inside, as its code byte counts it
+        self._longest_frame = body + body // _RUN + 1  # without its zero
 
     def encode(self, message: bytes) -> bytes:
         if type(message) is not bytes:

@@ -16,9 +16,8 @@ from importlib import import_module
 from itertools import repeat
 from operator import xor
 
-import crcmod.predefined  # type: ignore[import-untyped]
-
 from leadscomm.errors import EndpointError
+from leadscomm.packages import crcmod
 
 Check = Callable[[bytes], bytes]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable
 
-from leadscomm.errors import LocalProtocolError
+from leadscomm.errors import LocalProtocolError, RemoteProtocolError
+from leadscomm.protocol.base import MAX_FAULTS_KEPT
 from leadscomm.protocol.datagrams import Datagrams
 from leadscomm.protocol.handshake import MANY
 from leadscomm.protocol.joining import Joining
-from leadscomm.protocol.lanes import DEFAULT_LANE, Outgoing
+from leadscomm.protocol.lanes import DEFAULT_LANE
 from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.outgoing import Outgoing
 from leadscomm.protocol.prefixed import LONGEST, PREFIX_BYTES
 from leadscomm.protocol.reassembly import Incoming
 from leadscomm.protocol.segments import MESSAGES, lane_number
@@ -18,8 +20,9 @@ from leadscomm.protocol.segments import MESSAGES, lane_number
 class Exchange(Joining):
     """The part of a session that knows what is said.
 
-    :param longest: bytes of a message that comes, at most.
+    :param longest: bytes of a message that comes, at most; what is longer is dropped, and the peer is told.
     :ivar longest: bytes of a message that the peer takes, at most; not known before it has answered.
+    :ivar certain: the same, as far as the peer has said so: where it does not tell, it may drop what is longer.
     :ivar datagrams: its messages that may be lost.
     """
 
@@ -27,15 +30,24 @@ class Exchange(Joining):
         if me.room < longest + PREFIX_BYTES:
             raise LocalProtocolError(f"room={me.room} cannot hold the longest message ({longest} bytes)")
         super().__init__(me, now, asks=asks, former=former)
-        self.longest = LONGEST
-        self.incoming = Incoming(me.room, longest)
-        self.outgoing = Outgoing(0, 0)
+        self._takes = longest
+        self.longest = self.certain = LONGEST
+        self.incoming = Incoming(me.room, me.messages, longest)
+        self.outgoing = Outgoing(me.room, me.messages)
         self.datagrams = Datagrams()
+        self._faults: list[RemoteProtocolError] = []
 
     def _begun(self, peer: Offer) -> None:
-        self.outgoing.room, self.outgoing.messages = peer.room, peer.messages
-        longest = peer.handshake.longest
-        self.longest = min(peer.room - PREFIX_BYTES, LONGEST if longest == MANY else longest)
+        self.outgoing.allow(peer.room, peer.messages)
+        room = max(0, peer.room - PREFIX_BYTES)
+        self.longest = room if peer.longest is None else min(room, peer.longest)
+        self.certain = min(self.longest, peer.handshake.longest)
+
+    def _drops(self, longest: int) -> None:
+        if longest < self.longest:
+            self.longest = longest
+            self.certain = min(longest, self.certain)
+            self.outgoing.limit(longest)
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
@@ -43,14 +55,14 @@ class Exchange(Joining):
         """:raises LocalProtocolError: the peer does not take a message of this size."""
         if len(message) > self.longest:
             raise LocalProtocolError(
-                f"the message has {len(message)} bytes, and the peer takes {self.longest} at most: send it in parts"
+                f"the message has {len(message)} bytes, and the peer takes {self.longest} at most (max_message there; "
+                f"here it is {self._takes}): send it in parts, or raise max_message on the other side"
             )
 
     @property
     def wants(self) -> bool:
         """Whether another message should be given to :meth:`send` now: no more wait than the peer takes at once."""
-        out = self.outgoing
-        return self.open and out.waiting_bytes < out.room and out.waiting_messages < out.messages
+        return self.open and self.outgoing.wants
 
     def takes(self, lane: int = DEFAULT_LANE, channel: int = MESSAGES) -> bool:
         """The same of one lane alone, so that none waits for room in another."""
@@ -100,15 +112,31 @@ class Exchange(Joining):
         """The messages that the peer is not known to have dealt with; those of a lane in order."""
         return self.outgoing.unacknowledged(channel)
 
+    def remains(self) -> tuple[list[bytes], list[bytes]]:
+        """The application's messages among them: those that were sent, if only in part, and those that were not."""
+        return self.outgoing.remains()
+
     def expired(self, channel: int = MESSAGES) -> list[bytes]:
         """Take the messages that were not sent since their time had run out."""
         late, self.outgoing.expired[channel] = self.outgoing.expired[channel], []
         return late
 
+    def refused(self, channel: int = MESSAGES) -> list[bytes]:
+        """Take the messages that the peer has dropped, or would have, as they were too long for it."""
+        refused, self.outgoing.refused[channel] = self.outgoing.refused[channel], []
+        return refused
+
     def settled(self) -> list[tuple[int, bytes]]:
         """Take the records that the peer has dealt with, each with its lane; those of a lane in order."""
         settled, self.outgoing.settled = self.outgoing.settled, []
         return settled
+
+    def forget(self) -> None:
+        """It is over, and nobody asks for what is left of it any more."""
+        self.outgoing.forget()
+        self.incoming.forget()
+        for link in self.links:
+            link.give_up()
 
     # Receiving -------------------------------------------------------------------------------------------------------
 
@@ -127,6 +155,20 @@ class Exchange(Joining):
     def take_records(self) -> list[tuple[int, bytes]]:
         """Take the records that came, each with its lane, the urgent ones first."""
         return self.incoming.take_records()
+
+    def _break_off(self, why: str) -> None:
+        """The peer broke the rules."""
+        self._fault(f"{why}; the session is over")
+        self.end(why)
+
+    def _fault(self, text: str) -> None:
+        if len(self._faults) < MAX_FAULTS_KEPT:
+            self._faults.append(RemoteProtocolError(text))
+
+    def take_faults(self) -> list[RemoteProtocolError]:
+        """Take what the peer did that it may not do, for people."""
+        faults, self._faults = self._faults, []
+        return faults
 
     def take_datagrams(self) -> list[bytes]:
         """Take the datagrams that came."""

@@ -75,6 +75,12 @@ def control(which: int, body: bytes = b"", ack: int = 0) -> bytes:
     return bytes((CONTROL << 6 | which << 3 | ack,)) + body
 
 
+def asking_again(ack: int) -> list[bytes]:
+    """What makes the peer send again at once what it has under way, if the oldest of it is expected: a PING, or where
+    it does not heed that, the second ACK."""
+    return [control(PING, ack=ack), control(ACK, ack=ack), control(ACK, ack=ack)]
+
+
 def next_count(count: int) -> int:
     """The count of the datagram after the one with ``count``; 1 after 0."""
     return count % COUNTS + 1

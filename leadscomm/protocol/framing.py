@@ -95,8 +95,10 @@ class FramingSpec:
 
     name: str
     options: tuple[tuple[str, object], ...]
+    lost: bytes
+    """What the line below does not carry, as :meth:`Framing.avoid` takes it."""
 
-    def __init__(self, name: str, options: Mapping[str, object] | None = None) -> None:
+    def __init__(self, name: str, options: Mapping[str, object] | None = None, lost: bytes = b"") -> None:
         known = framing_options(name)
         values: dict[str, object] = {}
         for option, value in sorted((options or {}).items()):
@@ -106,6 +108,7 @@ class FramingSpec:
             values[option] = _READERS[option](value) if option in _READERS else value
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "options", tuple(values.items()))
+        object.__setattr__(self, "lost", lost)
         self.make()  # a value that the framing refuses is the endpoint's error, not the first connection's
 
     def make(self, **others: object) -> Framing:
@@ -113,7 +116,10 @@ class FramingSpec:
 
         :param others: options that are to differ from those of the spec.
         """
-        return _factory(self.name)(**{**dict(self.options), **others})
+        framing = _factory(self.name)(**{**dict(self.options), **others})
+        if self.lost:
+            framing.avoid(self.lost)
+        return framing
 
 
 def parse_size(value: object) -> int:
@@ -134,7 +140,7 @@ def parse_separator(value: object) -> bytes:
     Python; everything else is encoded as UTF-8."""
     if not isinstance(value, str):
         return plain(value, "a separator")
-    if "\ufffd" in value:
+    if not value.isascii() and ("\ufffd" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
         raise EndpointError(rf"the separator {value!r} was not UTF-8: write its bytes as \xNN, for example \xff")
     if value == "\\":
         return b"\\"

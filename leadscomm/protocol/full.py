@@ -19,7 +19,7 @@ from leadscomm.protocol.counters import LinkCounters, SessionStats
 from leadscomm.protocol.exchange import Exchange
 from leadscomm.protocol.lanes import Carrier, Lane, Sent
 from leadscomm.protocol.link import Link
-from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.offer import Offer, too_long
 from leadscomm.protocol.segments import Ack
 
 SILENCE_S: Final = 5.0
@@ -30,8 +30,6 @@ PINGS: Final = 5
 """How many signs of life may be missed."""
 FAREWELL_S: Final = 0.5
 """How long the answer to a farewell is waited for."""
-DOUBT_S: Final = 0.5
-"""How long a peer with a key has to show that it was not restarted; four round trips, if that is more."""
 REMIND_EVERY_S: Final = 1.0
 """A peer that has dealt with nothing is asked so often at least."""
 _ACK_SPACE: Final = 1024
@@ -46,7 +44,7 @@ class FullSession(Exchange):
     :param me: what this side says of itself; its epoch is chosen by the caller, at random.
     :param now: the time.
     :param asks: this side says HELLO; otherwise it waits for one.
-    :param longest: bytes of a message that comes, at most.
+    :param longest: bytes of a message that comes, at most; what is longer is dropped, and the peer is told.
     :param silence: seconds of silence after which a link is dead.
     :param patience: seconds of silence on all links after which the peer has left.
     :param former: epochs of peers that are known to be over: what is left of them on the wire means nothing.
@@ -73,6 +71,7 @@ class FullSession(Exchange):
         self._data_link: Link | None = None  # where the peer's came from last
         self._lane: Lane | None = None  # what a segment was sent of last
         self._mixed_until = now  # there are urgent messages beside others
+        self._refuses = False  # the peer is to be told that something was too long
         self._dealt_bytes = 0  # that the peer was not told of
         self._reminders = 0  # how often in a row it was asked what it has dealt with
         self._progress_at = now
@@ -118,7 +117,7 @@ class FullSession(Exchange):
         """The link for segments; when it is not well, and another one is, what it had under way goes over that."""
         best = None
         for link in self.links:
-            if link.joined and not link.dead and (best is None or link.rank < best.rank):
+            if link.proved and not link.dead and (best is None or link.rank < best.rank):
                 best = link
         present = self._carrier
         if present is not None and best is not present and not present.well:
@@ -202,7 +201,7 @@ class FullSession(Exchange):
         """Take a frame that came over a link."""
         if not frame or self.ended is not None:
             return
-        link.received_bytes += len(frame)
+        link.arrived(len(frame))
         kind = frame[0] >> 6
         if kind == wire.CONTROL and wire.HELLO <= frame[0] >> 3 & 7 <= wire.REFUSE:
             self._handshake(frame, now, link)
@@ -212,6 +211,8 @@ class FullSession(Exchange):
             inner = link.seal.open(frame)
             if inner is None:
                 self.damaged(now, link)
+            elif not link.proved and not self._believes(inner, now, link):
+                return
             elif kind == wire.DATAGRAM:
                 self._heard(now, link)
                 self.datagrams.receive(inner)
@@ -221,9 +222,7 @@ class FullSession(Exchange):
                 self._data(inner, now, link)
 
     def _heard(self, now: float, link: Link) -> None:
-        self.heard_at = now
-        self.doubted_at = None
-        self.trusted = True
+        self._alive(now)
         link.heard(now)
 
     def _data(self, frame: bytes, now: float, link: Link) -> None:
@@ -239,7 +238,13 @@ class FullSession(Exchange):
         incoming = self.incoming
         before = incoming.duplicates
         if not incoming.take_segment(found.number, found.offset, found.payload):
-            self.end("the peer sent more than it may: a message that is too long, or more than there is room for")
+            self._break_off("the peer sent more than it may: more than there is room for, or what is no message")
+        for size in incoming.take_too_long():
+            self._refuses = True
+            self._fault(
+                f"a message of {size} bytes came, which was dropped, as max_message={self._takes}: send less at a time "
+                "there, or raise max_message here"
+            )
         link.owe(now, urgent=incoming.duplicates > before or incoming.gaps)
 
     def _control(self, frame: bytes, now: float, link: Link) -> None:
@@ -254,12 +259,9 @@ class FullSession(Exchange):
         if found.which == wire.ACK:
             self._acknowledged(Ack.decode(found.body), now)
         elif found.which == wire.PING:
-            clock = full.read_ping(found.body)
-            if clock is not None:
-                link.pings.append((clock, now))
-                link.owe(now, frames=0, urgent=True)
+            self._pinged(found, now, link)
         elif found.which == full.PONG:
-            link.answered(full.read_pong(found.body), now)
+            self._ponged(full.read_pong(found.body), now, link)
         elif found.which == wire.BYE:
             if not self.left:  # otherwise it is the answer to one
                 link.answers.append(link.seal.seal(full.control(wire.BYE, self.me.epoch)))
@@ -269,13 +271,13 @@ class FullSession(Exchange):
         if ack is None:
             return
         out = self.outgoing
-        out.room, out.messages = ack.room, ack.messages
+        out.allow(ack.room, ack.messages)
         begun = out.begun_messages
         came: dict[Carrier, list[Sent]] = {}
         for lane in ack.lanes:
             segments = out.acknowledge(lane)
             if segments is None:
-                self.end("the peer acknowledged what was not sent to it")
+                self._break_off("the peer acknowledged what was not sent to it")
                 return
             for sent in segments:
                 assert sent.via is not None
@@ -299,7 +301,8 @@ class FullSession(Exchange):
             for link in self.links:
                 due += self._link_deadlines(link)
             if self.peer is not None:
-                due += [self.outgoing.deadline(), self._patience_ends(), self._doubt_ends(), self._reminder_at()]
+                due += [self.outgoing.deadline(), self._patience_ends(), self._reminder_at()]
+                due.append(None if self.busy else self.doubt_ends())
                 carrier = self._choose_carrier()
                 if carrier is not None:
                     first = self.outgoing.first
@@ -308,8 +311,8 @@ class FullSession(Exchange):
         return min([at for at in due if at is not None], default=None)
 
     def _link_deadlines(self, link: Link) -> list[float | None]:
-        if not link.joined:
-            return [link.ask_at if self._asks else None]
+        if not link.proved:
+            return [link.greets_at] if (link.joined and not link.dead) or (self._asks and not link.joined) else []
         due = [link.recovery.deadline(), link.ack_at(), self._ping_at(link)]
         if not link.dead and not self.busy:
             due.append(link.heard_at + self._silence)
@@ -317,13 +320,6 @@ class FullSession(Exchange):
 
     def _patience_ends(self) -> float | None:
         return None if self.busy else self.heard_at + self._patience
-
-    def _doubt_ends(self) -> float | None:
-        """When a peer that had a link, and did not show that it was not restarted, is believed to have been."""
-        if self.doubted_at is None or self.busy or not self.links:
-            return None
-        since = max(self.doubted_at, min(link.ready_at for link in self.links))
-        return since + max([DOUBT_S, *[4 * (link.recovery.round_trip or 0.0) for link in self.links]])
 
     def _ping_at(self, link: Link) -> float:
         often = link.dead or not link.well  # so that its return is noticed soon
@@ -340,7 +336,7 @@ class FullSession(Exchange):
         """Do what is due and needs no link; :meth:`frames` does so, too."""
         if self.ended is not None or self.peer is None:
             return
-        patience_ends, doubt_ends = self._patience_ends(), self._doubt_ends()
+        patience_ends, doubt_ends = self._patience_ends(), None if self.busy else self.doubt_ends()
         if self.left:
             if now >= self._left_at + FAREWELL_S:
                 self.end("this side left")
@@ -359,14 +355,25 @@ class FullSession(Exchange):
         if self.ended is None:
             if not link.joined:
                 due += self._hello(now, link)
+            elif not link.proved and not self.left:
+                due += self._greeting(now, link)
             elif self.left:
                 due += self._farewell(now, link)
             else:
                 due += self._due(now, link)
+        due = link.permitted(due)
         if due:
             link.said_at = now
             link.sent_bytes += sum(map(len, due))
         return due
+
+    def _greeting(self, now: float, link: Link) -> list[bytes]:
+        """Ask the peer to show that it hears this side."""
+        link.dead = now >= link.ready_at + self._silence
+        if link.dead or now < link.greets_at:
+            return []
+        link.pinged_at = now
+        return [self._ping(now, link)]
 
     def _farewell(self, now: float, link: Link) -> list[bytes]:
         if now < link.ask_at:
@@ -397,7 +404,7 @@ class FullSession(Exchange):
         return due
 
     def _ping(self, now: float, link: Link) -> bytes:
-        return link.seal.seal(full.ping(self.me.epoch, full.clock(now)))
+        return link.seal.seal(full.ping(self.me.epoch, full.veiled(full.clock(now), self.me.epoch)))
 
     def _answers(self, now: float, link: Link) -> list[bytes]:
         """What the peer is to be told of what came from it."""
@@ -408,6 +415,9 @@ class FullSession(Exchange):
         ack_at = link.ack_at()
         if ack_at is not None and now >= ack_at:
             link.acknowledged()
+            if self.peer is not None and (self._refuses or self.incoming.passes_over):
+                self._refuses = False  # it is told again until it has come whole: on some links frames are lost
+                due.append(too_long(self.peer.epoch, self._takes, self.me.key))
             self._dealt_bytes = 0
             space = min(link.longest_ack, _ACK_SPACE) - full.ACK_BYTES
             ack = Ack(self.me.room, self.me.messages, tuple(self.incoming.acks(space)))

@@ -30,6 +30,14 @@ _MOSTLY: Final = 0.8
 """Random bytes are printable to four tenths, text to more than nine."""
 _ENOUGH: Final = 16
 """Fewer bytes than these say nothing, unless they are a whole message."""
+ASKS_FOR_KEY: Final = "asks for a key"
+_LOOK_BYTES: Final = 64
+_MANY: Final = 8
+"""So many frames convince, though another one is begun behind them."""
+_HELLO: Final = 0xC8
+_HELLO_BYTES: Final = 20
+_NO_SESSION: Final = b"\xd8\x01"
+_REFUSE_BYTES: Final = 20
 _OPENINGS: Final = (
     (b"\x15\x03", "a TLS alert", "use tls://"),
     (b"\x16\x03", "a TLS handshake", "use tls://"),
@@ -76,10 +84,44 @@ def look(data: bytes, expected: FramingSpec) -> Impression:
     for options, spec in _CANDIDATES:
         if spec.name != expected.name or spec.name == "cobs":
             other = spec.make()
-            if _convinces(spec.name, *_read(data, other), printable) and (spec.name != "length" or not other.remainder):
+            seen = _read(data, other)
+            if _convinces(spec.name, *seen, printable) and (
+                spec.name != "length" or seen[0] >= _MANY or not other.remainder
+            ):
                 return Impression(OTHER, messages, faults, printable, options=options)
     unknown = TEXT if printable >= _MOSTLY else NOISE
     return Impression(unknown if len(data) >= _ENOUGH else LITTLE, messages, faults, printable)
+
+
+def greeting(data: bytes) -> str:
+    """What a peer that begins with ``data`` wants, with the mend, where it is the greeting of another kind of
+    conversation of leadscomm's than a plain one; otherwise nothing.
+
+    :param data: of a stream, perhaps cut off, or one message.
+    """
+    if data.startswith(b"LCK1"):
+        mend = "give both sides the same key (key_file= or key_env=), or neither"
+        return f"{ASKS_FOR_KEY}, and this side has none: {mend}"
+    as_they_travel = (data, _unstuffed(data[:_LOOK_BYTES]), data[4:])  # alone, in COBS, behind a length
+    if any(map(_begins_session, as_they_travel)):
+        return "speaks in sessions, and this side does not: give both sides reliable=1, or neither"
+    return ""
+
+
+def _unstuffed(data: bytes) -> bytes:
+    """What a frame of COBS begins with, without its CRC if it is whole."""
+    frame, end, _ = data.partition(b"\0")
+    body = b""
+    while frame:
+        body += frame[1 : frame[0]] + b"\0"
+        frame = frame[frame[0] :]
+    return body[:-5] if end else body
+
+
+def _begins_session(body: bytes) -> bool:
+    """Whether it begins with a HELLO that answers nobody, or with a REFUSE that says that there is no session."""
+    hello = len(body) >= _HELLO_BYTES and body[0] == _HELLO and body[1] == 1 and body[2] < 4 and not any(body[7:11])
+    return hello or (body[:2] == _NO_SESSION and 4 <= len(body) <= _REFUSE_BYTES)
 
 
 def _printable(data: bytes) -> float:

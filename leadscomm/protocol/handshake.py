@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeGuard
 
 from leadscomm.protocol.frames import CONTROL, HELLO, REFUSE, WELCOME, Frame, control
+from leadscomm.protocol.words import words
 
 VERSION: Final = 1
 ASKING: Final = 0
@@ -23,6 +24,14 @@ FRAME_TOO_LONG: Final = 4
 MESSAGE_TOO_LONG: Final = 5
 NAME_TAKEN: Final = 6
 
+# Why there is no session, as the value of NO_SESSION; it is a hint, which anybody may have made.
+OTHER_KEY: Final = 1
+"""What closes your handshake is not of my key."""
+NO_KEY: Final = 2
+"""And I have none."""
+NOT_UNDERSTOOD: Final = 3
+"""What you say is no frame here."""
+
 _FIXED: Final = struct.Struct("<BBIIHHHBBB")
 _REFUSAL: Final = struct.Struct("<BH")
 
@@ -34,7 +43,7 @@ class Handshake:
     :ivar epoch: the number that it chose for this session; not 0.
     :ivar echo: the epoch of whom it answers; 0 where it asks.
     :ivar profiles: :data:`COMPACT`, :data:`FULL` or both; the one chosen in a WELCOME; :data:`ASKING`.
-    :ivar tag: its name.
+    :ivar tag: its name; of a peer what can be printed of it.
     :ivar segment: the longest frame that it takes, in bytes behind the header.
     :ivar longest: the longest message that it takes, from all its pieces, in bytes.
     :ivar resend: milliseconds after which it should be sent again what it did not acknowledge.
@@ -63,7 +72,7 @@ class Handshake:
 
     def _body(self) -> bytes:
         tag = self.tag.encode()
-        fixed = (self.segment, self.longest, self.resend, self.window, self.credit, len(tag))
+        fixed = (min(self.segment, MANY), min(self.longest, MANY), self.resend, self.window, self.credit, len(tag))
         return _FIXED.pack(self.version, self.profiles, self.epoch, self.echo, *fixed) + tag
 
     @classmethod
@@ -80,8 +89,14 @@ class Handshake:
         tag = body[_FIXED.size : _FIXED.size + size]
         if len(tag) < size:
             return None
-        name = tag.decode("utf-8", "replace")
+        name = words(tag)
         return cls(epoch, echo, profiles, name, segment, longest, resend, window, credit, version)
+
+
+def named(profiles: int) -> str:
+    """Profiles, for people."""
+    names = {ASKING: "none", COMPACT: "compact", FULL: "full", COMPACT | FULL: "compact and full"}
+    return names.get(profiles, f"number {profiles}, not known here")
 
 
 @dataclass(frozen=True)
@@ -104,13 +119,19 @@ class Refusal:
         return cls(*_REFUSAL.unpack_from(body)) if len(body) >= _REFUSAL.size else None
 
     def __str__(self) -> str:
-        """What was refused and why, with the mend."""
+        return self.text()
+
+    def text(self, mine: int = COMPACT) -> str:
+        """What was refused and why, with the mend.
+
+        :param mine: the profiles that this side speaks.
+        """
         texts = {
             NO_SESSION: "it has no session with this side; it was reset, perhaps",
             OTHER_VERSION: f"it speaks version {self.value} of the session protocol, and this side version {VERSION}: "
             "give both sides the same version of leadscomm",
-            OTHER_PROFILE: f"it speaks other profiles of the session protocol ({self.value}) than this side "
-            f"({COMPACT}); if it has no session, talk to it by framing=board, without reliable=1",
+            OTHER_PROFILE: f"it speaks other profiles of the session protocol ({named(self.value)}) than this side "
+            f"({named(mine)}); if it has no session, talk to it by framing=board, without reliable=1",
             FRAME_TOO_LONG: f"it takes frames of {self.value} bytes at most, and was sent a longer one: send less at a "
             "time, or give it more memory (Payload of its connection)",
             MESSAGE_TOO_LONG: f"it takes messages of {self.value} bytes at most, and was sent a longer one: send less "

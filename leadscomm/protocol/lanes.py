@@ -1,4 +1,4 @@
-"""The sending half of a session's lanes: messages go in, segments come out, and what was lost is cut anew.
+"""A lane of the sending half of a session: messages go in, segments come out, and what was lost is cut anew.
 
 Each lane of a channel is a stream of bytes in which each message stands behind its length. A message is *begun* when it
 gets its place in the stream; until then it may be replaced by a newer one, or run out of time. What was begun stays
@@ -8,15 +8,15 @@ than its way in.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable
 from itertools import accumulate, islice
+from operator import attrgetter
 from typing import Final, Protocol, cast
 
-from leadscomm.errors import LocalProtocolError
-from leadscomm.protocol.prefixed import PREFIX_BYTES, Separator, joined, sizes
-from leadscomm.protocol.segments import CHANNELS, LANES, MESSAGES, RECORDS, LaneAck, is_lane
+from leadscomm.protocol.prefixed import Separator, joined, sizes
+from leadscomm.protocol.segments import LaneAck
 
 DEFAULT_LANE: Final = 4
 _AT_ONCE: Final = 1024
@@ -83,7 +83,8 @@ class _Waiting:
         self.key = key
 
 
-def _message(entry: bytes | _Waiting) -> bytes:
+def message_of(entry: bytes | _Waiting) -> bytes:
+    """The message of an entry of :attr:`Lane.waiting`."""
     return entry.message if isinstance(entry, _Waiting) else entry
 
 
@@ -97,6 +98,7 @@ class Lane:
     :ivar next: offset of the first byte that was never sent.
     :ivar waiting: messages that were not begun, and
     :ivar waiting_bytes: their bytes.
+    :ivar lost: segments that are to be sent again, the oldest bytes first: a peer may keep nothing beyond a gap.
     :ivar settled: how many messages the peer has dealt with.
     :ivar dropped: how many were neither sent nor are to be: a newer one replaced them, or their time ran out.
     """
@@ -111,7 +113,7 @@ class Lane:
         self.next = 0
         self.waiting: deque[bytes | _Waiting] = deque()
         self.waiting_bytes = 0
-        self.lost: deque[Sent] = deque()
+        self.lost: list[Sent] = []
         self.ends: list[int] = []  # of the messages that were begun
         self._special = 0  # how many of those that wait are no plain bytes
         self._keys: dict[Hashable, _Waiting] = {}
@@ -129,7 +131,7 @@ class Lane:
         """Whether something might be sent."""
         lost = self.lost
         while lost and lost[0].state != LOST:  # it came after all
-            lost.popleft()
+            del lost[0]
         return bool(lost or self.waiting) or self.next < self.end
 
     # What waits
@@ -163,19 +165,43 @@ class Lane:
         """Take out the messages whose time has run out."""
         if self._first_deadline is None or now < self._first_deadline:
             return []
-        late, kept, self._first_deadline = [], [], None
+        late = self._take_back(lambda entry: entry.deadline is not None and entry.deadline <= now)
+        self._first_deadline = None
         for entry in self.waiting:
-            if isinstance(entry, _Waiting) and entry.deadline is not None:
-                if entry.deadline <= now:
-                    late.append(entry.message)
-                    self._forget(entry)
-                    continue
+            if isinstance(entry, _Waiting):
                 self._expect(entry.deadline)
-            kept.append(entry)
-        self.waiting = deque(kept)
-        self.waiting_bytes -= sum(map(len, late))
-        self.dropped += len(late)
         return late
+
+    def too_long(self, longest: int) -> list[bytes]:
+        """Take out the messages that wait and have more than ``longest`` bytes."""
+        return self._take_back(lambda entry: len(entry.message) > longest, lambda message: len(message) > longest)
+
+    def _take_back(
+        self, special: Callable[[_Waiting], bool], plain: Callable[[bytes], bool] = lambda message: False
+    ) -> list[bytes]:
+        """Take out messages that wait: those with a deadline or key by ``special``, others by ``plain``."""
+        gone, kept = [], []
+        for entry in self.waiting:
+            if special(entry) if isinstance(entry, _Waiting) else plain(entry):
+                gone.append(message_of(entry))
+                if isinstance(entry, _Waiting):
+                    self._forget(entry)
+            else:
+                kept.append(entry)
+        self.waiting = deque(kept)
+        self.waiting_bytes -= sum(map(len, gone))
+        self.dropped += len(gone)
+        return gone
+
+    def drop_first(self) -> bytes:
+        """Take out the oldest of the messages that wait."""
+        entry = self.waiting.popleft()
+        if isinstance(entry, _Waiting):
+            self._forget(entry)
+        message = message_of(entry)
+        self.waiting_bytes -= len(message)
+        self.dropped += 1
+        return message
 
     def _forget(self, entry: _Waiting) -> None:
         self._special -= 1
@@ -192,7 +218,7 @@ class Lane:
         """
         average = self.waiting_bytes // len(self.waiting) + 2
         entries = list(islice(self.waiting, min(messages, _AT_ONCE, 2 * wanted // average + _AT_LEAST)))
-        candidates = list(map(_message, entries)) if self._special else cast(list[bytes], entries)
+        candidates = list(map(message_of, entries)) if self._special else cast(list[bytes], entries)
         end = self.end
         ends = list(accumulate(sizes(candidates), initial=end))
         count = min(bisect_left(ends, end + wanted), bisect_right(ends, end + room) - 1, len(candidates))
@@ -215,7 +241,7 @@ class Lane:
     def segment(self, size: int) -> Sent | None:
         """The next segment of at most ``size`` bytes, of a lane that is busy: what was lost first, then what is new."""
         if self.lost:
-            return self._again(self.lost.popleft(), size)
+            return self._again(self.lost.pop(0), size)
         start = self.next
         end = min(start + size, self.end)
         if start == end:
@@ -237,13 +263,21 @@ class Lane:
             rest.state, rest.via = LOST, old.via
             self._starts.insert(index + 1, end)
             self._unreceived.insert(index + 1, rest)
-            self.lost.appendleft(rest)
+            self.lost.insert(0, rest)
         return again
 
     def lose(self, sent: Sent) -> None:
         """A segment is to be sent again."""
         sent.state = LOST
-        self.lost.append(sent)
+        if self.lost and sent.start < self.lost[-1].start:
+            insort(self.lost, sent, key=attrgetter("start"))
+        else:
+            self.lost.append(sent)
+
+    @property
+    def missed(self) -> Sent:
+        """Of the segments that did not come the one with the first bytes; there are some."""
+        return self._unreceived[0]
 
     def received(self, ack: LaneAck) -> list[Sent]:
         """The peer said what came; the segments that it had not said it of before."""
@@ -276,6 +310,18 @@ class Lane:
             self.settled += count
         return count
 
+    def clear(self) -> None:
+        """Let go of all that is here."""
+        self.stream.clear()
+        self.waiting.clear()
+        self.waiting_bytes = self._special = 0
+        self.lost, self.ends, self._starts, self._unreceived, self._keys = [], [], [], [], {}
+
+    def last_end(self, offset: int) -> int:
+        """Where the last of the messages ends that end before ``offset``, or there."""
+        count = bisect_right(self.ends, offset)
+        return self.ends[count - 1] if count else self.dealt
+
     def begun(self, end: int | None = None) -> list[bytes]:
         """The messages that were begun and not dealt with, oldest first.
 
@@ -285,156 +331,10 @@ class Lane:
 
     def unacknowledged(self) -> list[bytes]:
         """The messages that the peer has not dealt with, oldest first."""
-        return self.begun() + list(map(_message, self.waiting))
+        return self.begun() + list(map(message_of, self.waiting))
 
-
-class Outgoing:
-    """All lanes of the sending half.
-
-    :param room: bytes, and
-    :param messages: messages that the peer takes beyond what it has dealt with.
-    :ivar begun_bytes: of these, what is taken, and
-    :ivar begun_messages: in messages.
-    :ivar lanes: those that were used, the most urgent first.
-    :ivar expired: the messages whose time ran out before they were begun, by channel.
-    :ivar settled: the records that the peer has dealt with, and their lanes.
-    """
-
-    def __init__(self, room: int, messages: int) -> None:
-        self.room = room
-        self.messages = messages
-        self.begun_bytes = 0
-        self.begun_messages = 0
-        self.expired: dict[int, list[bytes]] = {channel: [] for channel in CHANNELS}
-        self.settled: list[tuple[int, bytes]] = []
-        self._lanes: dict[int, Lane] = {}
-        self.lanes: list[Lane] = []
-
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes of messages that were not begun."""
-        return sum([lane.waiting_bytes for lane in self.lanes])
-
-    @property
-    def waiting_messages(self) -> int:
-        return sum([len(lane.waiting) for lane in self.lanes])
-
-    def takes(self, number: int) -> bool:
-        """Whether another message should be put into a lane: no more wait in it than the peer takes at once."""
-        lane = self._lanes.get(number)
-        return lane is None or (lane.waiting_bytes < self.room and len(lane.waiting) < self.messages)
-
-    def lane(self, number: int) -> Lane:
-        """
-        :raises LocalProtocolError: there is no such lane.
-        """
-        lane = self._lanes.get(number)
-        if lane is None:
-            if not is_lane(number):
-                raise LocalProtocolError(f"lane={number >> 3}: the lanes are 0 (the most urgent one) to {LANES - 1}")
-            lane = self._lanes[number] = Lane(number)
-            self.lanes = sorted(self._lanes.values(), key=lambda each: each.number)
-        return lane
-
-    def put(self, message: bytes, number: int, deadline: float | None, key: Hashable | None) -> None:
-        """Let a message wait for its turn."""
-        lane = self._lanes.get(number) or self.lane(number)
-        if deadline is None and key is None:
-            lane.waiting.append(message)
-            lane.waiting_bytes += len(message)
-        else:
-            lane.put(message, deadline, key)
-
-    def put_all(self, messages: list[bytes], number: int) -> None:
-        """Let many wait, with neither deadline nor key."""
-        lane = self.lane(number)
-        lane.waiting.extend(messages)
-        lane.waiting_bytes += sum(map(len, messages))
-
-    @property
-    def idle(self) -> bool:
-        """Whether the peer has dealt with all, and none waits."""
-        return not (self.begun_messages or any(lane.waiting for lane in self.lanes))
-
-    @property
-    def first(self) -> Lane | None:
-        """The most urgent lane of which something could be sent, as far as the peer's room goes."""
-        for lane in self.lanes:
-            if lane.busy and (lane.lost or lane.next < lane.end or self._has_room(lane)):
-                return lane
-        return None
-
-    def _has_room(self, lane: Lane) -> bool:
-        """Whether the first message of a lane that waits may be begun."""
-        room, messages = self._room(lane)
-        return messages > 0 and len(_message(lane.waiting[0])) + PREFIX_BYTES <= room
-
-    def _room(self, lane: Lane) -> tuple[int, int]:
-        """Bytes and messages that a lane may begin. A part is left for lanes that are more urgent."""
-        parts = LANES * LANES
-        room = self.room * (parts - lane.urgency) // parts - self.begun_bytes
-        messages = -(-self.messages * (parts - lane.urgency) // parts) - self.begun_messages
-        if not self.begun_messages:  # a message that needs the whole room has it
-            room = max(room, min(self.room, len(_message(lane.waiting[0])) + PREFIX_BYTES))
-        return room, messages
-
-    def segments(self, size: int, budget: int, around: int = 0) -> Iterator[Sent]:
-        """Segments of at most ``size`` bytes, the most urgent first, until they have ``budget`` bytes or more.
-
-        :param around: bytes that each has besides.
-
-        It goes on behind a segment only once that was sent; the caller may stop at any.
-        """
-        while budget > 0:
-            for lane in self.lanes:
-                if lane.busy:
-                    if lane.waiting and not lane.lost and lane.end - lane.next < size:
-                        self._begin(lane, max(size, budget) - (lane.end - lane.next))
-                    sent = lane.segment(size)
-                    if sent is not None:
-                        budget -= sent.size + around
-                        yield sent
-                        break
-            else:
-                return
-
-    def _begin(self, lane: Lane, wanted: int) -> None:
-        room, messages = self._room(lane)
-        if messages <= 0 or room <= 0:
-            return
-        count, size = lane.begin(wanted, room, messages)
-        self.begun_bytes += size
-        self.begun_messages += count
-
-    def acknowledge(self, ack: LaneAck) -> list[Sent] | None:
-        """Take what the peer said of a lane.
-
-        :return: the segments that came; None if it cannot be: nothing of the sort was sent.
-        """
-        lane = self._lanes.get(ack.number)
-        last = max([ack.received, ack.dealt, *(end for _, end in ack.ranges)])
-        if lane is None or last > lane.next:
-            return None if last else []
-        came = lane.received(ack)
-        if ack.dealt > lane.dealt:
-            if ack.dealt > ack.received:
-                return None
-            if lane.channel == RECORDS:
-                self.settled += [(lane.urgency, record) for record in lane.begun(ack.dealt)]
-            before = lane.dealt
-            self.begun_messages -= lane.forget(ack.dealt)
-            self.begun_bytes -= lane.dealt - before
-        return came
-
-    def expire(self, now: float) -> None:
-        """Move the messages whose time has run out before they were begun to :attr:`expired`."""
-        for lane in self.lanes:
-            self.expired[lane.channel] += lane.expired(now)
-
-    def deadline(self) -> float | None:
-        """When :meth:`expire` has something to do."""
-        return min((lane.first_deadline for lane in self.lanes if lane.first_deadline is not None), default=None)
-
-    def unacknowledged(self, channel: int = MESSAGES) -> list[bytes]:
-        """The messages of a channel that the peer has not dealt with, lane by lane, oldest first."""
-        return [message for lane in self.lanes if lane.channel == channel for message in lane.unacknowledged()]
+    def remains(self) -> tuple[list[bytes], list[bytes]]:
+        """The same, those that were sent, if only in part, and those that were not."""
+        left = self.unacknowledged()
+        count = bisect_left([self.dealt, *self.ends[:-1]], self.next) if self.ends else 0
+        return left[:count], left[count:]

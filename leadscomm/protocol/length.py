@@ -33,6 +33,7 @@ class LengthFraming(Framing):
     """Four bytes with the payload's length, most significant first, then the payload. Carries any bytes."""
 
     name = "length"
+    any_byte = True
 
     def __init__(self, max_message: int = DEFAULT_MAX_MESSAGE) -> None:
         super().__init__(max_message)
@@ -118,6 +119,7 @@ class DatagramFraming(Framing):
     """
 
     name = "datagram"
+    any_byte = True
     joins = False
 
     def __init__(self, max_message: int = MAX_DATAGRAM) -> None:

@@ -25,9 +25,36 @@ TROUBLE: Final = 2
 MAX_ANSWERS: Final = 32
 MEASURE_EVERY_S: Final = 10.0
 """How often round trip and clocks are measured at least, however much is said."""
+GREET_EVERY_S: Final = 0.2
+"""How often a peer is asked for a sign that it hears this side."""
+_LEAST_S: Final = 0.001
+"""Between two measurements, however short the path is."""
+_BYTES_FOR_ONE: Final = 3
+_FRAMES_FOR_ONE: Final = 2
 _ACK_BYTES: Final = 96
 _SMALLEST: Final = 40
 """Bytes of a lane in a segment, at least: an acknowledgement of one lane with a range has to fit, too."""
+
+
+class Allowance:
+    """What may be sent to an address that may be forged: less than three times the bytes that came from there, and two
+    frames for each."""
+
+    def __init__(self) -> None:
+        self._frames = self._bytes = 0
+
+    def came(self, size: int) -> None:
+        """A frame came, whatever it is."""
+        self._frames += _FRAMES_FOR_ONE
+        self._bytes += _BYTES_FOR_ONE * size - 1
+
+    def spend(self, size: int) -> bool:
+        """Whether a frame of this size may be sent; it counts as sent then."""
+        if not self._frames or size > self._bytes:
+            return False
+        self._frames -= 1
+        self._bytes -= size
+        return True
 
 
 class Link:
@@ -39,7 +66,10 @@ class Link:
     :param rate: bytes a second, where the line is known to carry no more; 0 if not.
     :param overhead: bytes that the framing, and what is below it, add to a frame.
     :param preference: the link with the lowest one of those that are well carries the segments.
+    :param spoofable: the sender of what comes may be forged, so that answers may reach somebody who asked for nothing.
     :ivar joined: the peer has agreed to it.
+    :ivar proved: the peer has shown over it that it hears this side. Before, it carries nothing but greetings: anybody
+        may have said the peer's, from any address, or have seen them once.
     :ivar dead: nothing came over it for so long that it is to be closed.
     :ivar clock: the peer's.
     :ivar unanswered: how many PINGs in a row nothing came after.
@@ -54,18 +84,20 @@ class Link:
         rate: float = 0.0,
         overhead: int = 8,
         preference: int = 0,
+        spoofable: bool = False,
     ) -> None:
         self.segment = segment
         self.preference = preference
         self.joined = False
+        self.proved = False
+        self._allowance = Allowance() if spoofable else None  # what may be sent before that is so
         self.ready_at = 0.0  # since when the peer can be heard over it
         self.dead = False
         self._longest = 0  # bytes of a lane in a segment, and
         self._around = overhead  # bytes that it has besides on the wire
         self._overhead = overhead
         self.clock = PeerClock()
-        self.unanswered = 0
-        self.pings_missed = 0
+        self.unanswered = self.pings_missed = 0
         self.sent_bytes = self.received_bytes = 0
         self.seal: Seal = Checked() if checked else NoSeal()
         self.recovery = Recovery(in_order=in_order)
@@ -98,6 +130,24 @@ class Link:
             self._around += DATA_OVERHEAD + self.seal.overhead
             self.heard_at = self.said_at = now
             self.pinged_at = now - MEASURE_EVERY_S  # the first measurement is due
+
+    @property
+    def greets_at(self) -> float:
+        """When the peer is to be asked again, as long as it has not shown that it hears this side."""
+        return self.pinged_at + GREET_EVERY_S if self.joined else self.ask_at
+
+    def arrived(self, size: int) -> None:
+        """A frame came, whatever it is."""
+        self.received_bytes += size
+        if self._allowance is not None:
+            self._allowance.came(size)
+
+    def permitted(self, frames: list[bytes]) -> list[bytes]:
+        """Those that may be sent: to an address that may be forged only a little for each frame that came from there.
+        The others are lost, as frames may be."""
+        if self.proved or self.asked or self._allowance is None:
+            return frames
+        return [frame for frame in frames if self._allowance.spend(len(frame))]
 
     @property
     def well(self) -> bool:
@@ -173,7 +223,7 @@ class Link:
 
         :param quiet: seconds for which one of both sides may say nothing, not even a PING.
         """
-        measure = self.congestion.shortest if self.congestion.measuring else MEASURE_EVERY_S
+        measure = max(_LEAST_S, self.congestion.shortest) if self.congestion.measuring else MEASURE_EVERY_S
         return min(max(self.pinged_at, min(self.said_at, self.heard_at)) + quiet, self.pinged_at + measure)
 
     def asked_now(self, now: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
@@ -11,19 +12,23 @@ from leadscomm.protocol.handshake import (
     ASKING,
     FULL,
     MANY,
+    MESSAGE_TOO_LONG,
     NO_SESSION,
     OTHER_VERSION,
     VERSION,
     Handshake,
     Refusal,
 )
-from leadscomm.protocol.seals import closed, intact
+from leadscomm.protocol.seals import closed, closing_bytes, intact
 
 _EPOCH: Final = struct.Struct("<I")
 _OFFER: Final = struct.Struct("<IIIB")
+_LONGEST: Final = struct.Struct("<I")
+_TOO_LONG: Final = struct.Struct("<II")
 _FIXED_BYTES: Final = 20
 """Header and fields of HELLO and WELCOME; the last of them is the size of the tag behind."""
 _KEYED: Final = 1
+_TELLS_LONGEST: Final = 2
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Offer:
     :ivar room: bytes that may be under way to it and not dealt with.
     :ivar messages: and messages.
     :ivar key: what it shares with its peer; each frame carries a proof then. It is not on the wire.
+    :ivar longest: the longest message that it takes, in bytes; None: it does not tell, and it is 65,535 or more.
     """
 
     handshake: Handshake
@@ -42,6 +48,7 @@ class Offer:
     room: int = 4 << 20
     messages: int = 1 << 16
     key: bytes | None = field(default=None, repr=False)
+    longest: int | None = None
 
     @property
     def epoch(self) -> int:
@@ -64,11 +71,16 @@ class Offer:
         return self._with_block(self._said().welcome(asked.handshake, FULL))
 
     def _said(self) -> Handshake:
-        return replace(self.handshake, segment=min(self.segment, MANY))
+        longest = self.handshake.longest if self.longest is None else self.longest
+        return replace(self.handshake, segment=self.segment, longest=longest)
 
     def _with_block(self, frame: bytes) -> bytes:
         options = 0 if self.key is None else _KEYED
-        return closed(frame + _OFFER.pack(self.segment, self.room, self.messages, options), self.key)
+        longest = self.longest if self.longest is not None and self.longest >= MANY else None
+        if longest is not None:
+            options |= _TELLS_LONGEST
+        whole = closed(frame + _OFFER.pack(self.segment, self.room, self.messages, options), self.key)
+        return whole if longest is None else closed(whole + _LONGEST.pack(longest), self.key)
 
     @classmethod
     def decode(cls, frame: bytes, key: bytes | None) -> Offer | None:
@@ -83,8 +95,17 @@ class Offer:
         end = at + _OFFER.size
         if len(frame) < end or not intact(frame, end, key):
             return None
-        segment, room, messages, _ = _OFFER.unpack_from(frame, at)
-        return cls(handshake, segment, room, messages, key)
+        segment, room, messages, options = _OFFER.unpack_from(frame, at)
+        longest: int | None = handshake.longest if handshake.longest < MANY else None
+        if options & _TELLS_LONGEST:
+            at = end + closing_bytes(key)
+            end = at + _LONGEST.size
+            if len(frame) < end or not intact(frame, end, key):
+                return None
+            (longest,) = _LONGEST.unpack_from(frame, at)
+        if longest is not None:
+            handshake = replace(handshake, longest=longest)
+        return cls(handshake, segment, room, messages, key, longest)
 
 
 class Hello(NamedTuple):
@@ -140,6 +161,17 @@ def epoch_in(frame: bytes) -> int | None:
     return int(_EPOCH.unpack_from(frame, 1)[0]) if len(frame) > _EPOCH.size else None
 
 
+def token(mine: int, theirs: int) -> int:
+    """What shows a peer that one is in a session with it, and does not tell its epochs to anybody else; not 0."""
+    digest = hashlib.sha256(b"LSK1" + _EPOCH.pack(mine) + _EPOCH.pack(theirs)).digest()
+    return int(_EPOCH.unpack_from(digest)[0]) or 1
+
+
+def shown(said: Handshake, mine: int, theirs: int) -> int | None:
+    """What to show who asks who is there; None if it has not shown that it is in the session of these epochs."""
+    return token(mine, theirs) if mine and theirs and said.echo == token(theirs, mine) else None
+
+
 def keyed(frame: bytes) -> bool:
     """Whether a HELLO or WELCOME says that its sender has a key; to name what does not fit, not to trust it."""
     at = _FIXED_BYTES + (frame[_FIXED_BYTES - 1] if len(frame) >= _FIXED_BYTES else 0) + _OFFER.size - 1
@@ -157,3 +189,19 @@ def read_no_session(frame: bytes, key: bytes | None) -> int | None:
     if frame[:size] != Refusal(NO_SESSION).frame() or len(frame) < size + _EPOCH.size:
         return None
     return int(_EPOCH.unpack_from(frame, size)[0]) if intact(frame, size + _EPOCH.size, key) else None
+
+
+def too_long(epoch: int, longest: int, key: bytes | None) -> bytes:
+    """The REFUSE that says to the one of this epoch that its messages of more bytes than ``longest`` are dropped."""
+    refusal = Refusal(MESSAGE_TOO_LONG, min(longest, MANY)).frame()
+    return closed(refusal + _TOO_LONG.pack(epoch, longest), key)
+
+
+def read_too_long(frame: bytes, epoch: int, key: bytes | None) -> int | None:
+    """The longest message in such a REFUSE; None if it is none, is not for this epoch, or was damaged or forged."""
+    refusal = Refusal.decode(frame[1:])
+    size = len(Refusal(MESSAGE_TOO_LONG).frame())
+    if refusal is None or refusal.reason != MESSAGE_TOO_LONG or len(frame) < size + _TOO_LONG.size:
+        return None
+    refused, longest = _TOO_LONG.unpack_from(frame, size)
+    return int(longest) if refused == epoch and intact(frame, size + _TOO_LONG.size, key) else None

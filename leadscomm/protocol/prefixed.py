@@ -8,7 +8,7 @@ would have to stuff (but the one of an empty message).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from leadscomm.protocol.base import Pieces
 
@@ -62,16 +62,32 @@ def joined(messages: list[bytes]) -> bytes:
     return b"".join(parts)
 
 
+class TooLong(NamedTuple):
+    """A message that is not kept.
+
+    :ivar before: how many messages :meth:`Separator.feed` returns that stand before it.
+    :ivar size: its bytes.
+    :ivar whole: and with its length.
+    """
+
+    before: int
+    size: int
+    whole: int
+
+
 class Separator:
     """Finds the messages in a lane.
 
-    :param longest: bytes of a message, at most.
-    :ivar broken: a longer one was announced, or what is no length: nothing is found behind it.
+    :param longest: bytes of a message, at most. What is longer is passed over, and costs no memory.
+    :ivar too_long: those that were passed over, for the caller to take out after each :meth:`feed`.
+    :ivar broken: what is no length was found: nothing is found behind it.
     """
 
     def __init__(self, longest: int) -> None:
         self.broken = False
+        self.too_long: list[TooLong] = []
         self._longest = longest
+        self._keeps = True  # what is missing of the present message
         self._prefix = b""  # the beginning of a length
         self._body = Pieces()  # of a message
         self._missing = 0  # how many bytes of it
@@ -81,12 +97,16 @@ class Separator:
         if self.broken:
             return []
         if len(data) < self._missing:
-            self._body.add(data)
             self._missing -= len(data)
+            if self._keeps:
+                self._body.add(data)
             return []
         if not self._missing:
             return self._find(self._prefix + data if self._prefix else data, 0, [])
         end, self._missing = self._missing, 0
+        if not self._keeps:
+            self._keeps = True
+            return self._find(data, end, [])
         self._body.add(data[:end])
         return self._find(data, end, [self._body.take()])
 
@@ -99,8 +119,15 @@ class Separator:
             if size > 127:
                 size, start = _length(data, at)
             if size > longest:
-                self.broken = True
-                return messages
+                if size == _SENSELESS:
+                    self.broken = True
+                    return messages
+                self.too_long.append(TooLong(len(messages), size, start - at + size))
+                at = start + size
+                if at > end:
+                    self._missing, self._keeps = at - end, False
+                    return messages
+                continue
             if not start:
                 break
             at = start + size

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from typing import Final
 
-from leadscomm.protocol.prefixed import Separator, sizes
+from leadscomm.protocol.prefixed import Separator, TooLong, sizes
 from leadscomm.protocol.segments import LANE_ACK_BYTES, MESSAGES, RANGE_BYTES, RECORDS, LaneAck, lane_number
 
 MAX_GAPS: Final = 1024
@@ -27,8 +27,11 @@ class LaneIn:
     :param longest: bytes of a message at most.
     :ivar received: all bytes before this offset came.
     :ivar dealt: the messages before this offset were dealt with.
+    :ivar top: no byte behind this offset came.
     :ivar held: bytes of memory for what came beyond ``received``.
+    :ivar count: messages that came and were not dealt with.
     :ivar came: messages to be taken.
+    :ivar too_long: messages that were too long and have begun, to be taken by their bytes.
     """
 
     def __init__(self, number: int, longest: int) -> None:
@@ -36,25 +39,41 @@ class LaneIn:
         self.urgency, self.channel = number >> 3, number & 7
         self.received = 0
         self.dealt = 0
+        self.top = 0
         self.held = 0
+        self.count = 0
         self.came: list[bytes] = []
+        self.too_long: list[int] = []
         self.separator = Separator(longest)
         self._pieces: dict[int, bytes] = {}  # what came beyond received, by offset; they do not overlap
         self._firsts: list[int] = []  # ranges that the pieces form, by offset, and
         self._lasts: list[int] = []  # where they end
         self._newest: deque[int] = deque(maxlen=_TOLD_AGAIN)  # offsets that came lately
         self._handed: deque[int] = deque()  # bytes in the lane of what was handed out and not dealt with
+        self._settled = 0  # messages that were dealt with
+        self._passed: deque[TooLong] = deque()  # messages that are dealt with once those before them are
 
-    def take(self, offset: int, payload: bytes, room: int) -> bool:
+    @property
+    def used(self) -> int:
+        """Bytes from what was dealt with on, to the last one that came."""
+        return self.top - self.dealt
+
+    @property
+    def passes_over(self) -> bool:
+        """Whether a message that is too long is not dealt with yet."""
+        return bool(self._passed)
+
+    def take(self, offset: int, payload: bytes, room: int, messages: int) -> bool:
         """Take a segment.
 
         :param room: bytes of memory that there is for what is beyond ``received``.
+        :param messages: so many more may be found, or one segment's more; what is behind is not looked at.
         :return: whether any of it was new.
         """
         end = offset + len(payload)
         if offset == self.received and not self._pieces:
-            self.received = end
-            self.came += self.separator.feed(payload)
+            self.received = self.top = end
+            self._feed(payload)
             return end > offset
         if end <= self.received or not payload:
             return False
@@ -63,9 +82,35 @@ class LaneIn:
         if offset > self.received and len(payload) + PIECE_BYTES > room:
             return False
         new = self._insert(offset, end, payload)
-        if self._firsts and self._firsts[0] == self.received:
-            self._advance()
+        if self._firsts:
+            self.top = self._lasts[-1]
+            if self._firsts[0] == self.received:
+                self._advance(messages)
         return new
+
+    def _feed(self, payload: bytes) -> None:
+        """The next bytes of the lane."""
+        separator = self.separator
+        found = separator.feed(payload)
+        if separator.too_long:
+            before = self._settled + self.count
+            for number, message in enumerate(separator.too_long):
+                self._passed.append(message._replace(before=before + number + message.before))
+                self.too_long.append(message.size)
+            self.count += len(separator.too_long)
+            separator.too_long = []
+        self.came += found
+        self.count += len(found)
+        if self._passed:
+            self._pass_over()
+
+    def _pass_over(self) -> None:
+        """A message that is too long is dealt with when it has come whole, and those before it were dealt with."""
+        passed = self._passed
+        while passed and passed[0].before == self._settled and self.dealt + passed[0].whole <= self.received:
+            self.dealt += passed.popleft().whole
+            self._settled += 1
+            self.count -= 1
 
     def _insert(self, offset: int, end: int, payload: bytes) -> bool:
         """Keep of [offset, end) what did not come yet, and make one range of it and those that it meets."""
@@ -99,18 +144,15 @@ class LaneIn:
         self._pieces[offset] = piece
         self.held += len(piece) + PIECE_BYTES
 
-    def _advance(self) -> None:
+    def _advance(self, messages: int) -> None:
         """The gap before the first range is filled."""
         del self._firsts[0]
-        last = self._lasts.pop(0)
-        run, at = [], self.received
-        while at < last:
-            piece = self._pieces.pop(at)
-            run.append(piece)
-            at += len(piece)
-        self.held -= last - self.received + PIECE_BYTES * len(run)
-        self.received = last
-        self.came += self.separator.feed(b"".join(run))
+        last, most = self._lasts.pop(0), self.count + messages
+        while self.received < last and self.count <= most:
+            piece = self._pieces.pop(self.received)
+            self.received += len(piece)
+            self.held -= len(piece) + PIECE_BYTES
+            self._feed(piece)
 
     def hand_out(self, limit: int | None) -> list[bytes]:
         """Take the messages that came, ``limit`` of them at most."""
@@ -123,8 +165,8 @@ class LaneIn:
         self._handed += sizes(came)
         return came
 
-    def deal(self, count: int) -> int:
-        """The oldest ``count`` messages that were handed out were dealt with; return their bytes in the lane.
+    def deal(self, count: int) -> None:
+        """The oldest ``count`` messages that were handed out were dealt with.
 
         :raises IndexError: so many were not handed out.
         """
@@ -135,7 +177,10 @@ class LaneIn:
         else:
             total = sum([handed.popleft() for _ in range(count)])
         self.dealt += total
-        return total
+        self._settled += count
+        self.count -= count
+        if self._passed:
+            self._pass_over()
 
     def ack(self, ranges: int) -> LaneAck:
         """What came, with as many ranges at most; the newest ones."""
@@ -162,14 +207,18 @@ class LaneIn:
 class Incoming:
     """All lanes of the receiving half.
 
-    :param room: bytes that are kept at most, of what the peer was not told to have been dealt with.
-    :param longest: bytes of a message at most.
+    :param room: bytes that are kept at most, of what was not dealt with, in all lanes together.
+    :param messages: and messages.
+    :param longest: bytes of a message at most; what is longer is passed over.
     :ivar duplicates: segments of which nothing was new.
     :ivar taken: messages that were taken, of all channels.
     """
 
-    def __init__(self, room: int, longest: int) -> None:
+    def __init__(self, room: int, messages: int, longest: int) -> None:
         self._room = room
+        self._most = messages
+        self._used_bytes = 0  # of the room, and
+        self._used_messages = 0  # messages that are taken up
         self._longest = longest
         self._lanes: dict[int, LaneIn] = {}
         self._used: list[LaneIn] = []  # the urgent ones first
@@ -184,11 +233,28 @@ class Incoming:
         if lane is None:
             lane = self._lanes[number] = LaneIn(number, self._longest)
             self._used = sorted(self._lanes.values(), key=lambda each: each.number)
-        if offset + len(payload) - lane.dealt > self._room:
+        before, count = lane.used, lane.count
+        if self._used_bytes + offset + len(payload) - lane.top > self._room:
             return False
-        if not lane.take(offset, payload, self._room - sum([each.held for each in self._used])):
+        room, messages = self._room - sum([each.held for each in self._used]), self._most - self._used_messages
+        if not lane.take(offset, payload, room, messages):
             self.duplicates += 1
-        return not lane.separator.broken
+        self._used_bytes += lane.used - before
+        self._used_messages += lane.count - count
+        return self._used_messages <= self._most and not lane.separator.broken
+
+    def take_too_long(self) -> list[int]:
+        """Take the sizes of the messages that were too long."""
+        sizes: list[int] = []
+        for lane in self._used:
+            sizes += lane.too_long
+            lane.too_long = []
+        return sizes
+
+    @property
+    def passes_over(self) -> bool:
+        """Whether a message that is too long is not dealt with yet."""
+        return any(lane.passes_over for lane in self._used)
 
     @property
     def has_messages(self) -> bool:
@@ -228,13 +294,20 @@ class Incoming:
             now = min(count, taken)
             if now < taken:
                 self._order.appendleft((lane, taken - now))
-            total += lane.deal(now)
+            total += self._deal(lane, now)
             count -= now
         return total
 
+    def _deal(self, lane: LaneIn, count: int) -> int:
+        before, held = lane.used, lane.count
+        lane.deal(count)
+        self._used_messages -= held - lane.count
+        self._used_bytes -= before - lane.used
+        return before - lane.used
+
     def delivered_records(self, lane: int, count: int) -> int:
         """The same of the records of one lane."""
-        return self._lanes[lane_number(lane, RECORDS)].deal(count)
+        return self._deal(self._lanes[lane_number(lane, RECORDS)], count)
 
     @property
     def handed(self) -> bool:
@@ -255,6 +328,12 @@ class Incoming:
             space -= RANGE_BYTES * len(ack.ranges)
             told.append(ack)
         return told
+
+    def forget(self) -> None:
+        """Let go of all that came."""
+        self._lanes, self._used = {}, []
+        self._order.clear()
+        self._used_bytes = self._used_messages = 0
 
     @property
     def gaps(self) -> bool:

@@ -2,7 +2,8 @@
 
 The round trip is smoothed as TCP does (RFC 6298). A segment is lost if one that was sent later came, and it did not
 come for a while after that: the order is judged by time, as RACK does (RFC 8985), since links reorder by time and not
-by count. If nothing comes at all, the oldest one is sent again as a probe; its answer tells what became of the others.
+by count. If nothing comes at all, the first bytes that the peer misses are sent again as a probe, which a peer takes
+that keeps nothing behind a gap, too; its answer tells what became of the others.
 """
 
 from __future__ import annotations
@@ -112,9 +113,15 @@ class Recovery:
         if not lost and due is not None and now >= due:
             self.tries += 1
             self._progress_at = now
-            lost.append(self._flight[0])
+            lost.append(self._oldest())
         self._drop(lost)
         return lost
+
+    def _oldest(self) -> Sent:
+        """What to ask with: the first bytes that the peer misses, as it may keep nothing behind them."""
+        longest_away = self._flight[0]
+        first = longest_away.lane.missed
+        return first if first.state == FLYING and first.via is longest_away.via else longest_away
 
     def abandon(self) -> list[Sent]:
         """The link is of no use any more: all that is under way is lost."""

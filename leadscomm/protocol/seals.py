@@ -124,4 +124,9 @@ def closed(frame: bytes, key: bytes | None) -> bytes:
 
 def intact(frame: bytes, size: int, key: bytes | None) -> bool:
     """Whether what is behind the first ``size`` bytes of a frame protects them."""
-    return hmac.compare_digest(closed(frame[:size], key), frame[: size + (_CRC.size if key is None else _MAC_BYTES)])
+    return hmac.compare_digest(closed(frame[:size], key), frame[: size + closing_bytes(key)])
+
+
+def closing_bytes(key: bytes | None) -> int:
+    """How many bytes :func:`closed` adds."""
+    return _CRC.size if key is None else _MAC_BYTES

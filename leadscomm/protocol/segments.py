@@ -152,6 +152,12 @@ def clock(now: float) -> int:
     return int(now * 1_000_000)
 
 
+def veiled(clock: int, epoch: int) -> int:
+    """The clock in a PING of the side with this epoch, and that from the PING's: who has not heard the epoch cannot
+    guess it, and so cannot answer a PING that it did not get."""
+    return clock ^ epoch << 32
+
+
 def ping(epoch: int, clock: int) -> bytes:
     """:param clock: microseconds from any beginning."""
     return control(wire.PING, epoch, _CLOCK.pack(clock))

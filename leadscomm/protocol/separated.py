@@ -13,7 +13,10 @@ _LF, _CR = b"\n\r"
 
 
 class _MarkedFraming(Framing):
-    """Messages, each followed by a mark. What is common to separator and line framing."""
+    """Messages, each followed by a mark. What is common to separator and line framing.
+
+    :ivar lost: bytes that the line does not carry, and no message may hold.
+    """
 
     _words: ClassVar[str]
 
@@ -22,8 +25,25 @@ class _MarkedFraming(Framing):
         super().__init__(max_message)
         self._mark = mark
         self._begun = begun
+        self.lost = b""
         self._tail = b""  # the begun mark at the end of the last chunk, if any
         self._head = Pieces()  # the unfinished message before it
+
+    def avoid(self, lost: bytes) -> None:
+        if len(self._mark.translate(None, lost)) < len(self._mark):
+            raise EndpointError(f"the {self._words} {self._mark!r} holds such a byte")
+        self.lost = lost
+        if self.farewell is not None and self.farewell.translate(None, lost) != self.farewell:
+            self.farewell = None
+
+    def _check_carried(self, message: bytes) -> None:
+        left = message.translate(None, self.lost)
+        if len(left) < len(message):
+            at = next(index for index, byte in enumerate(message) if byte in self.lost)
+            raise LocalProtocolError(
+                f"the payload holds 0x{message[at]:02x} at byte {at}, which the line does not carry: send text without "
+                "it, or use a line with bytesize=8 and without xonxoff"
+            )
 
     def encode(self, message: bytes) -> bytes:
         if type(message) is not bytes:
@@ -123,6 +143,8 @@ class SeparatorFraming(_MarkedFraming):
             message = plain(message)
         if self._byte in message and self._found_in(message) >= 0:  # an int: eight times as fast as bytes in bytes
             self._refuse(message)
+        if self.lost:
+            self._check_carried(message)
         size = len(message)
         if size > self.max_message or (size == 10 and message == self.farewell):
             self._refuse(message)
@@ -167,6 +189,8 @@ class LineFraming(_MarkedFraming):
                 f"the payload {where}, which the receiver would take for the end of the line: "
                 "use framing=cobs or framing=length, which carry any bytes"
             )
+        if self.lost:
+            self._check_carried(message)
         if len(message) > self.max_message:
             raise self._too_long(message)
 

@@ -17,10 +17,11 @@ from typing import Final
 from leadscomm.errors import LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol.base import MAX_FAULTS_KEPT
-from leadscomm.protocol.beginning import BEGUN_ANEW, KNOWS_NOTHING, Beginning
-from leadscomm.protocol.compact import CompactReceiver, CompactSender, Wire
+from leadscomm.protocol.beginning import BEGUN_ANEW, GIVES_BACK, KNOWS_NOTHING, Beginning
+from leadscomm.protocol.compact import CompactReceiver, CompactSender, Missing, RoundTrip, Wire
+from leadscomm.protocol.compact_datagrams import CompactDatagrams
 from leadscomm.protocol.counters import LinkCounters
-from leadscomm.protocol.frames import Frame, counts_missed, next_count, parse
+from leadscomm.protocol.frames import Frame, counts_missed, parse
 from leadscomm.protocol.handshake import (
     ASKING,
     COMPACT,
@@ -31,6 +32,7 @@ from leadscomm.protocol.handshake import (
     VERSION,
     Handshake,
     Refusal,
+    named,
 )
 
 SILENCE_S: Final = 5.0
@@ -40,8 +42,10 @@ _PINGS: Final = 5
 ASK_EVERY_S: Final = 0.05
 ACK_AFTER_S: Final = 0.002
 """How long an acknowledgement may wait for a message to travel with."""
-MAX_DATAGRAMS: Final = 64
-"""How many datagrams wait for the line; of more the oldest are lost, as datagrams may be."""
+CLEAN_AFTER: Final = 100
+"""After so many intact frames in a row a line is clean."""
+RING_BYTES: Final = 63
+"""What every board holds while its sketch is busy, if it does not say less."""
 
 
 def ask_steadily(count: int) -> float:
@@ -81,6 +85,8 @@ class Session(Beginning):
         self.asked = 0
         self.receiver = CompactReceiver(longest)
         self.sender: CompactSender | None = None
+        self._missing = Missing(RoundTrip())
+        self._noise = 0  # how many intact frames must come before the line is clean
         self._silence = silence
         self._line = line or Wire()
         self._ask_at = ask_at
@@ -88,12 +94,12 @@ class Session(Beginning):
         self._heard_at = now
         self._said_at = now
         self._pinged_at = now
+        self._probe_at: float | None = None  # when something was said after a silence: an ACK must be the answer
         self._owes_ack = False  # something was dealt with since the peer was told
         self._owed_at = now
         self._urgent = False  # and it is to be told by an ACK
         self._answers: deque[bytes] = deque(maxlen=16)  # control frames on their way
-        self._datagrams: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)
-        self._count_sent = 0
+        self._datagrams = CompactDatagrams(self._line)
         self._count_seen = 0
         self._came: list[bytes] = []
         self._faults: list[RemoteProtocolError] = []
@@ -135,14 +141,12 @@ class Session(Beginning):
 
         :raises LocalProtocolError: the peer does not take a frame of this size.
         """
-        peer = self.peer
-        if peer is not None and len(message) > peer.segment:
-            raise LocalProtocolError(
-                f"the datagram has {len(message)} bytes, and the peer takes {peer.segment} at most: a datagram is not "
-                "cut in pieces; send it by send()"
-            )
-        self._count_sent = next_count(self._count_sent)
-        self._datagrams.append(wire.datagram(message, self._count_sent))
+        self._datagrams.put(message, None if self.peer is None else self.peer.segment)
+
+    @property
+    def waiting_datagrams(self) -> int:
+        """How many datagrams have not left."""
+        return len(self._datagrams)
 
     def leave(self) -> None:
         """Say goodbye: it is the last thing that :meth:`frames` returns, and nothing is taken any more."""
@@ -153,6 +157,11 @@ class Session(Beginning):
     def unacknowledged(self) -> list[bytes]:
         """The messages that were sent and not acknowledged as a whole, oldest first."""
         return [] if self.sender is None else self.sender.unacknowledged()
+
+    def remains(self) -> tuple[list[bytes], list[bytes]]:
+        """The same, those that were sent, if only in part, and those that were not."""
+        left, begun = self.unacknowledged(), 0 if self.sender is None else self.sender.begun
+        return left[:begun], left[begun:]
 
     # Receiving -------------------------------------------------------------------------------------------------------
 
@@ -183,9 +192,22 @@ class Session(Beginning):
             self._owed_at = now
 
     def damaged(self, count: int = 1) -> None:
-        """Frames came damaged: the peer is told at once what is expected."""
+        """Frames came damaged: the peer is asked at once for what it has under way."""
         self._bad_frames += count
-        self._urgent |= count > 0 and self.open
+        if count:
+            self._noise = CLEAN_AFTER
+        if count and self.sender is not None and self.open:
+            self._probe_at = None
+            self.sender.heard(damaged=True)
+            self._missing.spoiled()
+            self._urgent = True
+
+    def parted(self, frame: bytes) -> bool:
+        """Whether a zero should stand before a frame, so that stray bytes before it spoil nothing: where the line is
+        not clean, and the peer holds one byte more than the frame."""
+        sender = self.sender
+        room = (sender.credit if sender is not None else 0) or RING_BYTES
+        return self._noise > 0 and self._line.size(len(frame)) < room
 
     def counters(self) -> LinkCounters:
         """What happened so far."""
@@ -195,7 +217,7 @@ class Session(Beginning):
             self._lost_datagrams,
             sender.resent if sender is not None else 0,
             self.receiver.duplicates,
-            sender.round_trip if sender is not None else None,
+            sender.trip.smoothed if sender is not None else None,
         )
 
     def receive(self, frame: bytes, now: float) -> None:
@@ -204,6 +226,9 @@ class Session(Beginning):
         if found is None or self.ended is not None or self.left:
             return
         self._heard_at = now
+        self._noise -= self._noise > 0
+        if self.sender is not None:
+            self.sender.heard(damaged=False)
         if found.kind == wire.CONTROL:
             self._control(found, now)
         elif not self.open:
@@ -231,7 +256,10 @@ class Session(Beginning):
         receiver = self.receiver
         if not receiver.expects(frame.number):
             self._urgent = True
+            if self.peer is not None and receiver.gap(frame.number, self.peer.window):
+                self._missing.gap()
             return
+        self._missing.filled()
         more = frame.kind == wire.MORE
         message = receiver.take(frame.number, frame.payload, more)
         if message is not None:
@@ -271,16 +299,33 @@ class Session(Beginning):
         elif not self.open:
             self._stranger()
         else:
-            self._acknowledged(frame, now, explicit=which == wire.ACK)
-            self._urgent |= which == wire.PING
-            if which == wire.ACK and frame.payload and self.sender is not None:
-                self.sender.credit = frame.payload[0]
+            self._told(frame, now)
+
+    def _told(self, frame: Frame, now: float) -> None:
+        """An ACK or a PING came."""
+        sender = self.sender
+        assert sender is not None
+        self._datagrams.answered(sender)
+        self._missing.answered(now)
+        if frame.number == wire.ACK and self._probe_at is not None:
+            sender.trip.measure(now - self._probe_at)
+            self._probe_at = None
+        self._acknowledged(frame, now, explicit=True)
+        self._urgent |= frame.number == wire.PING
+        if frame.number == wire.ACK and frame.payload:
+            sender.credit = frame.payload[0]
 
     def _hello(self, said: Handshake, now: float) -> None:
-        if said.profiles == ASKING:
+        if said.epoch == self.me.epoch:
+            # Even where a peer is behind the echo: no frame of this profile tells who has said it.
+            self._turned_away(GIVES_BACK)
+        elif said.profiles == ASKING:
             self._answers.append(self.me.welcome(said, ASKING))
         elif not said.profiles & COMPACT:
-            self.trouble = "the peer does not speak the compact profile of the session protocol"
+            self.trouble = (
+                f"it wants another profile of the session protocol ({named(said.profiles)}) than this side speaks "
+                f"({named(COMPACT)})"
+            )
             self._answers.append(Refusal(OTHER_PROFILE, COMPACT).frame())
         elif self.peer is not None and said.epoch != self.peer.epoch:
             self.end(BEGUN_ANEW, again=True)
@@ -293,7 +338,10 @@ class Session(Beginning):
         if said.echo != self.me.epoch or said.profiles == ASKING:
             return
         if said.profiles != COMPACT:
-            self.end(f"the peer chose a profile that this side did not offer ({said.profiles})")
+            self._turned_away(
+                f"it chose a profile of the session protocol that this side did not offer ({named(said.profiles)}; "
+                f"offered was {named(COMPACT)})"
+            )
         elif self.peer is None:
             self._begin(said, now)
         elif said.epoch != self.peer.epoch:
@@ -303,6 +351,9 @@ class Session(Beginning):
         self.peer = peer
         self._began = True
         self.sender = CompactSender(peer, self._line)
+        self._missing = Missing(self.sender.trip)
+        if self._asks:
+            self.sender.trip.measure(now - self._said_at)
         self._said_at = self._pinged_at = now
 
     def _refused(self, refusal: Refusal | None) -> None:
@@ -328,12 +379,10 @@ class Session(Beginning):
         due = [self._heard_at + self._silence, self._ping_at()]
         if self._handed:
             del due[0]  # whoever deals with a message does not listen: the silence is his
-        resend = self.sender.deadline()
-        if resend is not None:
-            due.append(resend)
+        due += [when for when in (self.sender.deadline(), self._missing.deadline()) if when is not None]
         if self._owes_ack:
             due.append(self._owed_at + ACK_AFTER_S)
-        return min(due)
+        return min(due + self._datagrams.deadlines(self.sender, self._said_at))
 
     def _ping_at(self) -> float:
         quiet_since = max(self._pinged_at, min(self._said_at, self._heard_at))
@@ -347,10 +396,13 @@ class Session(Beginning):
             due = self._due(now)
         elif when is not None and now >= when:
             self.asked += 1
-            due = [self.me.hello()]
+            # Stray bytes before an answer spoil it, but not another one right behind it.
+            due = [self.me.hello()] * (2 if self._noise else 1)
         due[:0] = self._answers
         self._answers.clear()
         if due:
+            if self.sender is not None and now >= self._said_at + self.sender.trip.patience:
+                self._probe_at = now
             self._said_at = now
         return due
 
@@ -360,12 +412,21 @@ class Session(Beginning):
             self.end(f"nothing came from the peer for {self._silence:g} s", again=True)
             return []
         ack = self.receiver.ack
-        due = list(self._datagrams)
-        self._datagrams.clear()
-        for frame in self.sender.frames(now, ack):
+        resent = self.sender.resent
+        self.sender.lead = self._noise > 0
+        due = self._datagrams.due(self.sender, now, self._said_at, ack)
+        count = len(due)
+        for frame in self.sender.frames(now, ack, only_again=self._datagrams.passed_over):
             due.append(frame)
             self._owes_ack = False
-        if self._urgent or self._owes_ack:
+        self._datagrams.take_turns(messages_left=len(due) > count, held_up=self.sender.held_up)
+        if self.sender.resent > resent:
+            self._noise = CLEAN_AFTER
+        if self._missing.asks(now):
+            due[:0] = wire.asking_again(ack)
+            self._pinged_at = now
+            self._owes_ack = self._urgent = False
+        elif self._urgent or self._owes_ack:
             due.insert(0, wire.control(wire.ACK, ack=ack))
             self._owes_ack = self._urgent = False
         if now >= self._ping_at():

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from leadscomm.errors import RemoteProtocolError
 from leadscomm.protocol.records import STREAM
+from leadscomm.protocol.words import words
 
 SAID_ON: Final = 7
 """The lane of what a stream's sender says."""
@@ -185,9 +186,9 @@ def _read_body(what: int, number: int, body: bytes) -> Said | Answer | None:
     if what == _DONE:
         return Done(number)
     if what == _DROP:
-        return Drop(number, body[0], _reason(body[1:]))
+        return Drop(number, body[0], _text(body[1:]))
     if what == _REFUSE:
-        return Refuse(number, body[0], _reason(body[1:]))
+        return Refuse(number, body[0], _text(body[1:]))
     return None
 
 
@@ -201,9 +202,4 @@ def _cut(text: str) -> bytes:
 
 
 def _text(data: bytes) -> str:
-    return data[:TEXT_BYTES].decode("utf-8", "replace")
-
-
-def _reason(data: bytes) -> str:
-    """A text that people read: without what a terminal would obey."""
-    return "".join(c if c.isprintable() else "?" for c in _text(data))
+    return words(data[:TEXT_BYTES])

@@ -37,13 +37,23 @@ FIRST_CHUNK: Final = 1024
 CHUNKS: Final = 16
 """So many chunks of a stream are under way at once."""
 CREDIT: Final = CHUNKS * LARGEST_CHUNK
-"""What a receiver lets be under way of a stream, in bytes."""
+"""What a receiver lets be under way of all streams of a session, in bytes; and of each"""
+LEAST_CREDIT: Final = 64 << 10
+"""so much, however many there are."""
 PIECES: Final = 4096
 """So many pieces of a stream may be under way: each costs its receiver some memory beside its bytes."""
 SHORT_S: Final = 0.25
 """As long as a chunk waits no longer than this on its way, larger ones are tried."""
 LONG_S: Final = 1.0
 """A chunk that waits longer than this on its way is followed by smaller ones."""
+
+
+def credit_beside(others: int) -> int:
+    """What a receiver lets be under way of one more stream, in bytes: half of what is left, for others may follow.
+
+    :param others: what it lets be under way of the other streams of the session.
+    """
+    return max(LEAST_CREDIT, (CREDIT - others) // 2)
 
 
 class Digest(Protocol):

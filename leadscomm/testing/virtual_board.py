@@ -7,10 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal
 
-from typing_extensions import Self
-
 from leadscomm.errors import FirmwareCrashed, FirmwareError
 from leadscomm.hardware.image import Image, read_image
+from leadscomm.packages import Self
 from leadscomm.testing.bootloader import bootloader_image
 from leadscomm.testing.control import Control
 from leadscomm.testing.emulated import Emulated, find_emulated

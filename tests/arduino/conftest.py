@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.arduino.stepper import Stepper, compile_program
+from tests.building import common_folder
 from tests.conftest import require
 
 MEND = "apt-get install g++"
@@ -16,7 +17,7 @@ MEND = "apt-get install g++"
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     require("g++", MEND)
-    return tmp_path_factory.mktemp("programs")
+    return common_folder(tmp_path_factory, "programs")
 
 
 @pytest.fixture(scope="session")

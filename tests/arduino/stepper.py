@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from tests.building import one_at_a_time
+
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "arduino" / "LeadsComm"
 PROGRAMS = Path(__file__).parent / "host"
@@ -17,8 +19,8 @@ AMPLE = 1 << 20  # room for all that a board has to write
 
 
 def compile_program(name: str, folder: Path, *flags: str) -> Path:
-    """Build host/`name`.cpp into `folder`, strictly; with ASan and UBSan unless `flags` say how."""
-    program = folder / name
+    """Build host/`name`.cpp into `folder`, once and strictly; with ASan and UBSan unless `flags` say how."""
+    program = folder / "-".join([name, *(flag.strip("-").replace("/", "-") for flag in flags)])
     words = [
         "g++",
         *STRICT,
@@ -28,7 +30,9 @@ def compile_program(name: str, folder: Path, *flags: str) -> Path:
         "-o",
         str(program),
     ]
-    subprocess.run(words, check=True)
+    with one_at_a_time(program):
+        if not program.exists():
+            subprocess.run(words, check=True)
     return program
 
 

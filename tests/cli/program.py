@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 ROOT = Path(__file__).resolve().parents[2]
 
 

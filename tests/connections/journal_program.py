@@ -63,7 +63,7 @@ def send(path: str, address: str, ledger_path: str, run: str, messages: str) -> 
             for lane in LANES:
                 if waiting := journal.waiting(PEER, lane, after=sent[lane]):
                     sent[lane] = waiting[-1].seq
-                    receiver.send([Record(journal.origin, *stored) for stored in waiting])
+                    receiver.send([Record(journal.origin_of(stored.seq), *stored) for stored in waiting])
                     journal.forget(receiver.recv())
 
 

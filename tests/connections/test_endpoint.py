@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import socket
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from leadscomm import (
+    Callback,
+    Client,
     CommTimeout,
     ConnectionBase,
     Endpoint,
     EndpointError,
+    LocalProtocolError,
     Scheme,
+    Server,
     connect,
     listen,
     register_scheme,
@@ -40,7 +47,7 @@ from tests.connections.transports import Later, accepted, listening
         ("loop://arm?spin=0.001", "loop://arm?spin=0.001"),
         ("tcp://h:1?framing=cobs&crc=crc-ccitt-false", "tcp://h:1?framing=cobs&crc=crc-ccitt-false"),
         ("tcp://h:1?reconnect=true&nodelay=off", "tcp://h:1?reconnect=1&nodelay=0"),
-        ("tcp://h:1?outbox=8M&max_message=64K", "tcp://h:1?outbox=8388608&max_message=64K"),
+        ("tcp://h:1?outbox=8M&max_message=64K", "tcp://h:1?outbox=8388608&max_message=65536"),
         ("tcp://h:1?separator=%0D%0A", "tcp://h:1?separator=%0D%0A"),
     ],
 )
@@ -58,6 +65,122 @@ def test_a_separator_of_any_bytes_survives_being_written(separator):
     again = Endpoint.parse(str(parsed))
     assert again.framing == parsed.framing
     assert again.framing.make().separator == separator  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("tcp://h:1?separator=+", {}),
+        ("tcp://h:1?key_file=/c++/a+b.key&name=a+b", {"reliable": True}),
+        ("unix:///run/c++.sock", {}),
+        ("serial://socket://host:1?word=a+b%26%3D", {}),
+        ("tcp://h:1", {"spin": 0.123456789, "send_timeout": 1e-7, "connect_timeout": 123456789.25}),
+        ("tcp://h:1", {"key_file": "/tmp/\udcff.key"}),
+        ("unix:///tmp/%FF.sock", {}),
+        ("tcp://h:1", {"name": "100 % & # ? = ü", "reliable": 1}),
+    ],
+)
+def test_what_is_special_in_urls_survives(text, options):
+    parsed = Endpoint.parse(text, **options)
+    again = Endpoint.parse(str(parsed))
+    assert again == parsed
+    assert again.options == parsed.options
+
+
+def test_a_plus_is_a_plus():
+    """Endpoints are no HTML forms."""
+    assert dict(Endpoint.parse("tcp://:1?separator=+").framing.options) == {"separator": b"+"}
+    assert dict(Endpoint.parse("tcp://:1?separator=%2B%20").framing.options) == {"separator": b"+ "}
+    assert Endpoint.parse("tcp://:1?key_file=a+b%2Bc").options["key_file"] == "a+b+c"
+
+
+_TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+_VALUES = {
+    "spin": st.floats(0, 1e8),
+    "outbox": st.integers(1, 1 << 60),
+    "key_file": _TEXTS | st.binary(min_size=1, max_size=9).map(lambda name: name.decode("utf-8", "surrogateescape")),
+    "overflow": st.sampled_from(["block", "drop_oldest", "drop_newest", "disconnect"]),
+    "reconnect": st.booleans(),
+    "separator": st.binary(min_size=1, max_size=5),
+    "max_message": st.integers(1, 1 << 40),
+}
+
+
+@given(st.fixed_dictionaries({}, optional=_VALUES), st.text(st.characters(codec="utf-8", exclude_characters=":")))
+def test_whatever_is_given_survives_being_written(options, path):
+    for parsed in (Endpoint.parse("tcp://host:5", **options), Endpoint.parse("loop://" + quote(path), **options)):
+        again = Endpoint.parse(str(parsed))
+        assert again == parsed
+        assert again.options == parsed.options
+        assert again.framing == parsed.framing
+
+
+def test_an_endpoint_can_be_used_in_text():
+    parsed = Endpoint.parse("loop://arm")
+    assert "at " + parsed == "at loop://arm"
+    assert parsed + "?spin=1" == "loop://arm?spin=1"
+    assert f"{parsed:>12}|" == "  loop://arm|"
+    for other in (1, b"x", None):
+        with pytest.raises(TypeError):
+            parsed + other  # type: ignore[operator]
+        with pytest.raises(TypeError):
+            other + parsed  # type: ignore[operator]
+
+
+# What cannot carry what it is given ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", ["xonxoff=1", "bytesize=7", "bytesize=6", "bytesize=5", "bytesize=7&xonxoff=1"])
+@pytest.mark.parametrize(
+    "how", ["framing=length", "framing=cobs", "framing=board", "reliable=1", "key_file=x", "reliable=1&framing=length"]
+)
+def test_a_line_that_does_not_carry_every_byte_takes_nothing_that_needs_them(line, how):
+    mend = "use rtscts=1 instead, or framing=separator" if line == "xonxoff=1" else "use bytesize=8, or framing="
+    with pytest.raises(EndpointError, match=mend):
+        Endpoint.parse(f"serial:///dev/x?{line}&{how}")
+    words = dict(word.split("=") for word in f"{line}&{how}".split("&"))
+    with pytest.raises(EndpointError, match=mend):
+        Endpoint.parse("serial:///dev/x", **words)
+    with pytest.raises(EndpointError, match=mend):
+        Server("serial:///dev/x", Callback(), **words)
+    with pytest.raises(EndpointError, match=mend):
+        Client(f"fault://drop=0.1/serial:///dev/x?{line}&{how}", Callback())
+
+
+@pytest.mark.parametrize(
+    ("text", "mend"),
+    [
+        ("serial:///dev/x?xonxoff=1&separator=%13", r"separator b'\\x13' holds such a byte"),
+        ("serial:///dev/x?bytesize=7&separator=%5Cxff", r"separator b'\\xff' holds such a byte"),
+        ("serial:///dev/x?bytesize=5", r"no byte above 0x1f, and the separator b';' holds"),
+        ("serial:///dev/x?bytesize=6&identity=WSC", "asked for their identity in ASCII: use bytesize=8"),
+        ("serial:///dev/x?rs485=1&rtscts=1", "use one of them"),
+        ("serial:///dev/x?framing=datagram", "is a stream that has none: use framing=length"),
+        ("tcp://h:1?framing=datagram", "is a stream that has none: use framing=length"),
+        ("tcp://h:1?framing=datagram&reliable=1", "is a stream that has none"),
+        ("tls://h:1?framing=datagram", "is a stream that has none"),
+        ("unix:///x?framing=datagram", "is a stream that has none"),
+        ("tls://h:1?cert_key=x", "give cert= too"),
+        ("tcp://h:1?reconnect_min=5&reconnect_max=1", "make it the shorter one"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(text, mend):
+    with pytest.raises(EndpointError, match=mend):
+        Endpoint.parse(text)
+
+
+def test_a_narrow_line_takes_text_and_refuses_at_send_what_it_does_not_carry():
+    framing = Endpoint.parse("serial:///dev/x?xonxoff=1").framing.make()
+    framing.check(bytes(set(range(256)) - {0x11, 0x13, 0x3B}))
+    with pytest.raises(LocalProtocolError, match=r"holds 0x13 at byte 2, which the line does not carry"):
+        framing.check(b"ab\x13")
+    lines = Endpoint.parse("serial:///dev/x?bytesize=7&framing=line").framing.make()
+    lines.check(bytes(range(11, 128)))
+    with pytest.raises(LocalProtocolError, match="holds 0xc3 at byte 1"):
+        lines.check("gü".encode())
+    assert Endpoint.parse("serial:///dev/x?bytesize=7").framing.make().farewell == b"disconnect"
+    assert Endpoint.parse("serial:///dev/x?bytesize=6").framing.make().farewell is None
+    assert Endpoint.parse("serial:///dev/x?bytesize=8&xonxoff=0&framing=cobs").framing.lost == b""
 
 
 def test_options_have_their_defaults():
@@ -104,7 +227,14 @@ def test_another_host_or_port():
         ("tcp://host/path", {}, "host and port alone"),
         ("tcp://host#part", {}, "host and port alone"),
         ("tcp://host?baud=9600", {}, "tcp:// has no option 'baud'; it has .*keepalive.*user_timeout"),
-        ("serial:///dev/x?buad=9600", {}, "no option 'buad'; it has .*baud"),
+        ("serial:///dev/x?buad=9600", {}, r"no option 'buad'; did you mean baud\? it has .*baud"),
+        ("tpc://host", {}, r"did you mean tcp://\? there are fault://, loop"),
+        ("TCP://host", {}, r"did you mean tcp://\?"),
+        ("falt://drop=1/tcp://host", {}, r"did you mean fault://\?"),
+        ("tcp:/host:80", {}, r"did you mean tcp://\? write a URL"),
+        ("serail:/dev/ttyACM0", {}, r"did you mean serial://\?"),
+        ("tcp://host", {"reconect": False}, r"no option 'reconect'; did you mean reconnect\?"),
+        ("tcp://host", {"colour": 1}, "no option 'colour'; it has"),
         ("udp://host?key_file=x", {}, "in a session alone"),
         ("tcp://host?spin=1&spin=2", {}, "gives spin twice"),
         ("tcp://host?key=secret", {}, "does not belong in a URL.*key_file= or key_env="),
@@ -148,6 +278,36 @@ def test_a_key_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
     assert Endpoint.parse(f"tcp://h?key_file={tmp_path}/key").key() == b"0123456789abcdef"
     assert Endpoint.parse("tcp://h?key_env=LEADSCOMM_TEST_KEY").key() == b"fedcba9876543210"
     assert Endpoint.parse("tcp://h").key() is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"0123456789abcdef\r\n",
+        b"\xef\xbb\xbf0123456789abcdef\r\n",
+        "\ufeff0123456789abcdef\r\n".encode("utf-16-le"),
+        "\ufeff0123456789abcdef\n".encode("utf-16-be"),
+        "\ufeff0123456789abcdef".encode("utf-32-le"),
+        "\ufeff0123456789abcdef".encode("utf-32-be"),
+    ],
+)
+def test_a_key_file_that_notepad_or_powershell_wrote(tmp_path, content):
+    (tmp_path / "key").write_bytes(content)
+    assert Endpoint.parse("tcp://h", key_file=str(tmp_path / "key")).key() == b"0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "key", [b"\xef\xbb\xbf" + b"\xff" * 16, b"\xff\xfe" + bytes(range(20)), b"\xfe\xff" + b"\xd8" * 17]
+)
+def test_a_key_of_any_bytes_may_begin_as_a_mark_does(tmp_path, key):
+    (tmp_path / "key").write_bytes(key)
+    assert Endpoint.parse("tcp://h", key_file=str(tmp_path / "key")).key() == key
+
+
+@pytest.mark.parametrize("value", ["0123456789abcdef\r", "\ufeff0123456789abcdef"])
+def test_a_key_of_the_environment_that_windows_wrote(monkeypatch, value):
+    monkeypatch.setenv("LEADSCOMM_TEST_KEY", value)
+    assert Endpoint.parse("tcp://h", key_env="LEADSCOMM_TEST_KEY").key() == b"0123456789abcdef"
 
 
 @pytest.mark.parametrize(

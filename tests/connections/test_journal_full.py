@@ -43,7 +43,7 @@ def stored(journal: Journal) -> list[int]:
     return [found.seq for found in journal.waiting("arm", 4, limit=10**9)]
 
 
-@pytest.mark.parametrize("size", [10, 1000, 3000, 20_000])
+@pytest.mark.parametrize("size", [10, 900, 3000, 20_000])
 @pytest.mark.parametrize("restart", [False, True])
 def test_a_full_disk(small_disk: Path, size: int, restart: bool) -> None:
     path = small_disk / "journal"

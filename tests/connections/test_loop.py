@@ -55,7 +55,7 @@ def test_who_waits_to_be_accepted_is_bounded_and_let_go(monkeypatch):
     waiting.append(accepted(listener))  # makes room
     waiting.append(third.result())
     fourth = Later(connect, "loop://arm")
-    wait_until(lambda: listener._changed._waiters)
+    wait_until(lambda: bool(listener._changed))
     listener.close()
     with pytest.raises(ConnectFailed, match="nobody listens"):
         fourth.result()

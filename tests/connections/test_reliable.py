@@ -129,7 +129,10 @@ def test_a_board_that_takes_nothing_is_not_waited_for_for_ever(board: WireBoard)
             connection.send(b"%d" % number)
     with pytest.raises(DeliveryError) as caught:
         connection.close()
-    assert caught.value.messages[:2] == (b"0", b"1")
+    error = caught.value
+    assert error.messages[:2] == (b"0", b"1")
+    assert (error.unanswered, error.unsent) == (error.messages[:1], error.messages[1:])  # its window is one frame
+    assert f"1 sent, and it is not known whether they arrived; {len(error.unsent)} never sent" in str(error)
 
 
 def test_senders_and_a_receiver_in_threads_of_their_own(board: WireBoard):

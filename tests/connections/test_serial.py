@@ -27,6 +27,7 @@ from leadscomm import (
 )
 from leadscomm.connections import ports
 from leadscomm.connections import serial as module
+from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.lines import DescriptorLine
 from leadscomm.connections.ports import Port
 from tests.connections.cable import Board, Cable
@@ -367,8 +368,6 @@ def test_the_memory_is_of_one_client_alone(plugged: list[Port], board: Board):
 
 
 def test_a_device_without_a_number_or_behind_a_link_is_opened_by_its_name(plugged: list[Port], board: Board, tmp_path):
-    from leadscomm.connections.endpoint import Endpoint
-
     (tmp_path / "by-id").symlink_to(board.port)
     address = Endpoint.parse(f"serial://{tmp_path}/by-id")
     for number, known in ((None, None), ("95333", (0x2341, 0x43, "95333", "1.0"))):
@@ -382,8 +381,6 @@ def test_a_device_without_a_number_or_behind_a_link_is_opened_by_its_name(plugge
 
 
 def test_the_interfaces_of_one_device_are_told_apart(plugged: list[Port]):
-    from leadscomm.connections.endpoint import Endpoint
-
     address = Endpoint.parse("serial:///dev/ttyUSB1")
     plugged += [arduino(f"/dev/ttyUSB{i}", "FT42", f"1-2:1.{i}") for i in range(4)]
     ports.remember(address, "/dev/ttyUSB1")
@@ -400,6 +397,72 @@ def test_a_device_by_its_usb_serial_number(plugged: list[Port], board: Board):
         assert str(connection) == board.port
         connection.abort()
         connection.close()
+
+
+# Devices that are alike: adapters of one make with one number --------------------------------------------------------
+
+
+def test_of_devices_that_are_alike_the_path_that_was_asked_for_is_opened_again(plugged: list[Port], board: Board):
+    with Board() as other:
+        plugged += [arduino(other.port, "0001", "1-1:1.0"), arduino(board.port, "0001", "1-2:1.0")]
+        address = Endpoint.parse(f"serial://{board.port}")
+        for _ in range(3):
+            connection = connect(address)
+            assert str(connection) == board.port
+            connection.abort()
+            connection.close()
+            plugged.reverse()
+
+
+@pytest.mark.parametrize("url", ["serial://auto?usb_serial=0001", "serial:///dev/gone?usb_serial=0001"])
+def test_a_number_that_several_have_is_refused_with_the_choices(plugged: list[Port], url: str):
+    plugged += [arduino("/dev/a", "0001", "1-1:1.0"), arduino("/dev/b", "0001", "1-2:1.0"), arduino("/dev/c", "2")]
+    with pytest.raises(ConnectFailed, match=r"2 devices have the USB serial number 0001.*/dev/a.*1-1.*/dev/b") as told:
+        connect(url)
+    assert "Name the port, such as serial:///dev/a" in str(told.value)
+    assert "/dev/c" not in str(told.value)
+    assert ports.locate(Endpoint.parse("serial:///dev/b?usb_serial=0001")) == "/dev/b"
+
+
+def opened_before(plugged: list[Port], url: str, device: str) -> Endpoint:
+    """Two that are alike are plugged in, and the one at 1-2 was open."""
+    plugged[:] = [arduino("/dev/a", "0001", "1-1:1.0"), arduino("/dev/b", "0001", "1-2:1.0")]
+    address = Endpoint.parse(url)
+    ports.remember(address, device)
+    return address
+
+
+def test_the_socket_tells_which_of_those_that_are_alike_came_back(plugged: list[Port]):
+    for url in ("serial:///dev/b", "serial:///dev/b?usb_serial=0001"):
+        address = opened_before(plugged, url, "/dev/b")
+        plugged[1:] = [arduino("/dev/x", "0001", "1-2:1.0")]
+        assert ports.locate(address) == "/dev/x"
+    by_tag = opened_before(plugged, "serial://auto?usb_serial=0001", "/dev/b")
+    assert ports.locate(by_tag) == "/dev/b"
+
+
+def test_the_other_one_is_not_taken_for_the_one_that_was_unplugged(plugged: list[Port]):
+    address = opened_before(plugged, "serial:///dev/b", "/dev/b")
+    del plugged[1]
+    assert ports.locate(address) == "/dev/b"  # which is not there, and that is said
+    named = opened_before(plugged, "serial:///dev/b?usb_serial=0001", "/dev/b")
+    del plugged[1]
+    with pytest.raises(ConnectFailed, match="/dev/b is not there, and another device has the USB serial number 0001"):
+        ports.locate(named)
+    plugged.append(arduino("/dev/x", "0001", "3-3:1.0"))
+    with pytest.raises(ConnectFailed, match="/dev/b is not there, and 2 devices have"):
+        ports.locate(address)
+
+
+def test_a_board_is_named_by_its_whole_tag_where_another_begins_so(plugged: list[Port]):
+    with Board(b"arm2") as other, Board(b"arm") as board:
+        plugged += [Port(other.port), Port(board.port)]
+        connection = connect("serial://auto?identity=ARM")
+        assert str(connection) == board.port
+        connection.abort()
+        connection.close()
+        with pytest.raises(ConnectFailed, match="2 boards answer to ar, on"):
+            connect("serial://auto?identity=ar")
 
 
 def test_the_ports_of_this_machine_can_be_listed(monkeypatch):

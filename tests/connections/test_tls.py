@@ -192,6 +192,12 @@ def test_files_that_cannot_be_used(tmp_path):
         "the private key is encrypted: leadscomm asks for no passwords. Take it off with `openssl pkey",
     )
     fails(server_url("server", f"&client_ca={tmp_path}/junk"), "client_ca=.*/junk cannot be used")
+    for name in ("server.pem", "server.key"):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + (CERTIFICATES / name).read_bytes())
+    marked = "begins with a byte order mark, behind which OpenSSL finds nothing: save it as ASCII"
+    fails(f"tls://127.0.0.1:0?cert={tmp_path}/server.pem", f"cert=.*{marked}")
+    fails(f"tls://127.0.0.1:0?cert={CERTIFICATES}/server.pem&cert_key={tmp_path}/server.key", f"cert_key=.*{marked}")
+    fails(server_url("server", f"&client_ca={tmp_path}/server.pem"), f"client_ca=.*{marked}")
     with pytest.raises(EndpointError, match=r"ca=/nowhere\.pem cannot be read"):
         connect(client_url(1, "ca=/nowhere.pem"))
 

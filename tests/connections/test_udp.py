@@ -412,7 +412,7 @@ def test_connections_without_a_server_receive_for_each_other():
 
 
 def test_without_a_pool_each_peer_has_a_thread(monkeypatch):
-    monkeypatch.setattr(udp_server, "_new_bell", lambda: None)
+    monkeypatch.setattr(udp_server, "new_bell", lambda: None)
     with create_server("udp://127.0.0.1:0?silence=0.5", heard := Recorder(lambda s, m: s.sender.send(m))) as server:
         told = [Recorder() for _ in range(3)]
         clients = [create_client(server.endpoint, callback).start(parallel=True) for callback in told]

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from _pytest.mark import ParameterSet
 
 from tests.docs.blocks import Block, read_page
 from tests.docs.boards import beside, compiled, is_sketch
@@ -37,21 +36,12 @@ def runs_programs(block: Block) -> bool:
     return block.language in ("python", "console") or "prints" in block.directives
 
 
-def cases() -> list[ParameterSet]:
-    """The blocks that can be put to the test: not those whose page says why not, nor those for a board on a cable.
-
-    What runs programs is of one group: its tests would only wait for each other.
-    """
-    found = []
-    for block in BLOCKS:
-        if "skip" in block.directives or block.directives.get("needs") == "board":
-            continue
-        marks = [pytest.mark.xdist_group("documented ports")] if runs_programs(block) else []
-        found.append(pytest.param(block, marks=marks, id=block.place))
-    return found
+def can_be_tested(block: Block) -> bool:
+    """Not if its page says why not, and not if it wants a board on a cable."""
+    return "skip" not in block.directives and block.directives.get("needs") != "board"
 
 
-@pytest.mark.parametrize("block", cases())
+@pytest.mark.parametrize("block", [*filter(can_be_tested, BLOCKS)], ids=lambda block: block.place)
 def test_block(block: Block, tmp_path: Path, require_tool: Callable[..., None], request: pytest.FixtureRequest) -> None:
     if "needs" in block.directives:
         require_tool(block.directives["needs"])

@@ -16,7 +16,7 @@ LOOKS_UP = "connections/names.py"
 
 def test_every_file_is_named_once_and_no_other() -> None:
     rooms = PAGE.partition("## Floors and rooms")[2].partition("\n## ")[0]
-    named = re.findall(r"`([\w/]+\.py)`", "\n".join(line for line in rooms.splitlines() if line.startswith("|")))
+    named = re.findall(r"`([\w/-]+\.py)`", "\n".join(line for line in rooms.splitlines() if line.startswith("|")))
     there = [path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"]
     assert sorted(named) == sorted(there)
 

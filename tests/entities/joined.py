@@ -85,7 +85,7 @@ class Joint(SessionConnection):
         return self.called
 
     @property
-    def longest(self) -> int:
+    def certain(self) -> int:
         return self.takes
 
     def send_record(self, record: bytes, lane: int, timeout: float | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from leadscomm import Callback, ConnectionBase, Service
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """How long a test waits for what must happen; only a failing test waits so long."""
 
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import socket
 import threading
+from functools import partial
 
 import pytest
 
-from leadscomm import Callback, CommError, OutboxFull, create_client, create_server
+from leadscomm import (
+    Callback,
+    CallbackError,
+    Client,
+    CommError,
+    Node,
+    OutboxFull,
+    Server,
+    create_client,
+    create_server,
+)
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 
 
@@ -290,3 +303,130 @@ def test_super_from_nowhere_names_the_mend():
     top.bind_chain(Link("B", []))
     with pytest.raises(AttributeError, match="chained"):
         top.super()
+
+
+class AsyncCallable:
+    async def __call__(self, service, msg):
+        raise AssertionError
+
+
+async def asynchronous(service, msg):
+    raise AssertionError
+
+
+def generator(service, msg):
+    yield
+
+
+class AsyncReceive(Callback):
+    async def on_receive(self, service, msg):
+        raise AssertionError
+
+
+class AsyncFail(Callback):
+    async def on_fail(self, service, error):
+        raise AssertionError
+
+
+class AsyncGenerator(Callback):
+    async def on_connect(self, service, connection):
+        yield
+
+
+class WithYield(Callback):
+    def on_receive(self, service, msg):
+        yield
+
+
+class Static(Callback):
+    @staticmethod
+    async def on_receive(service, msg):
+        raise AssertionError
+
+
+def having(on_receive):
+    callback = Callback()
+    callback.on_receive = on_receive
+    return callback
+
+
+WRONG = {
+    "class": (lambda: Recorder, r"is a class, and an instance is wanted: write Recorder\(\)"),
+    "base class": (lambda: Callback, r"write Callback\(\)"),
+    "function": (lambda: generator, "is no callback, it has no on_initialize"),
+    "lambda": (lambda: lambda *_: None, "Echo"),
+    "string": (lambda: "echo", "is no callback"),
+    "async": (AsyncReceive, "AsyncReceive.on_receive is async, and nobody awaits it"),
+    "async on_fail": (AsyncFail, "AsyncFail.on_fail is async"),
+    "async generator": (AsyncGenerator, "on_connect is async"),
+    "generator": (WithYield, "has a yield"),
+    "static": (Static, "is async"),
+    "partial": (lambda: having(partial(asynchronous)), "is async"),
+    "partial twice": (lambda: having(partial(partial(asynchronous, None), None)), "is async"),
+    "callable": (lambda: having(AsyncCallable()), "is async"),
+    "partial of a callable": (lambda: having(partial(AsyncCallable())), "is async"),
+    "chained": (lambda: Callback(AsyncReceive()), "AsyncReceive.on_receive is async"),
+    "chained class": (lambda: Callback(Recorder), "is a class"),
+    "chained function": (lambda: Callback(generator), "is no link of a chain"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda callback: Server("tcp://127.0.0.1:0", callback),
+        lambda callback: Client("tcp://127.0.0.1:9", callback),
+        lambda callback: Node("arm", listen=["tcp://127.0.0.1:0"], callback=callback),
+        lambda callback: create_server(0, callback),
+        lambda callback: create_client(9, callback),
+        lambda callback: Server("tcp://127.0.0.1:0", Callback()).set_callback(callback),
+    ],
+    ids=["Server", "Client", "Node", "create_server", "create_client", "set_callback"],
+)
+def test_what_cannot_be_called_back_is_told_at_once(make, kind):
+    given, match = WRONG[kind]
+    with pytest.raises(CallbackError, match=match) as told:
+        make(given())
+    assert isinstance(told.value, TypeError)
+
+
+def test_what_only_looks_like_a_coroutine_function_is_taken():
+    def runs(service, msg):
+        return asyncio.run(asynchronous(service, msg))
+
+    functools.update_wrapper(runs, asynchronous)
+    Server("tcp://127.0.0.1:0", having(runs))
+
+
+@pytest.mark.parametrize("reliable", [0, 1])
+def test_an_awaitable_that_a_callback_returns_is_told(reliable):
+    """It cannot be seen before: a plain function that returns a coroutine, or one that was put there later."""
+    heard = Recorder()
+    callback = having(lambda service, msg: asynchronous(service, msg))
+    callback.on_fail = heard.on_fail
+    callback.on_connect = lambda service, connection: asynchronous(service, connection)
+    url = f"tcp://127.0.0.1:0?reliable={reliable}"
+    with Server(url, callback) as server, Client(server.endpoint, Recorder()) as client:
+        client.send(b"nobody handles this")
+        told = [str(error) for error in heard.wait("fail", 2)]
+    assert all("a callback returned the coroutine asynchronous, and nobody awaits it" in text for text in told)
+
+
+def test_what_else_a_callback_returns_means_nothing():
+    heard = Recorder()
+    callback = having(lambda service, msg: heard.note("receive", msg) or True)
+    callback.on_fail = heard.on_fail
+    with Server("tcp://127.0.0.1:0", callback) as server, Client(server.endpoint, Recorder()) as client:
+        client.send(b"1")
+        heard.wait("receive")
+    assert not heard.of("fail")
+
+
+def test_an_awaitable_of_on_fail_reaches_the_log(caplog):
+    callback = Recorder(lambda service, msg: 1 / 0)
+    callback.on_fail = lambda service, error: asynchronous(service, error)
+    with Server("tcp://127.0.0.1:0", callback) as server, Client(server.endpoint, Recorder()) as client:
+        client.send(b"1")
+        wait_until(lambda: "nobody awaits it" in caplog.text)
+    assert "division by zero" in caplog.text

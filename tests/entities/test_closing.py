@@ -65,6 +65,10 @@ def test_close_gives_up_on_a_peer_that_does_not_read_and_tells_what_was_lost():
     lost = [error for error in heard.of("fail") if isinstance(error, DeliveryError)]
     assert len(lost) == 1
     assert lost[0].messages[-1].startswith(b"00000099")
+    sent, unsent = lost[0].unanswered, lost[0].unsent
+    assert sent + unsent == lost[0].messages
+    assert len(sent) == 1  # of all others nothing or all was taken by the system
+    assert f"1 sent in part, {len(unsent)} never sent" in str(lost[0])
     assert len(heard.of("disconnect")) == 1
 
 

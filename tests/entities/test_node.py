@@ -274,7 +274,7 @@ def test_two_of_one_name_are_told_apart_from_a_restart(nodes: Nodes) -> None:
     second = nodes.start("arm", connect=[place(base)])
     wait_until(lambda: second._diallers[0]._backoff.failures > 2)  # it comes again and again, and is told of once
     (error,) = notes(base).wait("fail")
-    assert "two nodes are called 'arm'" in str(error)
+    assert "two peers are called 'arm'" in str(error)
     base.send(b"x", to="arm")
     assert notes(first).wait("receive") == [b"x"]
     assert not notes(base).of("disconnect")
@@ -288,7 +288,7 @@ def test_one_that_dials_two_of_one_name_keeps_the_first(nodes: Nodes) -> None:
     meet(base, one)
     late = nodes.start("late", connect=[place(one), place(other)])
     (error,) = notes(late).wait("fail")
-    assert "two nodes are called 'arm'" in str(error)
+    assert "two peers are called 'arm'" in str(error)
     assert late.peers() == ("arm",)
     assert len(notes(late).of("connect")) == 1
 

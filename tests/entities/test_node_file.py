@@ -36,6 +36,16 @@ def test_a_node_as_a_file_has_it(tmp_path: Path) -> None:
             wait_until(lambda: arm.peers() == ("base",) and arm.groups_of("base") == {"bases"})
 
 
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_file_that_notepad_or_powershell_wrote(tmp_path: Path, coding: str) -> None:
+    (tmp_path / "base.key").write_text("a key of at least 16 bytes\r\n", encoding=coding)
+    path = tmp_path / "arm.toml"
+    path.write_text('[node]\r\nname = "größe"\r\nlisten = ["loop://x"]\r\nkey_file = "base.key"\r\n', encoding=coding)
+    node = Node.from_file(path, Recorder())
+    assert node.name == "größe"
+    assert node.listens[0].key() == b"a key of at least 16 bytes"
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -51,9 +61,12 @@ def test_a_node_as_a_file_has_it(tmp_path: Path) -> None:
         ("[node]\nname = 'arm'\n[node.key_file]\n", "key_file takes a text"),
         (
             "[node]\nname = 'arm'\nlisten = ['tcp://:0']\nlisen = 1",
-            "arm.toml, line 4: tcp:// has no option 'lisen'; it has",
+            "arm.toml, line 4: tcp:// has no option 'lisen'; .*it has",
         ),
-        ("[node]\nname = 'arm'\nlisten = ['tpc://:0']\n", "arm.toml, line 3: tpc:// is not known; there are"),
+        (
+            "[node]\nname = 'arm'\nlisten = ['tpc://:0']\n",
+            r"arm.toml, line 3: tpc:// is not known; did you mean tcp://\? there are",
+        ),
         ("[node]\nname = 'a'\nlisten = ['tcp://:0']\ndead_after = 'x'", "line 4: dead_after='x' cannot be right"),
         ("[node]\nname = 'arm'\n", r"arm.toml: node 'arm' has no endpoint"),
     ],

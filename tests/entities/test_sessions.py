@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +16,9 @@ import pytest
 from leadscomm import (
     AuthenticationFailed,
     Client,
+    CommError,
+    ConnectFailed,
     ConnectionBase,
-    ConnectionLost,
     DeliveryError,
     LocalProtocolError,
     OutboxFull,
@@ -19,10 +26,15 @@ from leadscomm import (
     Service,
     connect,
 )
+from leadscomm.connections.session import SessionConnection
+from leadscomm.connections.terms import Terms
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
+from tests.interop import stranger
+from tests.interop.stranger import Peer, Wire, prefixed
 
 TCP = "tcp://127.0.0.1:0?reliable=1"
 KEY = b"sixteen bytes or more"
+OFFER = Terms.offer
 
 
 def at(server: Server, options: str = "", scheme: str = "tcp") -> str:
@@ -140,7 +152,7 @@ def test_both_hold_a_key(scheme: str) -> None:
 def test_without_the_key_there_is_no_session(key: bytes | None) -> None:
     heard = Recorder()
     with Server(TCP, heard, key=KEY, handshake_timeout=0.5) as server:
-        with pytest.raises(ConnectionLost, match="same key"):
+        with pytest.raises(ConnectFailed, match="same key"):
             connect(at(server), timeout=1, key=key)
         assert isinstance(heard.wait("fail")[0], AuthenticationFailed)
         assert heard.of("connect") == []
@@ -176,3 +188,146 @@ def test_stats_tell_of_the_way() -> None:
         (link,) = stats.links.values()
         assert link.carries
         assert link.loss == 0
+
+
+# What either side can keep --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+@pytest.mark.parametrize("options", ["", "&key_env=LONGEST_KEY"])
+def test_the_longest_message_is_known_before_it_is_sent(
+    scheme: str, options: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LONGEST_KEY", KEY.decode())
+    heard, told = Recorder(), Recorder()
+    with (
+        Server(f"{scheme}://127.0.0.1:0?reliable=1{options}", heard, max_message=70_000) as server,
+        Client(at(server, options, scheme), told, max_message=80_000) as client,
+    ):
+        told.wait("connect")
+        assert client.connection.peer.longest == client.connection.longest == 70_000
+        for lane in (4, 2):
+            with pytest.raises(LocalProtocolError, match=r"70001 bytes, and the peer takes 70000 .* here it is 80000"):
+                client.send(bytes(70_001), lane=lane)
+        client.send(bytes(70_000))
+        heard.wait("receive")
+        (there,) = server.connections()
+        assert there.longest == 80_000
+        with pytest.raises(LocalProtocolError, match="and the peer takes 80000"):
+            there.send_record(b"\x63" + bytes(80_000), 5)
+    assert (heard.of("fail"), told.of("fail")) == ([], [])
+
+
+def test_a_message_that_is_too_long_ends_nothing_and_both_sides_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Terms, "offer", lambda terms: replace(OFFER(terms), longest=None))  # as older peers do
+    heard, told = Recorder(), Recorder()
+    with (
+        Server(TCP, heard, max_message=70_000) as server,
+        Client(at(server), told) as client,
+    ):
+        for message in (b"before", bytes(200_000), b"after"):
+            client.send(message)
+        assert heard.wait("receive", 2) == [b"before", b"after"]
+        (dropped,) = heard.wait("fail")
+        assert "a message of 200000 bytes came, which was dropped, as max_message=70000" in str(dropped)
+        (error,) = told.wait("fail")
+        assert isinstance(error, DeliveryError)
+        assert error.messages == (bytes(200_000),)
+        assert "more than the 70000 bytes" in str(error)
+        with pytest.raises(LocalProtocolError, match="the peer takes 70000"):
+            client.send(bytes(70_001))
+        assert heard.of("disconnect") == told.of("disconnect") == []
+    assert len(heard.of("fail")) == len(told.of("fail")) == 1
+
+
+def test_a_durable_message_that_is_too_long_is_told_and_the_lane_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Terms, "offer", lambda terms: replace(OFFER(terms), longest=None))
+    heard, told = Recorder(), Recorder()
+    journal = str(tmp_path / "journal")
+    with Server(TCP, heard, max_message=70_000) as server:
+        with Client(at(server), told, durable=journal) as client:
+            for message in (b"before", bytes(200_000), b"after"):
+                client.send(message)
+            assert heard.wait("receive", 2) == [b"before", b"after"]
+            (error,) = told.wait("fail")
+            assert isinstance(error, DeliveryError)
+            assert error.messages == (bytes(200_000),)
+        assert told.of("disconnect") == told.of("connect")
+        with Client(at(server), told, durable=journal) as client:  # it was forgotten
+            client.send(b"again")
+            assert heard.wait("receive", 3)[2] == b"again"
+    assert len(told.of("fail")) == len(heard.of("fail")) == 1
+
+
+@contextmanager
+def stranger_at(server: Server, lines: int = 1) -> Iterator[list[Wire]]:
+    """A peer that does no more than to begin a session, over so many lines. Its epoch is 7."""
+    wires: list[Wire] = []
+    peer = Peer(7, time.monotonic(), asks=True)
+    with ExitStack() as stack:
+        for _ in range(lines):
+            peer.link(time.monotonic())
+            wires.append(Wire("127.0.0.1", server.port(), udp=False))
+            stack.enter_context(wires[-1].socket)
+            asked = False
+            while not (peer.joined and asked):
+                wires[-1].send(peer.frames(time.monotonic()))
+                for frame in wires[-1].receive(0.01) or ():
+                    asked = asked or frame[0] == 3 << 6 | stranger.PING << 3
+                    peer.receive(frame, time.monotonic())
+            wires[-1].send(peer.frames(time.monotonic()))  # its PONG shows that it hears the server
+        yield wires
+
+
+def stretch(lane: int, offset: int, body: bytes) -> bytes:
+    return struct.pack("<BIQ", 1 << 6 | lane << 3, 7, offset) + body
+
+
+@pytest.mark.parametrize("policy", ["block", "drop_newest", "drop_oldest", "disconnect"])
+def test_the_outbox_bounds_what_waits_whatever_the_peer_says(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stranger, "ROOM", 0xFFFFFFFF)
+    monkeypatch.setattr(stranger, "MESSAGES", 0xFFFFFFFF)
+    refused: list[int] = []
+    held: list[int] = []
+
+    def answer(service: Any, message: bytes) -> None:
+        for number in range(150):
+            try:
+                service.sender.send(b"%d " % number + bytes(100_000), lane=4 + number % 2)
+            except CommError:
+                refused.append(number)
+            held.append(service.sender.stats().queued_bytes)
+
+    heard = Recorder(answer)
+    with Server(TCP, heard, outbox=500_000, overflow=policy) as server, stranger_at(server) as (wire,):
+        wire.send([stretch(4, 0, prefixed(b"go"))])
+        wait_until(lambda: len(held) == 150)
+        assert max(held) <= 500_000
+        if policy in ("block", "disconnect"):
+            assert refused
+        else:
+            lost = [e for e in heard.wait("fail") if isinstance(e, DeliveryError)]
+            assert lost
+            assert not refused
+        for connection in server.connections():
+            assert isinstance(connection, SessionConnection)
+            assert connection.session.outgoing.begun_bytes <= 4 << 20
+            connection.abort()
+
+
+@pytest.mark.parametrize("messages", [False, True])
+def test_who_sends_more_than_there_is_room_for_is_told_of(messages: bool) -> None:
+    stuck = threading.Event()
+    heard = Recorder(lambda service, message: stuck.wait(PATIENCE_S) and None)
+    # Over two lines, so that the callback does not keep them from being read.
+    with Server(TCP, heard) as server, stranger_at(server, 2) as wires:
+        body = prefixed(b"abc") * 10_000 if messages else prefixed(b"x" * 60_000)
+        with suppress(OSError):
+            for number in range(100):
+                wires[0].send([stretch(number % 8, number // 8 * len(body), body)])
+        stuck.set()
+        (error,) = heard.wait("fail")
+        assert "sent more than it may" in str(error)
+        heard.wait("disconnect")

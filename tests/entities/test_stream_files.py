@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import os
+import socket
+import sys
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
@@ -38,6 +41,9 @@ def look() -> None:
         ("con", "con_"),
         ("NUL.txt", "NUL.txt_"),
         ("trailing. ", "trailing"),
+        ("com¹.txt", "com¹.txt_"),
+        ("con .txt", "con .txt_"),
+        ("a\u202egnp.exe", "a_gnp.exe"),
         ("x" + PART, "x" + PART + "_"),
         ("\udcff", "_"),
     ],
@@ -112,6 +118,108 @@ def test_a_part_that_becomes_the_file_meanwhile_is_not_written(tmp_path: Path, m
     assert path.read_bytes() == b"1234567890"
 
 
+# Links ---------------------------------------------------------------------------------------------------------------
+
+NO_LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links and pipes need rights there")
+
+
+def link(place: Path, precious: Path) -> None:
+    os.symlink(precious, place)
+
+
+def dangling_link(place: Path, precious: Path) -> None:
+    os.symlink(precious.with_name("new"), place)
+
+
+def hard_link(place: Path, precious: Path) -> None:
+    os.link(precious, place)
+
+
+def pipe(place: Path, precious: Path) -> None:
+    os.mkfifo(place)
+
+
+def listening(place: Path, precious: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as there:
+        there.bind(str(place))
+
+
+@NO_LINKS
+@pytest.mark.parametrize("put", [link, dangling_link, hard_link, pipe, listening])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_no_plain_file_is_not_written_as_a_part(
+    tmp_path: Path, put: Callable[[Path, Path], None], overwrite: bool
+) -> None:
+    precious, box = tmp_path / "precious", tmp_path / "box"
+    precious.write_bytes(b"precious")
+    box.mkdir()
+    sink = FileSink(box / "x", overwrite)
+    put(sink.part, precious)
+    with pytest.raises(OSError, match=r"is a link, or no plain file, and is not written to; remove it: .*x\.leads"):
+        opened(sink)
+    sink.close()
+    assert precious.read_bytes() == b"precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["box", "precious"]
+
+
+@NO_LINKS
+@pytest.mark.parametrize("put", [link, dangling_link, pipe, listening])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_no_plain_file_is_replaced_if_at_all(
+    tmp_path: Path, put: Callable[[Path, Path], None], overwrite: bool
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"precious!!")  # of the size that is offered
+    sink = FileSink(tmp_path / "x", overwrite)
+    put(sink.path, precious)
+    if overwrite:
+        assert opened(sink) == 0
+        sink.write(0, b"1234567890")
+        sink.finish()
+        assert not sink.path.is_symlink()
+        assert sink.path.read_bytes() == b"1234567890"
+    else:
+        with pytest.raises(FileExistsError, match="another file of that name"):
+            opened(sink)
+    assert precious.read_bytes() == b"precious!!"
+    assert not (tmp_path / "new").exists()
+
+
+@NO_LINKS
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_part_that_is_replaced_meanwhile_gets_no_name(tmp_path: Path, overwrite: bool) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"precious")
+    sink = FileSink(tmp_path / "x", overwrite)
+    opened(sink)
+    sink.write(0, b"1234567890")
+    sink.part.unlink()
+    os.symlink(precious, sink.part)
+    with pytest.raises(FileNotFoundError, match="another file in its place"):
+        sink.finish()
+    sink.close()
+    assert not sink.path.exists()
+    assert precious.read_bytes() == b"precious"
+
+
+@NO_LINKS
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_was_killed_while_it_gave_the_name_is_finished(tmp_path: Path, overwrite: bool) -> None:
+    sink = FileSink(tmp_path / "x", overwrite)
+    sink.path.write_bytes(b"old")
+    os.link(sink.path, sink.part)
+    if overwrite:
+        assert opened(sink) == 0
+        sink.write(0, b"1234567890")
+        sink.finish()
+        assert sink.path.read_bytes() == b"1234567890"
+        assert not sink.part.exists()
+    else:
+        with pytest.raises(FileExistsError):
+            opened(sink)
+        assert sink.path.read_bytes() == b"old"
+
+
 def test_a_file_that_comes_meanwhile_stays(tmp_path: Path) -> None:
     sink = FileSink(tmp_path / "x", False)
     opened(sink)
@@ -125,7 +233,7 @@ def test_a_file_that_comes_meanwhile_stays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("there", [False, True])
 def test_where_there_are_no_links_it_is_renamed(there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_links(*names: object) -> None:
+    def no_links(*names: object, **how: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", no_links)

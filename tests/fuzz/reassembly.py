@@ -92,7 +92,11 @@ def streams_of(messages: dict[int, list[bytes]], to: FullSession, link: Link) ->
         peer.receive(frame, 0.0, line)
     for lane, some in messages.items():
         peer.send_all(some, lane)
-    found = [full.read_data(frame) for frame in peer.frames(0.0, line) if frame[0] >> 6 == wire.DATA]
+    said = peer.frames(0.0, line)
+    for frame in said:
+        if frame[0] >> 6 == wire.CONTROL:  # it shows that it hears
+            to.receive(frame, 0.0, link)
+    found = [full.read_data(frame) for frame in said if frame[0] >> 6 == wire.DATA]
     pieces = [segment for segment in found if segment is not None]
     return {lane: b"".join(piece.payload for piece in pieces if piece.number >> 3 == lane) for lane in messages}
 

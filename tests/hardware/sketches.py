@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from leadscomm.hardware.toolchain import build
+from tests.building import one_at_a_time
 
 ARDUINO = Path(__file__).resolve().parent.parent.parent / "arduino"
 LIBRARY = ARDUINO / "LeadsComm"
 COMPANION = ARDUINO / "companion"
+FLAGS = ("-Wall", "-Wextra", "-Werror")
 
 
 class Sketches:
@@ -35,36 +37,29 @@ class Sketches:
 
     def text(self, code: str, board: str = "uno") -> Path:
         """A sketch of the test's own."""
-        folder = self._folder(code)
-        (folder / "own").mkdir(exist_ok=True)
-        (folder / "own" / "own.ino").write_text(code, "utf-8")
-        return self._build(folder / "own", board, LIBRARY)
+        own = self._folder(code) / "own"
+        with one_at_a_time(own):
+            if not own.exists():
+                own.mkdir()
+                (own / "own.ino").write_text(code, "utf-8")
+        return self._build(own, board, LIBRARY)
 
     def changed(
         self, sketch: Path, changes: Sequence[tuple[str, str]], board: str = "uno", library: Path = LIBRARY
     ) -> Path:
         """A sketch in which some text of its ``.ino`` is replaced."""
         copy = self._folder(repr((str(sketch), changes))) / sketch.name
-        if not copy.exists():
-            shutil.copytree(sketch, copy)
-            ino = copy / f"{sketch.name}.ino"
-            text = ino.read_text("utf-8")
-            for old, new in changes:
-                assert old in text, f"{ino} has no {old!r} any more"
-                text = text.replace(old, new)
-            ino.write_text(text, "utf-8")
+        with one_at_a_time(copy):
+            if not copy.exists():
+                copied(sketch, copy, f"{sketch.name}.ino", changes)
         return self._build(copy, board, library)
 
     def library(self, file: str, changes: Mapping[str, str]) -> Path:
         """The library, with some text of one of its files replaced."""
         copy = self._folder(repr((file, sorted(changes.items())))) / "LeadsComm"
-        if not copy.exists():
-            shutil.copytree(LIBRARY, copy)
-            text = (copy / "src" / file).read_text("utf-8")
-            for old, new in changes.items():
-                assert old in text, f"{file} has no {old!r} any more"
-                text = text.replace(old, new)
-            (copy / "src" / file).write_text(text, "utf-8")
+        with one_at_a_time(copy):
+            if not copy.exists():
+                copied(LIBRARY, copy, f"src/{file}", [*changes.items()])
         return copy
 
     def _folder(self, key: str) -> Path:
@@ -76,5 +71,19 @@ class Sketches:
         key = f"{sketch} {board} {library}"
         if key not in self._built:
             out = self._folder(key) / "out"
-            self._built[key] = build(sketch, board, [library], out, ("-Wall", "-Wextra", "-Werror"))
+            elf = out / f"{sketch.name}.elf"
+            with one_at_a_time(out):
+                if not elf.with_suffix(".hex").exists():  # which is made last
+                    build(sketch, board, [library], out, FLAGS)
+            self._built[key] = elf
         return self._built[key]
+
+
+def copied(folder: Path, copy: Path, file: str, changes: Sequence[tuple[str, str]]) -> None:
+    """Copy a folder, with some text of one of its files replaced."""
+    text = (folder / file).read_text("utf-8")
+    for old, new in changes:
+        assert old in text, f"{folder / file} has no {old!r} any more"
+        text = text.replace(old, new)
+    shutil.copytree(folder, copy)
+    (copy / file).write_text(text, "utf-8")

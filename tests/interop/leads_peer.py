@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 PROGRAM = Path(__file__).with_name("leads_program.py")
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """How long a test waits for what must happen; only a failing test waits so long."""
 
 

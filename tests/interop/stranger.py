@@ -1,8 +1,8 @@
 """A peer of the full profile, written from docs/wire-protocol.md alone. It uses nothing of leadscomm, and is simple,
-not quick: one segment is under way at a time, and what comes too early is dropped.
+not quick: a few segments are under way at a time, one unless told otherwise, and what comes too early is dropped.
 
-``python stranger.py HOST PORT [--udp] [--count N] [--key KEY]`` talks to an echo server: it sends numbered messages and
-expects them back, each once and in order.
+``python stranger.py HOST PORT [--udp] [--count N] [--kills N] [--window N] [--key KEY]`` talks to an echo server: it
+sends numbered messages and expects them back, each once and in order, however often it kills its connection meanwhile.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class Outgoing:
     def __init__(self) -> None:
         self.dealt = 0
         self.received = 0  # by the peer, as far as it told
+        self.sent = 0
         self.data = bytearray()
         self.ends: list[int] = []  # of the messages that were begun
         self.waiting: list[bytes] = []
@@ -78,21 +79,26 @@ class Peer:
     """One side of a session over one link. Frames go in and come out without their framing; ``now`` is in seconds.
 
     :param sealed: the framing below has no CRC of 32 bits.
+    :param window: so many segments are under way at a time; they go again from the oldest one on.
     :ivar got: lane, channel and bytes of the messages that came; they count as dealt with at once.
     """
 
-    def __init__(self, epoch: int, now: float, *, asks: bool, sealed: bool = False, key: bytes | None = None) -> None:
+    def __init__(
+        self, epoch: int, now: float, *, asks: bool, sealed: bool = False, key: bytes | None = None, window: int = 1
+    ) -> None:
         self.epoch, self.key, self.sealed, self.asks = epoch, key, sealed, asks
         self.peer = 0  # the other epoch
+        self.joined = False  # the peer has agreed to the present link
         self.ended = ""
         self.got: list[tuple[int, int, bytes]] = []
         self.outgoing: dict[int, Outgoing] = {}
         self.incoming: dict[int, Incoming] = {}
         self.segment = SEGMENT
         self.room = self.messages = 0
-        self.flying: tuple[int, int, bytes] | None = None  # number of the lane, offset, bytes
+        self.window = window
+        self.flying: list[tuple[int, int]] = []  # numbers of lanes, and where segments of theirs end
         self.fly_at = self.ask_at = self.pinged_at = self.heard_at = now
-        self.owes_ack = False
+        self.owes_ack = self.progressed = False
         self.answers: list[bytes] = []
         self.refusal = b""
         self.counter = 0
@@ -104,6 +110,11 @@ class Peer:
     @property
     def idle(self) -> bool:
         return not any(lane.waiting or lane.ends for lane in self.outgoing.values())
+
+    def link(self, now: float) -> None:
+        """There is another connection in the place of the last one."""
+        self.joined, self.ask_at, self.fly_at, self.heard_at = False, now, now, now
+        self.answers.clear()
 
     def leave(self) -> None:
         self.answers += self._sealed(self._ack()), self._sealed(self._control(BYE))
@@ -162,7 +173,7 @@ class Peer:
         if kind == 3 and HELLO <= which <= REFUSE:
             self._begin_or_end(which, frame, now)
             return
-        inner = self._opened(frame) if self.peer else None
+        inner = self._opened(frame) if self.joined else None
         if inner is None or len(inner) < 5:
             self.owes_ack = True
             return
@@ -199,9 +210,9 @@ class Peer:
             self.peer, self.heard_at = epoch, now
             segment, self.room, self.messages = struct.unpack_from("<III", frame, at)
             self.segment = min(SEGMENT, segment)
+        self.joined, self.owes_ack = True, True
         if which == HELLO:
             self.answers.append(self._handshake(WELCOME, epoch))
-            self.owes_ack = True
 
     def _data(self, number: int, offset: int, data: bytes) -> None:
         lane = self.incoming.setdefault(number, Incoming())
@@ -231,9 +242,9 @@ class Peer:
 
     def _acknowledged(self, lane: Outgoing, number: int, dealt: int, received: int) -> None:
         lane.received = max(lane.received, received)
-        flying = self.flying
-        if flying is not None and flying[0] == number and flying[1] + len(flying[2]) <= lane.received:
-            self.flying = None
+        before = len(self.flying)
+        self.flying = [(other, end) for other, end in self.flying if other != number or end > lane.received]
+        self.progressed |= len(self.flying) < before
         if dealt > lane.dealt:
             del lane.data[: dealt - lane.dealt]
             lane.dealt = dealt
@@ -246,21 +257,27 @@ class Peer:
         due, self.answers = self.answers, []
         if self.ended:
             return due
-        if not self.peer:
+        if not self.joined:
             if self.asks and now >= self.ask_at:
                 self.ask_at = now + ASK_EVERY_S
-                due.append(self._handshake(HELLO, 0))
+                due.append(self._handshake(HELLO, self.peer))
             return due
         if now >= self.heard_at + SILENCE_S:
             self.ended = "nothing came"
         if self.owes_ack:
             self.owes_ack = False
             due.append(self._sealed(self._ack()))
-        if self.flying is None:
-            self.flying, self.fly_at = self._next_segment(), now
-        if self.flying is not None and now >= self.fly_at:
+        if self.progressed or not self.flying:
+            self.progressed, self.fly_at = False, now + RESEND_S
+        if self.flying and now >= self.fly_at:
             self.fly_at = now + RESEND_S
-            number, offset, data = self.flying
+            self.flying = []
+            for lane in self.outgoing.values():
+                lane.sent = lane.received
+        while len(self.flying) < self.window and (segment := self._next_segment()) is not None:
+            number, offset, data = segment
+            self.outgoing[number].sent = offset + len(data)
+            self.flying.append((number, offset + len(data)))
             due.append(self._sealed(struct.pack("<BIQ", 1 << 6 | number, self.epoch, offset) + data))
         if now >= max(self.pinged_at, self.heard_at) + QUIET_S:
             self.pinged_at = now
@@ -273,7 +290,8 @@ class Peer:
         begun = sum(len(lane.ends) for lane in self.outgoing.values())
         for number in sorted(self.outgoing):
             lane = self.outgoing[number]
-            while lane.waiting and lane.dealt + len(lane.data) - lane.received < self.segment:
+            lane.sent = max(lane.sent, lane.received)
+            while lane.waiting and lane.dealt + len(lane.data) - lane.sent < self.segment:
                 whole = prefixed(lane.waiting[0])
                 if begun >= self.messages or begun_bytes + len(whole) > self.room:
                     break
@@ -281,9 +299,10 @@ class Peer:
                 lane.data += whole
                 lane.ends.append(lane.dealt + len(lane.data))
                 begun, begun_bytes = begun + 1, begun_bytes + len(whole)
-            rest = lane.data[lane.received - lane.dealt :][: self.segment - 12 - 20]
+            at = lane.sent - lane.dealt
+            rest = lane.data[at : at + self.segment - 12 - 20]
             if rest:
-                return number, lane.received, bytes(rest)
+                return number, lane.sent, bytes(rest)
         return None
 
 
@@ -293,11 +312,12 @@ class Peer:
 def stuffed(body: bytes) -> bytes:
     """COBS, and the zero at the end."""
     frame = b""
+    run = b""
     for run in body.split(b"\0"):
         while len(run) >= 254:
             frame, run = frame + b"\xff" + run[:254], run[254:]
         frame += bytes([len(run) + 1]) + run
-    if frame[-1:] == b"\1" and len(frame) > 255 and body[-1:] != b"\0":
+    if not run and body[-1:] != b"\0":  # of a last run that fills its codes nothing is left
         frame = frame[:-1]
     return frame + b"\0"
 
@@ -325,6 +345,13 @@ class Wire:
         self.socket.connect((host, port))
         self._rest = b""
 
+    def again(self) -> Wire:
+        """Another one, in the place of this, which ends with a reset."""
+        host, port = self.socket.getpeername()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+        return Wire(host, port, udp=self.udp)
+
     def send(self, frames: list[bytes]) -> None:
         for frame in frames:
             self.socket.sendall(frame if self.udp else stuffed(frame + crc(frame)))
@@ -343,12 +370,19 @@ class Wire:
         return [body[:-4] for body in bodies if crc(body[:-4]) == body[-4:]]
 
 
-def echo(peer: Peer, wire: Wire, messages: list[bytes], timeout: float) -> bool:
-    """Send the messages, and wait until they came back."""
+def echo(peer: Peer, wire: Wire, messages: list[bytes], timeout: float, kills: int = 0) -> bool:
+    """Send the messages, and wait until they came back.
+
+    :param kills: so often the connection is killed meanwhile, with all that is under way on it.
+    """
     for message in messages:
         peer.send(message)
-    end = time.monotonic() + timeout
+    end, killed = time.monotonic() + timeout, 0
     while time.monotonic() < end and not peer.ended and (len(peer.got) < len(messages) or not peer.idle):
+        if killed < kills and len(peer.got) > (killed + 1) * len(messages) // (kills + 1):
+            killed += 1
+            wire = wire.again()
+            peer.link(time.monotonic())
         wire.send(peer.frames(time.monotonic()))
         frames = wire.receive(0.01)
         if frames is None:
@@ -359,6 +393,7 @@ def echo(peer: Peer, wire: Wire, messages: list[bytes], timeout: float) -> bool:
     if not peer.ended:
         peer.leave()
         wire.send(peer.frames(time.monotonic()))
+    wire.socket.close()
     return good
 
 
@@ -368,13 +403,19 @@ def main() -> int:
     parser.add_argument("port", type=int)
     parser.add_argument("--udp", action="store_true")
     parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--window", type=int, default=1)
+    parser.add_argument("--size", type=int, default=3000, help="bytes of the longest message")
     parser.add_argument("--key", type=os.fsencode)
     options = parser.parse_args()
     epoch = int.from_bytes(os.urandom(4), "little") | 1
-    peer = Peer(epoch, time.monotonic(), asks=True, sealed=options.udp, key=options.key)
+    peer = Peer(epoch, time.monotonic(), asks=True, sealed=options.udp, key=options.key, window=options.window)
     wire = Wire(options.host, options.port, udp=options.udp)
-    good = echo(peer, wire, [b"%d " % number + bytes(number % 3000) for number in range(options.count)], 60.0)
-    print(f"{len(peer.got)} of {options.count} messages came back; {peer.ended}")
+    messages = [b"%d " % number + bytes(number % options.size) for number in range(options.count)]
+    began = time.monotonic()
+    good = echo(peer, wire, messages, 60.0, options.kills)
+    took = time.monotonic() - began
+    print(f"{len(peer.got)} of {options.count} messages came back in {took:.1f} s; {peer.ended}")
     return 0 if good else 1
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from leadscomm import Callback, Client, Entity, Server, create_server, start_client, start_server
 from leadscomm.entities import service as services
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Greeter(Callback):

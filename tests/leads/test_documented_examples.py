@@ -107,7 +107,6 @@ def run(example: str) -> tuple[list[str], dict[str, Any]]:
     return printed, json.loads(summary)
 
 
-@pytest.mark.xdist_group("documented ports")
 @pytest.mark.parametrize("number", range(EXAMPLES if PAGE.exists() else 1))
 def test_example(number: int, require_tool: Callable[..., None]) -> None:
     require_tool("LEADS's documentation", "put it beside the project, in ../shared/seeds", found=PAGE.exists())

@@ -5,6 +5,7 @@ tests.protocol.measure_full``. The simulated figures are the same on every machi
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from random import Random
 from time import process_time
 
 from leadscomm.protocol.full import FullSession
@@ -44,6 +45,8 @@ def measure(
     world = World(3)
     path = world.join(way, segment=segment, rate=way.rate if known else 0.0, overhead=way.overhead)
     world.run(0.5)
+    pauses = Random(1)  # at even distances they would fall in step with the slots in which the path is probed
+    next_at = world.now
     sent_at: list[float] = []
     taken: list[float] = []
     world.sides[1].notes = False
@@ -60,7 +63,9 @@ def measure(
     def each() -> None:
         if bulk and world.a.outgoing.waiting_bytes < 50_000:
             world.a.send_all([bytes(1000)] * 50)
-        if not sent_at or (urgent and world.now >= sent_at[-1] + 0.0471):
+        nonlocal next_at
+        if not sent_at or (urgent and world.now >= next_at):
+            next_at = world.now + pauses.uniform(0.04, 0.055)
             sent_at.append(world.now)
             world.a.send(bytes(32), 0)
 

@@ -22,6 +22,7 @@ from leadscomm.protocol import (
     cobs_encode,
 )
 from leadscomm.protocol.base import MAX_FAULTS_KEPT
+from leadscomm.protocol.framing import FramingSpec
 
 CHUNK = 1 << 16
 STREAMS = [
@@ -437,3 +438,23 @@ def test_an_excerpt_is_short() -> None:
     framing.feed(b"x" * 1001)
     assert ("78 " * 16 + "...") in str(framing.take_faults()[0])
     assert ("78 " * 17) not in str(framing.take_faults())
+
+
+# Lines that do not carry every byte ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["length", "cobs", "datagram", "board"])
+def test_a_framing_that_may_use_any_byte_needs_a_line_that_carries_them(name):
+    with pytest.raises(EndpointError, match=f"framing={name} needs every byte"):
+        FramingSpec(name, lost=b"\x11\x13")
+
+
+def test_a_framing_of_marks_avoids_what_the_line_does_not_carry():
+    framing = FramingSpec("separator", lost=b"\x11").make()
+    framing.check(b"text")
+    with pytest.raises(LocalProtocolError, match="0x11 at byte 4"):
+        framing.check(b"text\x11")
+    with pytest.raises(EndpointError, match="line end b'\\\\n' holds such a byte"):
+        FramingSpec("line", lost=b"\n")
+    assert FramingSpec("separator", lost=b"d").make().farewell is None
+    assert FramingSpec("separator", {"separator": b"n"}, lost=b"\x11").make().farewell is None

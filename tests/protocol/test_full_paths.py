@@ -8,6 +8,7 @@ import pytest
 
 from leadscomm.protocol.congestion import FIRST_SEGMENT, Congestion, segment_weight
 from leadscomm.protocol.lanes import Lane, Sent
+from leadscomm.protocol.link import Link
 from leadscomm.protocol.recovery import MAX_WAIT_S, Recovery
 from tests.protocol.measure_full import RADIO, SERIAL, STREAM_SEGMENT, STREAMS, THIN, cost, cost_of_mix, fresh, measure
 from tests.protocol.paths import Way, World
@@ -97,7 +98,9 @@ def test_costs_can_be_measured() -> None:
 
 
 def sent(lane: Lane, number: int, *, resent: bool = False) -> Sent:
-    return Sent(lane, 100 * number, 100 * number + 100, resent)
+    segment = Sent(lane, 100 * number, 100 * number + 100, resent)
+    lane._unreceived.append(segment)
+    return segment
 
 
 def test_waiting_doubles_up_to_a_bound() -> None:
@@ -122,6 +125,20 @@ def test_the_probe_is_the_oldest_one() -> None:
     assert recovery.lost(at - 0.001) == []
     assert recovery.lost(at) == segments[:1]
     assert (recovery.in_flight, recovery.resent, recovery.tries) == (200, 1, 1)
+
+
+def test_the_probe_has_the_first_bytes_that_the_peer_misses() -> None:
+    lane, recovery, other = Lane(0), Recovery(), Link()
+    first, later = sent(lane, 0), sent(lane, 1)
+    recovery.sent(later, 0.0)
+    recovery.sent(first, 0.01)  # again
+    assert recovery.lost(1.0) == [first]
+    elsewhere, here = sent(Lane(0), 0), sent(Lane(0), 1)
+    here.lane._unreceived.insert(0, elsewhere)
+    elsewhere.via = other
+    recovery = Recovery()
+    recovery.sent(here, 0.0)
+    assert recovery.lost(1.0) == [here]
 
 
 def test_later_ones_tell_what_is_lost_after_a_while() -> None:

@@ -12,8 +12,9 @@ from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import offer as offers
 from leadscomm.protocol import segments as full
-from leadscomm.protocol.full import DOUBT_S, FAREWELL_S, FullSession
+from leadscomm.protocol.full import FAREWELL_S, FullSession
 from leadscomm.protocol.handshake import COMPACT, FULL, MESSAGE_TOO_LONG, NAME_TAKEN, OTHER_PROFILE, Handshake, Refusal
+from leadscomm.protocol.joining import DOUBT_S
 from leadscomm.protocol.link import Link
 from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.segments import MESSAGES, RECORDS, Ack, LaneAck, lane_number
@@ -155,7 +156,7 @@ def test_a_peer_that_is_not_heard_any_more_has_left() -> None:
 
 
 def test_goodbye() -> None:
-    world = joined(Way(drop=0.2))
+    world = joined(Way(drop=0.2), 2)
     world.a.leave(world.now)
     assert not world.a.open
     world.run(1.0)
@@ -203,12 +204,16 @@ def test_a_peer_that_was_restarted_is_noticed() -> None:
     assert again.a.unacknowledged() == [b"old"]
 
 
-def test_a_hello_of_another_epoch_ends_the_session() -> None:
+def test_a_hello_of_another_epoch_ends_the_session_of_who_does_not_answer() -> None:
     world = joined()
     link = world.paths[0].links[1]
     world.b.receive(offer(1).hello(), world.now, link)  # the same one: nothing changes
+    world.b.receive(offer(9).hello(), world.now, link)  # anybody could say so
+    world.run(2 * DOUBT_S)
     assert world.b.open
+    world.paths[0].ways[0].cut = True
     world.b.receive(offer(9).hello(), world.now, link)
+    world.run(2 * DOUBT_S)
     assert "restarted" in (world.b.ended or "")
     late = FullSession(offer(4), world.now, asks=False, former=(9,))
     late.add(link, world.now)
@@ -540,7 +545,7 @@ def test_damaged_and_senseless_frames_do_nothing() -> None:
 def test_peers_that_break_the_rules() -> None:
     lies = (
         full.control(wire.ACK, 1, Ack(100, 100, (LaneAck(lane_number(4), 0, 10),)).body()),
-        full.data(lane_number(4), 1, 0, b"\xff\xff\xff\xff\7"),
+        full.data(lane_number(4), 1, 0, b"\x80\0"),
         full.data(lane_number(4), 1, 1 << 40, b"x"),
     )
     for lie in lies:
@@ -549,6 +554,8 @@ def test_peers_that_break_the_rules() -> None:
         world.b.receive(link.seal.seal(lie), world.now, link)
         assert world.b.ended
         assert not world.b.again
+        (fault,) = world.b.take_faults()
+        assert str(fault) == f"{world.b.ended}; the session is over"
         world.b.receive(link.seal.seal(lie), world.now, link)
         assert world.b.frames(world.now, link) == []
     a = joined()
@@ -600,6 +607,8 @@ def test_handshakes_that_come_to_nothing() -> None:
     session.receive(offer(5).welcome(asked), 0.0, link)
     session.check(bytes(100))
     session.receive(offer(6).welcome(asked), 0.0, link)
+    assert not session.again
+    session.tick(1.0)
     assert session.again
     waiting, link = FullSession(offer(2), 0.0, asks=False), Link()
     waiting.add(link, 0.0)
@@ -726,6 +735,100 @@ def test_a_frame_of_ones_own_that_comes_back_is_not_answered() -> None:
     session.add(link, 0.0)
     session.receive(full.data(lane_number(4), 1, 0, b"x"), 0.0, link)
     assert not link.answers
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_a_line_that_gives_back_what_is_sent_is_named(key: bytes | None) -> None:
+    me = offer(1, key=key)
+    session, link = FullSession(me, 0.0, asks=True), Link()
+    session.add(link, 0.0)
+    for _ in range(2):
+        assert session.trouble is None
+        session.receive(me.hello(), 0.0, link)
+    assert "gives back what is sent" in (session.trouble or "")
+    assert (session.ended is None) == (key is not None)  # anybody can send a frame back
+    assert not link.answers
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("faults", [{}, {"drop": 0.2, "reorder": 0.2}])
+def test_a_message_that_is_too_long_is_dropped_alone_and_both_sides_are_told(
+    key: bytes | None, faults: dict[str, float]
+) -> None:
+    a = FullSession(offer(1, key=key), 100.0, asks=True)
+    b = FullSession(offer(2, key=key), 100.0, asks=False, longest=70_000)  # which it does not tell
+    world = World(3, a, b)
+    world.each = lambda: world.sides[1].deal_with_records(world.now)
+    world.join(Way(**faults), checked=True)
+    world.run(2.0)
+    a.check(bytes(100_000))
+    assert (a.longest, a.certain) == (a.peer.room - 5 if a.peer else 0, 65_535)
+    for lane in (4, 5):
+        a.send_all([b"one", bytes(100_000), b"two", bytes(90_000), b"three"], lane)
+    a.send(bytes(80_000), 4, channel=RECORDS)
+    a.send(b"record", 4, channel=RECORDS)
+    world.settle()
+    assert sorted(world.sides[1].got) == sorted(2 * [b"one", b"two", b"three"])
+    assert world.sides[1].got_records == [(4, b"record")]
+    assert (a.ended, b.ended) == (None, None)
+    assert sorted(map(len, a.refused())) == [90_000, 90_000, 100_000, 100_000]
+    assert list(map(len, a.refused(RECORDS))) == [80_000]
+    assert a.refused() == []
+    texts = list(map(str, b.take_faults()))
+    assert 1 <= len(texts) <= 5  # what had not left yet when the first one was refused stays here
+    assert all("dropped, as max_message=70000" in text for text in texts)
+    assert b.take_faults() == []
+    with pytest.raises(LocalProtocolError, match=r"70001 bytes, and the peer takes 70000 at most \(max_message there"):
+        a.check(bytes(70_001))
+    assert (a.longest, a.certain) == (70_000, 65_535)
+
+
+def test_the_longest_message_is_known_from_the_beginning() -> None:
+    for longest in (1000, 65_535, 70_000, 1 << 20):
+        a = FullSession(offer(1, longest=None), 100.0, asks=True)
+        b = FullSession(offer(2, longest=longest), 100.0, asks=False, longest=longest)
+        world = World(3, a, b)
+        world.join(Way())
+        world.run(1.0)
+        assert (a.longest, a.certain, b.certain) == (longest, longest, 65_535)
+        assert b.peer is not None
+        assert b.longest == b.peer.room - 5
+    assert a.peer is not None
+    assert a.peer.handshake.longest == 1 << 20
+
+
+def test_a_peer_that_breaks_rules_again_and_again_is_told_of_a_few_times() -> None:
+    b = FullSession(offer(2), 100.0, asks=False, longest=10)
+    world = World(3, b=b)
+    world.join(Way())
+    world.run(1.0)
+    world.a.send_all([bytes(11)] * 100)
+    world.settle()
+    assert len(b.take_faults()) == 16
+    assert world.a.ended is b.ended is None
+
+
+def test_a_late_copy_of_a_refusal_says_nothing_new() -> None:
+    world = joined()
+    link = world.paths[0].links[0]
+    refusal = offers.too_long(1, 500, None)
+    for _ in range(2):
+        world.a.receive(refusal, world.now, link)
+    assert world.a.longest == 500
+    world.a.receive(offers.too_long(1, 600, None), world.now, link)
+    world.a.receive(offers.too_long(7, 100, None), world.now, link)
+    world.a.receive(Refusal(MESSAGE_TOO_LONG, 100).frame(), world.now, link)
+    assert world.a.longest == 500
+
+
+def test_nothing_of_an_ended_session_is_kept() -> None:
+    world = joined()
+    world.a.send_all([bytes(1000)] * 100)
+    world.run(0.001)
+    world.a.end("enough")
+    world.a.forget()
+    assert world.a.unacknowledged() == []
+    assert world.paths[0].links[0].recovery.in_flight == 0
 
 
 def test_pieces_cost_what_they_take_of_memory() -> None:

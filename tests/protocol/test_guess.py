@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from leadscomm.protocol import guess
 from leadscomm.protocol.framing import FRAMINGS, CobsFraming, FramingSpec, make_framing
+from leadscomm.protocol.handshake import Refusal
+from leadscomm.protocol.offer import no_session
+from tests.protocol.paths import offer
 
 MESSAGES = [b"speed=42.1", b"temperature=20", b"{}"]
 NAMES = ("separator", "line", "length", "cobs")
@@ -87,3 +90,20 @@ def test_whatever_comes_it_says_something(data, name):
 def test_frames_without_a_message_are_frames_all_the_same():
     hello = CobsFraming("crc-ccitt-false").encode(b"\xc8\1\0")
     assert guess.look(hello, FramingSpec("board")).verdict == guess.FITS
+
+
+def test_the_greeting_of_another_kind_of_conversation_is_known():
+    hello, refusal = offer(0x12345678).hello(), Refusal(1, 3).frame()
+    for frame in (hello, refusal, no_session(0x12345678, None)):
+        stuffed = CobsFraming().encode(frame)
+        for data in (frame, stuffed, stuffed + stuffed, bytes([0, 0, 0, len(frame)]) + frame):
+            assert "reliable=1" in guess.greeting(data)
+    assert "reliable=1" in guess.greeting(CobsFraming().encode(hello)[:30])
+    assert guess.ASKS_FOR_KEY in guess.greeting(b"LCK1" + bytes(8))
+    for other in (b"", b"\0", b"hello", b"wsc:1.0", hello[:10], bytes(40), b"\xff" * 40, b"\xd8\1"):
+        assert guess.greeting(other) == ""
+
+
+@given(st.binary(max_size=200))
+def test_whatever_comes_a_greeting_is_looked_for(data):
+    assert isinstance(guess.greeting(data), str)

@@ -118,7 +118,7 @@ def test_a_session_tells_who_only_asks() -> None:
     session.receive(Handshake(5, profiles=ASKING).hello(), 0.0, link)
     session.receive(Handshake(1, tag="x").welcome(Handshake(1), ASKING), 0.0, link)  # to nobody's question
     (welcome, hello) = session.frames(0.0, link)
-    assert welcome == Handshake(1, tag="arm").welcome(Handshake(5), ASKING)
+    assert welcome == Handshake(5, tag="arm").welcome(Handshake(5), ASKING)  # not this side's epoch
     assert hello == offer(1).hello()
     assert session.trouble is None
 

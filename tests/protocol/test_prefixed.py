@@ -53,14 +53,12 @@ def test_no_length_holds_a_zero_but_that_of_the_empty_message() -> None:
 @pytest.mark.parametrize(
     "stream",
     [
-        b"\x65" + bytes(101),
         b"\xe5\x00" + bytes(101),
         b"\x80\x00",  # a length of nought, and not as short as it can be
         b"\xff" * PREFIX_BYTES,
-        b"\xff\xff\xff\xff\x0f",
     ],
 )
-def test_what_is_too_long_or_no_length_breaks_the_lane(stream: bytes) -> None:
+def test_what_is_no_length_breaks_the_lane(stream: bytes) -> None:
     for step in (1, len(stream)):
         separator, found = Separator(100), []
         for at in range(0, 3 + len(stream), step):
@@ -76,3 +74,25 @@ def test_any_bytes_are_messages_or_break_it_whatever_the_cut(pieces: list[bytes]
     found = [message for piece in pieces for message in piecewise.feed(piece)]
     assert whole.feed(b"".join(pieces)) == found
     assert whole.broken == piecewise.broken
+
+
+def test_what_is_too_long_is_passed_over() -> None:
+    stream = joined([b"hi", bytes(101), b"", bytes(1000), bytes(300), b"x" * 100])
+    for step in (1, 7, 150, len(stream)):
+        separator, found, passed = Separator(100), [], []
+        for at in range(0, len(stream), step):
+            before = len(found)
+            found += separator.feed(stream[at : at + step])
+            passed += [(before + each.before, each.size, each.whole) for each in separator.too_long]
+            separator.too_long = []
+        assert found == [b"hi", b"", b"x" * 100]
+        assert passed == [(1, 101, 102), (2, 1000, 1002), (2, 300, 302)]
+        assert not separator.broken
+
+
+def test_what_is_passed_over_takes_no_memory() -> None:
+    separator = Separator(100)
+    assert separator.feed(b"\2hi\xff\xff\xff\xff\x0f") == [b"hi"]
+    for _ in range(1000):
+        assert separator.feed(bytes(1000)) == []
+    assert separator._body.size == 0

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from leadscomm.protocol import offer as offers
 from leadscomm.protocol import segments as full
-from leadscomm.protocol.handshake import FULL, Handshake
+from leadscomm.protocol.handshake import FULL, NO_KEY, NO_SESSION, NOT_UNDERSTOOD, OTHER_KEY, Handshake, Refusal
 from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.records import Durable
 from leadscomm.protocol.seals import Checked, NoSeal, Proof, Seal
@@ -98,19 +98,28 @@ def test_seals(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", VECTORS["handshakes"], ids=named)
 def test_handshakes(case: dict[str, Any]) -> None:
     frame, key = bytes.fromhex(case["frame"]), case["key"] and bytes.fromhex(case["key"])
+    if case["control"] == "REFUSE" and "longest" in case:
+        assert offers.too_long(case["refused"], case["longest"], key) == frame
+        assert offers.read_too_long(frame, case["refused"], key) == case["longest"]
+        assert offers.read_too_long(frame, case["refused"] + 1, key) is None
+        assert offers.read_too_long(frame, case["refused"], b"another") is None
+        assert offers.read_too_long(frame[:8], case["refused"], key) is None
+        return
     if case["control"] == "REFUSE":
         assert offers.no_session(case["refused"], key) == frame
         assert offers.read_no_session(frame, key) == case["refused"]
         assert offers.read_no_session(frame, b"another") is None
         return
-    said = Offer(Handshake(case["epoch"], tag="base"), case["segment"], case["room"], case["messages"], key)
+    me = Handshake(case["epoch"], tag="base")
+    said = Offer(me, case["segment"], case["room"], case["messages"], key, case["longest"])
     asked = Offer(Handshake(case["echo"] or 1))
     assert (said.hello(case["echo"]) if case["control"] == "HELLO" else said.welcome(asked)) == frame
     found = Offer.decode(frame, key)
     assert found is not None
-    assert (found.epoch, found.handshake.echo, found.segment, found.room, found.messages) == tuple(
-        case[name] for name in ("epoch", "echo", "segment", "room", "messages")
+    assert (found.epoch, found.handshake.echo, found.segment, found.room, found.messages, found.longest) == tuple(
+        case[name] for name in ("epoch", "echo", "segment", "room", "messages", "longest")
     )
+    assert found.handshake.longest == (case["longest"] or 65535)
     assert found.handshake.profiles & FULL
     assert offers.keyed(frame) == (key is not None)
     assert Offer.decode(frame, b"another") is None
@@ -197,5 +206,27 @@ def test_the_examples_of_the_wire_are_true() -> None:
         framed + zlib.crc32(framed).to_bytes(4, "big"),
         full.data(full.lane_number(4, full.RECORDS), 0x12345678, 0, b"\x13" + durable.record()),
         full.control(4, 0x12345678),
+        *[Refusal(NO_SESSION, reason).frame() for reason in (OTHER_KEY, NO_KEY, NOT_UNDERSTOOD)],
+        full.ping(0x12345678, full.veiled(full.clock(1.0), 0x12345678)),
+        offers.token(0x12345678, 0xA1B2C3D4).to_bytes(4, "little"),
         offers.no_session(0x12345678, None),
+        offers.too_long(0x12345678, 1 << 20, None),
     ]
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_a_longest_message_that_was_cut_off_or_changed_makes_the_frame_say_nothing(key: bytes | None) -> None:
+    hello = Offer(Handshake(5), key=key, longest=1 << 20).hello()
+    assert Offer.decode(hello + b"more", key) is not None
+    changed = bytearray(hello)
+    changed[-1] ^= 1
+    assert Offer.decode(bytes(changed), key) is None
+    assert Offer.decode(hello[: len(hello) - 1], key) is None
+
+
+def test_who_knows_nothing_of_the_longest_message_reads_the_rest() -> None:
+    """As peers do that look at no more than the block and its closing."""
+    hello = Offer(Handshake(5), longest=1 << 20).hello()
+    end = len(hello) - 8  # of what such a peer looks at
+    assert zlib.crc32(hello[: end - 4]).to_bytes(4, "big") == hello[end - 4 : end]
+    assert zlib.crc32(hello[:-4]).to_bytes(4, "big") == hello[-4:]  # and so of one that looks at the end

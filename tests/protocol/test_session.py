@@ -10,8 +10,8 @@ import pytest
 
 from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol import frames
-from leadscomm.protocol.compact import MAX_RESEND_S, CompactSender, Wire
-from leadscomm.protocol.frames import ACK, CONTROL, DATA, MORE, PING, REFUSE, parse
+from leadscomm.protocol.compact import MARGIN_S, MAX_RESEND_S, CompactReceiver, CompactSender, Missing, RoundTrip, Wire
+from leadscomm.protocol.frames import ACK, CONTROL, DATA, DATAGRAM, MORE, PING, REFUSE, parse
 from leadscomm.protocol.handshake import COMPACT, Handshake, Refusal
 from leadscomm.protocol.session import Session
 from tests.protocol.wire import DELAY_S, End, Pair, host, small
@@ -102,8 +102,11 @@ def test_answers_are_bounded():
     [
         (replace(small(7), version=2).welcome(host(1), 1), "version 2"),
         (Refusal(2, 3).frame(), "version 3"),
-        (Refusal(3, 0).frame(), "profiles"),
-        (small(7).welcome(host(1), 2), "profile that this side did not offer"),
+        (Refusal(3, 0).frame(), "other profiles of the session protocol (none) than this side (compact)"),
+        (Refusal(3, 2).frame(), "(full)"),
+        (Refusal(3, 8).frame(), "(number 8, not known here)"),
+        (small(7).welcome(host(1), 2), "that this side did not offer (full; offered was compact)"),
+        (host(1).hello(), "gives back what is sent"),
     ],
 )
 def test_a_handshake_that_does_not_fit_names_why(answer: bytes, words: str):
@@ -151,6 +154,7 @@ def test_a_peer_that_was_reset_ends_the_session_and_another_may_follow(sign: byt
     assert session.again
     assert not session.wants
     assert session.unacknowledged() == [b"one", b"two", b"three"]
+    assert session.remains() == ([b"one", b"two"], [b"three"])
     session.receive(frames.data(b"late", 0, 0), pair.now)
     assert session.take() == session.frames(pair.now) == []
 
@@ -281,7 +285,7 @@ def test_what_came_before_or_behind_a_gap_is_dropped_and_said():
     assert board.frames(pair.now) == [frames.control(ACK)]
     board.damaged()
     board.damaged(0)
-    assert board.frames(pair.now) == [frames.control(ACK)]
+    assert board.frames(pair.now) == frames.asking_again(0)
     assert (board.counters().duplicates, board.counters().bad_frames) == (1, 1)
 
 
@@ -346,6 +350,157 @@ def test_datagrams_are_counted():
     assert len(pair.host.session.frames(pair.now)) == 64  # of more than that the oldest are lost
 
 
+def on_a_line(**said: int | str) -> Session:
+    """A session over 115200 baud, and 100 datagrams given to it."""
+    session = Session(host(1), 0.0, asks=True, line=Wire(rate=11520))
+    session.frames(0.0)
+    session.receive(small(2, **said).welcome(host(1), COMPACT), 0.005)
+    for _ in range(100):
+        session.send_datagram(bytes(40))
+    return session
+
+
+def test_datagrams_leave_at_the_pace_of_the_line_and_take_turns_with_messages():
+    session = on_a_line()
+    for _ in range(2):
+        session.send(bytes(40))
+    first = kinds(session.frames(0.01))
+    assert [kind for kind, _ in first] == [DATAGRAM, DATAGRAM, DATA, DATA]
+    assert [kind for kind, _ in kinds(session.frames(0.011))] == [DATAGRAM]  # one that was passed over
+    assert session.frames(0.012) == []  # the line has enough to do
+    due = session.deadline()
+    assert due is not None
+    assert due > 0.012
+    assert [kind for kind, _ in kinds(session.frames(due))] == [DATAGRAM]
+    count, now = 4, due
+    while session.waiting_datagrams:
+        now += 0.001
+        count += sum(kind == DATAGRAM for kind, _ in kinds(session.frames(now)))
+    assert count == 64
+    assert now > 64 * 45 / 11520  # and no sooner than the line could take them
+
+
+def test_datagrams_and_messages_take_turns_at_a_small_credit():
+    session = on_a_line(credit=63)
+    order, expected, now = "", 0, 0.01
+    while len(order) < 12:
+        if session.wants:
+            session.send(bytes(40))
+        said = session.frames(now)
+        assert sum(len(frame) + 4 for frame in said) <= 63
+        now += 0.01
+        for kind, number in kinds(said):
+            order += {DATAGRAM: "g", DATA: "d"}.get(kind, "")
+            if kind == DATA:
+                expected = (number + 1) % 8
+                session.receive(frames.control(ACK, ack=expected), now)
+            elif (kind, number) == (CONTROL, PING):
+                session.receive(frames.control(ACK, ack=expected), now)
+    assert order == "gdgdgdgdgdgd"
+
+
+def test_a_datagram_of_which_nothing_is_heard_does_not_hold_up_for_ever():
+    session = on_a_line(credit=63)
+    session.send(bytes(40))
+    assert kinds(session.frames(0.01))[1:] == [(CONTROL, PING)]
+    assert session.frames(0.02) == []  # the message has no room beside it
+    due = session.deadline()
+    assert due is not None
+    assert due < 0.2
+    assert kinds(session.frames(due)) == [(DATA, 0)]
+
+
+# What came damaged ----------------------------------------------------------------------------------------------------
+
+
+def missing() -> Missing:
+    trip = RoundTrip()
+    trip.measure(0.01)
+    return Missing(trip)
+
+
+def test_damage_asks_at_once_and_again_when_it_must_have_been_the_answer():
+    half = missing()
+    assert not half.asks(1.0)
+    half.spoiled()
+    assert half.asks(1.0)
+    half.spoiled()
+    assert not half.asks(1.002)  # it was on its way before the question was heard
+    half.spoiled()
+    assert half.asks(1.01)
+    half.filled()
+    assert half.deadline() is None
+
+
+def test_a_question_without_an_answer_is_put_again():
+    half = missing()
+    half.spoiled()
+    assert half.asks(1.0)
+    due = half.deadline()
+    assert due == pytest.approx(1.0 + 0.01 + 4 * 0.005)
+    assert not half.asks(due - 0.001)
+    assert half.asks(due)
+
+
+def test_an_answer_without_data_is_believed_the_second_time():
+    half = missing()
+    half.spoiled()
+    assert half.asks(1.0)
+    half.answered(1.001)  # too soon
+    assert not half.asks(1.001)
+    half.answered(1.01)
+    assert half.asks(1.01)  # the question may have been damaged
+    half.answered(1.02)
+    assert not half.asks(1.02)
+    assert half.deadline() is None
+
+
+def test_what_is_known_to_be_missing_is_asked_for_until_it_comes():
+    half = missing()
+    half.gap()
+    assert half.asks(1.0)
+    for now in (1.01, 1.02, 1.03, 1.04):
+        half.answered(now)
+        assert half.asks(now)
+    half.filled()
+    assert half.deadline() is None
+
+
+@pytest.mark.parametrize(("window", "gaps"), [(1, []), (2, [1]), (4, [1, 2, 3]), (7, [])])
+def test_a_frame_behind_a_missing_one_is_told_from_one_that_came_before(window: int, gaps: list[int]):
+    receiver = CompactReceiver(100)
+    assert [number for number in range(8) if receiver.gap(number, window)] == gaps
+
+
+def test_damage_has_all_sent_again_within_a_round_trip():
+    pair = opened()
+    board = pair.board.session
+    board.send(b"one")
+    board.send(b"two")
+    lost = board.frames(pair.now)
+    assert kinds(lost) == [(DATA, 0), (DATA, 1)]
+    host = pair.host.session
+    host.damaged(2)
+    for frame in host.frames(pair.now):
+        board.receive(frame, pair.now + 0.1)
+    assert kinds(board.frames(pair.now + 0.1)) == [(CONTROL, ACK), (DATA, 0), (DATA, 1)]
+
+
+def test_a_zero_parts_frames_on_a_line_that_is_not_clean_if_the_peer_holds_it():
+    pair = opened()
+    host = pair.host.session
+    assert not host.parted(bytes(10))
+    host.damaged()
+    assert host.parted(bytes(58))
+    assert not host.parted(bytes(59))  # 63 bytes with what the framing adds
+    host.receive(frames.control(ACK, b"\x20"), pair.now)
+    assert not host.parted(bytes(28))
+    assert host.parted(bytes(27))
+    for _ in range(100):
+        host.receive(frames.control(ACK), pair.now)
+    assert not host.parted(bytes(10))
+
+
 # The sending half ----------------------------------------------------------------------------------------------------
 
 
@@ -406,7 +561,7 @@ def test_the_timer_sends_all_of_it_again_and_waits_longer_each_time():
     assert waits == [0.05, *[MAX_RESEND_S] * 5]
     assert half.resent == 12
     half.acknowledge(2, now + 1, explicit=True)
-    assert half.round_trip is None  # nobody knows which of them was answered
+    assert half.trip.smoothed == pytest.approx(now + 1)  # nothing says that the first one got lost
 
 
 def test_the_round_trip_shortens_the_timer():
@@ -418,8 +573,8 @@ def test_the_round_trip_shortens_the_timer():
         half.send(b"more")
         now += 0.01
     sent(half, now)
-    assert half.round_trip == pytest.approx(0.008)
-    assert half.deadline() == pytest.approx(now + 0.018)
+    assert half.trip.smoothed == pytest.approx(0.008)
+    assert half.deadline() == pytest.approx(now + 0.008 + MARGIN_S)
 
 
 def test_a_slow_line_is_given_the_time_that_it_takes():
@@ -432,18 +587,71 @@ def test_a_slow_line_is_given_the_time_that_it_takes():
 def test_repeated_acks_send_again_once():
     half = given(5, window=4)
     sent(half, 0.0)
-    half.acknowledge(1, 0.01, explicit=True)  # says for the first time that 1 is expected
-    assert sent(half, 0.01) == [(DATA, 4)]
-    half.acknowledge(1, 0.011, explicit=False)  # a header says nothing of that kind
+    half.acknowledge(0, 0.01, explicit=True)
+    half.acknowledge(0, 0.011, explicit=False)  # a header says nothing of that kind
     assert sent(half, 0.011) == []
-    half.acknowledge(1, 0.012, explicit=True)
-    assert sent(half, 0.012) == [(DATA, 1), (DATA, 2), (DATA, 3), (DATA, 4)]
+    half.acknowledge(0, 0.012, explicit=True)
+    assert sent(half, 0.012) == [(DATA, 0), (DATA, 1), (DATA, 2), (DATA, 3)]
     for _ in range(5):
-        half.acknowledge(1, 0.013, explicit=True)
+        half.acknowledge(0, 0.013, explicit=True)
         assert sent(half, 0.013) == []
     half.acknowledge(2, 0.014, explicit=True)
     half.acknowledge(2, 0.014, explicit=True)
     assert sent(half, 0.014) == [(DATA, 2), (DATA, 3), (DATA, 4)]
+
+
+def test_one_ack_is_enough_once_it_must_speak_of_the_last_sending():
+    half = given(2, window=3)
+    sent(half, 0.0)
+    half.acknowledge(2, 0.008, explicit=True)
+    assert half.trip.shortest == pytest.approx(0.008)
+    half.send(b"2")
+    sent(half, 0.01)
+    half.acknowledge(2, 0.011, explicit=True)  # it left before this frame had come
+    assert sent(half, 0.011) == []
+    half.acknowledge(2, 0.017, explicit=True)
+    assert sent(half, 0.017) == [(DATA, 2)]
+    half.acknowledge(2, 0.018, explicit=True)  # said of the first sending, too
+    assert sent(half, 0.018) == []
+    half.acknowledge(2, 0.025, explicit=True)
+    assert sent(half, 0.025) == [(DATA, 2)]
+    smoothed = half.trip.smoothed
+    half.acknowledge(3, 0.027, explicit=True)
+    assert half.trip.smoothed == smoothed  # nobody knows which of them was answered
+
+
+def test_who_is_heard_is_asked_again_steadily_and_who_is_not_less_and_less():
+    half = given(1)
+    half.trip.measure(0.008)
+    heard: list[float] = []
+    silent: list[float] = []
+    now = 0.0
+    sent(half, now)
+    for waits in (silent, heard):
+        for _ in range(5):
+            due = half.deadline()
+            assert due is not None
+            waits.append(due - now)
+            now = due
+            assert sent(half, now) == [(DATA, 0)]
+            if waits is heard:
+                half.heard(damaged=True)
+        half.heard(damaged=False)
+    assert silent[0] * 2 == pytest.approx(silent[1])
+    assert heard == pytest.approx([silent[0]] * 5)
+
+
+def test_a_peer_that_does_not_take_a_frame_is_not_flooded():
+    half = given(1)
+    half.trip.measure(0.001)
+    now, count = 0.0, 0
+    sent(half, now)
+    while now < 10:
+        now += 0.0005
+        half.heard(damaged=False)
+        half.acknowledge(0, now, explicit=True)
+        count += len(sent(half, now))
+    assert 100 < count < 1500
 
 
 def test_acks_with_nothing_under_way_are_no_reason():

@@ -90,7 +90,7 @@ def test_nothing_is_taken_from_damage(case: dict[str, Any]) -> None:
         epoch=st.integers(1, 2**32 - 1),
         echo=st.integers(0, 2**32 - 1),
         profiles=st.integers(0, 3),
-        tag=st.text(max_size=60),
+        tag=st.text(max_size=60).filter(str.isprintable),
         segment=st.integers(0, 65535),
         longest=st.integers(0, 65535),
         resend=st.integers(0, 65535),

@@ -91,8 +91,8 @@ def test_long_texts_end_with_a_whole_character() -> None:
 
 
 def test_a_reason_does_nothing_to_a_terminal() -> None:
-    assert read(Refuse(1, 1, "a\x1b[2Jb\nc").record()) == Refuse(1, 1, "a?[2Jb?c")
-    assert read(Drop(1, 1, "a\x1b").record()) == Drop(1, 1, "a?")
+    assert read(Refuse(1, 1, "a\x1b[2Jb\nc").record()) == Refuse(1, 1, "a�[2Jb�c")
+    assert read(Drop(1, 1, "a\x1b").record()) == Drop(1, 1, "a�")
 
 
 def test_a_data_record_is_as_much_longer_as_is_said() -> None:

@@ -45,7 +45,9 @@ class End:
             self.session.delivered(now)
 
     def speak(self, now: float) -> bytes:
-        return self.framing.encode_all(self.session.frames(now))
+        frames = self.session.frames(now)
+        lead = b"\0" if frames and self.session.parted(frames[0]) else b""
+        return lead + self.framing.encode_all(frames)
 
 
 class Pair:

@@ -6,6 +6,8 @@ import hashlib
 import subprocess
 from pathlib import Path
 
+from tests.building import one_at_a_time
+
 _COMMON = """
 #include <avr/interrupt.h>
 #include <avr/io.h>
@@ -54,12 +56,13 @@ class Firmware:
         defines = [f"-D{name}={value}" for name, value in sorted(macros.items())]
         key = hashlib.sha256(repr((source, mcu, defines)).encode()).hexdigest()[:12]
         elf = self.folder / f"{key}.elf"
-        if not elf.exists():
-            options = [f"-mmcu={mcu}", "-DF_CPU=16000000UL", "-Os", "-std=gnu99", *defines]
-            subprocess.run(
-                ["avr-gcc", *options, "-x", "c", "-", "-o", str(elf)],
-                input=_COMMON + source,
-                encoding="ascii",
-                check=True,
-            )
+        with one_at_a_time(elf):
+            if not elf.exists():
+                options = [f"-mmcu={mcu}", "-DF_CPU=16000000UL", "-Os", "-std=gnu99", *defines]
+                subprocess.run(
+                    ["avr-gcc", *options, "-x", "c", "-", "-o", str(elf)],
+                    input=_COMMON + source,
+                    encoding="ascii",
+                    check=True,
+                )
         return elf

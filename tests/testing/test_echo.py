@@ -12,6 +12,7 @@ import serial
 from leadscomm.errors import MissingTool
 from leadscomm.hardware.toolchain import build
 from leadscomm.testing import VirtualBoard
+from tests.building import common_folder, one_at_a_time
 from tests.testing.hosts import count, opened
 
 SKETCH = """
@@ -25,11 +26,14 @@ UNDER_WAY = 60  # bytes; the core's ring holds 63
 @pytest.fixture(scope="module")
 def sketch(tmp_path_factory: pytest.TempPathFactory, require_tool: Callable[..., None]) -> Callable[[int], Path]:
     def compiled(baud: int) -> Path:
-        folder = tmp_path_factory.mktemp(f"Bare{baud}")
-        file = folder / f"{folder.name}.ino"
-        file.write_text(SKETCH.replace("BAUD", str(baud)))
+        folder = common_folder(tmp_path_factory, f"Bare{baud}")
+        file, elf = folder / f"{folder.name}.ino", folder / "build" / f"{folder.name}.elf"
         try:
-            return build(file, board="uno", build_folder=folder / "build")
+            with one_at_a_time(folder):
+                if not elf.with_suffix(".hex").exists():  # which is made last
+                    file.write_text(SKETCH.replace("BAUD", str(baud)))
+                    build(file, board="uno", build_folder=elf.parent)
+            return elf
         except MissingTool as error:
             require_tool("the Arduino core", str(error), found=False)
             raise

@@ -65,7 +65,13 @@ def test_firmware_that_is_too_large_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "text"), [(b"Hello", "neither an ELF nor"), (sys.executable, "another machine"), (b"", "neither")]
+    ("content", "text"),
+    [
+        (b"Hello", "neither an ELF nor"),
+        (sys.executable, "another machine"),
+        (b"", "neither"),
+        (b"\xef\xbb\xbf:00000001FF", "byte order mark"),
+    ],
 )
 def test_what_is_no_firmware_is_refused(tmp_path: Path, content: bytes | str, text: str) -> None:
     file = tmp_path / "letter.txt"

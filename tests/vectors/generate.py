@@ -331,8 +331,10 @@ def session_frames() -> list[dict[str, Any]]:
         handshake("WELCOME of a board with credit", "WELCOME", "wsc", **{**board, "credit": 63}),
         handshake("WELCOME with a tag that is not ASCII", "WELCOME", "m\u00fcller", **board),
         *(
-            control(f"REFUSE {reason}", "REFUSE", 0, bytes([reason]) + little(value, 2), reason=reason, value=value)
-            for reason, value in ((1, 0), (2, 1), (3, 1), (4, 58), (5, 300))
+            control(
+                f"REFUSE {reason}, {value}", "REFUSE", 0, bytes([reason]) + little(value, 2), reason=reason, value=value
+            )
+            for reason, value in ((1, 0), (1, 1), (1, 2), (1, 3), (2, 1), (3, 1), (4, 58), (5, 300))
         ),
         control("BYE", "BYE", 0, b""),
         control("PING", "PING", 2, b""),
@@ -424,7 +426,7 @@ def full_frames() -> list[dict[str, Any]]:
         full_data("data of the other side", 1, 4, 6, prefixed(b"hi"), **swapped),
         full_data("the most urgent lane", 2, 0, 0, b"\0"),
         full_data("a record", 9, 4, 0, prefixed(DURABLE), channel=1),
-        full_data("high numbers", (1 << 64) - 1, 7, (1 << 64) - 1, bytes(range(256))),
+        full_data("high numbers", (1 << 53) - 1, 7, (1 << 53) - 1, bytes(range(256))),
         full_ack("ACK of nothing", 3, 4 << 20, 1 << 16, []),
         full_ack("ACK of a lane", 4, 4 << 20, 1 << 16, [[4, 0, 6, 12, []]]),
         full_ack(
@@ -440,14 +442,25 @@ def closed(frame: bytes, key: bytes | None) -> bytes:
     return frame + (crc_wire("crc-32", frame) if key is None else hmac_sha256(key, b"LSK1" + frame)[:12])
 
 
-def full_handshake(name: str, which: str, key: bytes | None, segment: int, **said: int) -> dict[str, Any]:
+def full_handshake(
+    name: str, which: str, key: bytes | None, segment: int, longest: int | None = None, **said: int
+) -> dict[str, Any]:
     tag = b"base"
     body = bytes([1, 3 if which == "HELLO" else 2]) + little(said["epoch"], 4) + little(said["echo"], 4)
-    body += little(min(segment, 65535), 2) + little(65535, 2) + little(100, 2) + bytes([7, 0, len(tag)]) + tag
-    body += little(segment, 4) + little(said["room"], 4) + little(said["messages"], 4) + bytes([key is not None])
-    frame = closed(bytes([200 if which == "HELLO" else 208]) + body, key)
-    key_text = key and key.hex()
-    return {"name": name, "frame": frame.hex(), "key": key_text, "control": which, "segment": segment, **said}
+    body += (
+        little(min(segment, 65535), 2)
+        + little(min(longest or 65535, 65535), 2)
+        + little(100, 2)
+        + bytes([7, 0, len(tag)])
+        + tag
+    )
+    body += little(segment, 4) + little(said["room"], 4) + little(said["messages"], 4)
+    told = longest is not None and longest >= 65535
+    frame = closed(bytes([200 if which == "HELLO" else 208]) + body + bytes([(key is not None) | told << 1]), key)
+    if longest is not None and told:
+        frame = closed(frame + little(longest, 4), key)
+    more = {"segment": segment, "longest": longest, **said}
+    return {"name": name, "frame": frame.hex(), "key": key and key.hex(), "control": which, **more}
 
 
 def full_handshakes() -> list[dict[str, Any]]:
@@ -456,16 +469,28 @@ def full_handshakes() -> list[dict[str, Any]]:
     entries = []
     for text, key in (("", None), (" with a key", FULL_KEY)):
         refusal = closed(bytes([0xD8, 1, 0, 0]) + little(MINE, 4), key)
+        too_long = closed(bytes([0xD8, 5, 0xFF, 0xFF]) + little(MINE, 4) + little(1 << 20, 4), key)
         entries += [
             full_handshake("HELLO" + text, "HELLO", key, 65536, **asks),
             full_handshake("HELLO of one more link" + text, "HELLO", key, 1200, **{**asks, "echo": PEERS}),
             full_handshake("WELCOME" + text, "WELCOME", key, 300, **answers),
+            full_handshake("HELLO that tells its longest message" + text, "HELLO", key, 64000, 1 << 20, **asks),
+            full_handshake("WELCOME that tells its longest message" + text, "WELCOME", key, 64000, 65535, **answers),
+            full_handshake("WELCOME of one that takes short messages" + text, "WELCOME", key, 300, 1000, **answers),
             {
                 "name": "REFUSE" + text,
                 "frame": refusal.hex(),
                 "key": key and key.hex(),
                 "control": "REFUSE",
                 "refused": MINE,
+            },
+            {
+                "name": "REFUSE of a message that was too long" + text,
+                "frame": too_long.hex(),
+                "key": key and key.hex(),
+                "control": "REFUSE",
+                "refused": MINE,
+                "longest": 1 << 20,
             },
         ]
     return entries

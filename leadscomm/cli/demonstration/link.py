@@ -12,8 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final
 
-from typing_extensions import Self
-
 from leadscomm.cli.demonstration.report import ANSWER, Report
 from leadscomm.cli.payload import as_text
 from leadscomm.cli.wording import one_line
@@ -21,6 +19,7 @@ from leadscomm.connections.base import ConnectionBase
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.server import Server
 from leadscomm.entities.service import Service
+from leadscomm.packages import Self
 
 _ENDS_WITHIN_S: Final = 10.0
 """A client has so long to receive its last answers and say its last word; then it is ended."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Final
 
-from typing_extensions import Self
+from leadscomm.packages import Self
 
 DEAD_AFTER_S: Final = 1.0
 """So soon is a silent line given up: cables are pulled for less than a person would wait."""

@@ -7,6 +7,8 @@ import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 
+from leadscomm.protocol.words import printable
+
 _NO_CHECK_TIME: Final = ssl.VerifyFlags(0x200000)
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the standard library does not name."""
 
@@ -47,7 +49,7 @@ def _handshake(context: ssl.SSLContext, host: str, port: int, name: str, timeout
 
 def names(certificate: Mapping[str, Any]) -> list[str]:
     """Whom it is for."""
-    found = [str(name) for _, name in certificate.get("subjectAltName", ())]
+    found = [printable(str(name)) for _, name in certificate.get("subjectAltName", ())]
     return found or _field(certificate, "subject", "commonName")
 
 
@@ -60,4 +62,4 @@ def issuer(certificate: Mapping[str, Any]) -> str:
 
 
 def _field(certificate: Mapping[str, Any], part: str, field: str) -> list[str]:
-    return [str(value) for names in certificate.get(part, ()) for key, value in names if key == field]
+    return [printable(str(value)) for names in certificate.get(part, ()) for key, value in names if key == field]

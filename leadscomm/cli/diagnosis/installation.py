@@ -13,6 +13,8 @@ from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Find
 from leadscomm.cli.wording import counted
 from leadscomm.connections.port_state import IN_USE, NO_PERMISSION, is_fitted, permission_mend, state_of
 from leadscomm.connections.ports import available_ports
+from leadscomm.errors import MissingExtra
+from leadscomm.packages import pyserial
 from leadscomm.version import __version__
 
 ENOUGH_DESCRIPTORS: Final = 512
@@ -49,18 +51,11 @@ def _crcmod() -> Finding:
 
 def _pyserial() -> Finding:
     try:
-        module = import_module("serial")
-    except ImportError as error:
-        return Finding(FAIL, "pyserial", f"cannot be imported: {error}", "run `pip install pyserial`")
-    version = getattr(module, "__version__", None)
-    if version is None:  # another package has taken the name
-        return Finding(
-            FAIL,
-            "pyserial",
-            "`import serial` finds another package",
-            "run `pip uninstall serial` and then `pip install --force-reinstall pyserial`",
-        )
-    return Finding(OK, "pyserial", version)
+        module = pyserial()
+    except MissingExtra as error:
+        seen, _, mend = str(error).partition(": ")
+        return Finding(FAIL, "pyserial", seen, mend)
+    return Finding(OK, "pyserial", module.__version__)
 
 
 def _tls() -> Finding:

@@ -9,8 +9,9 @@ from typing import Final
 from leadscomm.connections.endpoint import Endpoint, dial, opened
 from leadscomm.connections.opening import new_epoch
 from leadscomm.connections.options import TLS
-from leadscomm.errors import CommError
+from leadscomm.errors import CommError, CommTimeout, RemoteProtocolError
 from leadscomm.protocol.frames import parse
+from leadscomm.protocol.guess import ASKS_FOR_KEY
 from leadscomm.protocol.handshake import ASKING, Handshake, welcome_of
 
 _ANSWER_S: Final = 0.5
@@ -26,18 +27,24 @@ def with_session(endpoint: Endpoint) -> Endpoint | None:
     :param endpoint: without a session.
     :return: None if nobody answers within half a second, or the endpoint is none of a network.
     """
+    better, _ = asked(endpoint)
+    return better
+
+
+def asked(endpoint: Endpoint) -> tuple[Endpoint | None, bool]:
+    """As :func:`with_session`, and whether the peer asks for a key instead."""
     if endpoint.scheme not in _NETWORKS or endpoint.has_session:
-        return None
+        return None, False
     given = {name: endpoint.options[name] for name in endpoint.given if name in TLS}
     better = Endpoint.parse(endpoint.place(), reliable=True, **given)
     with suppress(CommError, OSError):
-        if _answers(better, time.monotonic() + _ANSWER_S):
-            return better
-    return None
+        answers, wants_key = _answers(better, time.monotonic() + _ANSWER_S)
+        return better if answers else None, wants_key
+    return None, False
 
 
-def _answers(endpoint: Endpoint, deadline: float) -> bool:
-    """Whether the peer answers the question who is there."""
+def _answers(endpoint: Endpoint, deadline: float) -> tuple[bool, bool]:
+    """Whether the peer answers the question who is there, and whether it asks for a key."""
     connection = opened(dial(endpoint, deadline), deadline)
     try:
         me = Handshake(epoch=new_epoch(), profiles=ASKING)
@@ -45,7 +52,11 @@ def _answers(endpoint: Endpoint, deadline: float) -> bool:
         while (left := deadline - time.monotonic()) > 0 and (frame := connection.receive(left)) is not None:
             welcome = welcome_of(parse(frame))
             if welcome is not None and welcome.echo == me.epoch:
-                return True
-        return False
+                return True, False
+    except RemoteProtocolError as error:  # it ended within a word: which one?
+        return False, ASKS_FOR_KEY in str(error)
+    except CommTimeout:
+        pass
     finally:
         connection.close()
+    return False, False

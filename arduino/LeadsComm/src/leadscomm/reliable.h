@@ -284,6 +284,8 @@ class BasicReliableConnection
       return false;
     }
     due_ = Control::Ack;
+    // Who asks while the oldest is missing has heard something damaged.
+    if (name == Control::Ping && ack == oldest_ && next_) repeats_ = again;
     uint8_t wanted = expected_;
     wanted <<= 3;
     if (name == Control::Ping || ((header ^ wanted) & Header::numberBits)) return false;

@@ -1,0 +1,1 @@
+"""What tools that freeze programs are told of leadscomm."""

@@ -1,0 +1,177 @@
+"""Outboxes by themselves: their bounds with many senders, their end while others send, and transports that raise."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from leadscomm import ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
+from leadscomm.connections.backlog import MESSAGE_BYTES
+from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.writer import Flusher, Waiting, Writer
+from leadscomm.protocol.framing import LengthFraming
+
+LIMIT = 1 << 18
+SENDERS = 6
+
+
+class Deaf(Writer):
+    """Takes nothing, or raises what it is told to."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error or BlockingIOError()
+        self.aborted = 0
+
+    def _write(self, data: bytes | memoryview) -> int:
+        raise self.error
+
+    def _wait_writable(self, timeout: float) -> bool:
+        return False
+
+    def abort(self) -> None:
+        self.aborted += 1
+
+
+class NoFlusher(Flusher):
+    """Nobody who ever writes."""
+
+    def wake(self, outbox: Waiting) -> None: ...
+
+    def call_later(self, delay: float, call: Callable[[], None]) -> None: ...
+
+    def watch(self, outbox: Waiting) -> None: ...
+
+
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Threads take turns as often as can be."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def outbox_of(writer: Writer, policy: str = "block", **how: Any) -> tuple[Outbox, list[Exception]]:
+    told: list[Exception] = []
+    outbox = Outbox(writer, how.pop("framing", None) or LengthFraming())
+    settings = {"flusher": NoFlusher(), "outbox": LIMIT, "send_timeout": 0.0, "overflow": policy, "report": told.append}
+    outbox.configure(**{**settings, **how})
+    return outbox, told
+
+
+def held(outbox: Outbox) -> int:
+    queue = list(outbox._queue)
+    return sum(map(len, queue)) + MESSAGE_BYTES * len(queue)
+
+
+def all_at_once(works: list[Callable[[], None]]) -> None:
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("size", [0, 1, 200, 10_000])
+@pytest.mark.parametrize("policy", ["block", "drop_oldest", "drop_newest"])
+def test_many_senders_keep_to_the_bound(policy: str, size: int, switching: None) -> None:
+    """Each message is queued, reported or refused; never more than the limit waits."""
+    outbox, told = outbox_of(Deaf(), policy)
+    count = 3 * LIMIT // (size + MESSAGE_BYTES) // SENDERS
+    refused: list[int] = []
+    worst = 0
+
+    def send() -> None:
+        nonlocal worst
+        raised = 0
+        for number in range(count):
+            try:
+                outbox.send(bytes(size))
+            except OutboxFull:
+                raised += 1
+            if number % 50 == 0:
+                worst = max(worst, held(outbox))
+        refused.append(raised)
+
+    all_at_once([send] * SENDERS)
+    # What senders do not see of each other's is a small part of what is left.
+    assert max(worst, held(outbox)) <= LIMIT + LIMIT // 8 + SENDERS * (size + MESSAGE_BYTES)
+    assert outbox._held() == pytest.approx(held(outbox), abs=size + 1 + outbox._pending)
+    dropped = sum(len(error.messages) for error in told if isinstance(error, DeliveryError))
+    assert len(outbox.abandon()) + dropped + sum(refused) == SENDERS * count
+
+
+def test_what_is_sent_while_it_ends_is_sent_raised_or_reported() -> None:
+    for _ in range(10):
+        outbox, told = outbox_of(Deaf(), "block", outbox=1 << 30)
+        outbox.send(b"first")
+        outbox.waiting = True  # the flusher's business
+        sent, left = [0] * 3, []
+
+        def send(index: int, outbox: Outbox = outbox, sent: list[int] = sent) -> None:
+            try:
+                while True:
+                    outbox.send(b"%d" % index)
+                    sent[index] += 1
+            except ConnectionLost:
+                pass
+
+        def end(outbox: Outbox = outbox, left: list[bytes] = left) -> None:
+            while not outbox._queue:
+                pass
+            left += outbox.abandon()
+
+        all_at_once([end, *(partial(send, index) for index in range(3))])
+        reported = sum(len(error.messages) for error in told if isinstance(error, DeliveryError))
+        assert len(left) + reported == 1 + sum(sent)
+        assert not outbox._queue
+
+
+class Wrong(Exception):
+    """What no transport should raise."""
+
+
+@pytest.mark.parametrize("error", [ValueError("closed file"), RuntimeError(), struct.error(), MemoryError(), Wrong()])
+def test_whatever_a_transport_raises_ends_the_conversation_with_a_report(error: Exception) -> None:
+    writer = Deaf(error)
+    outbox, told = outbox_of(writer)
+    outbox.send(b"lost")
+    assert writer.aborted == 1
+    (failure,) = told
+    assert isinstance(failure, ConnectionLost)
+    assert failure.__cause__ is error
+    with pytest.raises(ConnectionLost):
+        outbox.send(b"too late")
+    assert outbox.abandon() == [b"lost"]
+
+
+class Fails(LengthFraming):
+    """A framing of somebody's own."""
+
+    def encode_all(self, messages: Any) -> bytes:
+        if b"bad" in messages:
+            raise struct.error("no")
+        return super().encode_all(messages)
+
+
+def test_a_framing_that_fails_at_a_message_is_told_to_its_sender() -> None:
+    outbox, told = outbox_of(Deaf(), framing=Fails())
+    with pytest.raises(LocalProtocolError, match="cannot encode"):
+        outbox.send(b"bad")
+    assert not told
+
+
+def test_a_framing_that_fails_at_what_waits_ends_the_conversation() -> None:
+    writer = Deaf()
+    outbox, told = outbox_of(writer, framing=Fails())
+    outbox._squeezed_in([b"good", b"bad"])
+    outbox.flush()
+    assert writer.aborted == 1
+    assert isinstance(told[0].__cause__, struct.error)
+    assert outbox.abandon() == [b"good", b"bad"]

@@ -1,0 +1,218 @@
+"""What a link carries before the peer has shown that it hears this side, and what strangers can do: nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from leadscomm.protocol import frames as wire
+from leadscomm.protocol import offer as offers
+from leadscomm.protocol import segments as full
+from leadscomm.protocol.full import SILENCE_S, FullSession
+from leadscomm.protocol.handshake import (
+    ASKING,
+    NO_KEY,
+    NO_SESSION,
+    NOT_UNDERSTOOD,
+    OTHER_KEY,
+    OTHER_PROFILE,
+    Handshake,
+    Refusal,
+)
+from leadscomm.protocol.joining import DOUBT_S
+from leadscomm.protocol.link import GREET_EVERY_S, Link
+from leadscomm.protocol.seals import Proof
+from leadscomm.protocol.segments import lane_number
+from tests.protocol.paths import Way, World, offer
+
+KEY = b"sixteen bytes or more"
+MESSAGE = full.data(lane_number(4), 1, 0, b"\x02hi")
+
+
+def asked(key: bytes | None = None, **how: bool) -> tuple[FullSession, Link]:
+    """A session that was asked for by a peer of epoch 1, which has said no more."""
+    session, link = FullSession(offer(2, key=key), 0.0, asks=False), Link(**how)  # type: ignore[arg-type]
+    session.add(link, 0.0)
+    session.receive(offer(1, key=key).hello(), 0.0, link)
+    return session, link
+
+
+def pong(clock: int) -> bytes:
+    return full.pong(1, clock, 0, 0)
+
+
+def ping_in(frames: list[bytes]) -> int:
+    (found,) = [control for control in map(full.read_control, frames) if control and control.which == wire.PING]
+    clock = full.read_ping(found.body)
+    assert clock is not None
+    return clock
+
+
+def test_before_the_peer_has_answered_it_is_greeted_and_no_more() -> None:
+    session, link = asked()
+    session.send(b"secret")
+    greeting = session.frames(0.0, link)
+    assert greeting[0] == offer(2).welcome(offer(1))
+    assert len(greeting) == 2
+    ping_in(greeting)
+    assert session.deadline() == pytest.approx(GREET_EVERY_S)
+    assert session.frames(0.1, link) == []
+    assert len(session.frames(GREET_EVERY_S, link)) == 1
+    session.receive(MESSAGE, 0.3, link)
+    session.receive(full.control(wire.BYE, 1), 0.3, link)
+    assert not session.has_messages
+    assert session.ended is None
+    assert not session.trusted
+    session.frames(SILENCE_S, link)
+    assert link.dead
+    assert session.frames(SILENCE_S + 1, link) == []
+
+
+@pytest.mark.parametrize("wrong", [1 << 20, 1 << 31, -(1 << 31), 1 << 33])
+def test_only_the_answer_to_a_ping_shows_that_it_was_heard(wrong: int) -> None:
+    session, link = asked()
+    clock = ping_in(session.frames(0.0, link))
+    session.receive(pong(clock + wrong), 0.001, link)
+    session.receive(full.control(full.PONG, 1), 0.001, link)
+    session.receive(full.pong(7, clock, 0, 0), 0.001, link)
+    session.receive(full.ping(1, 5), 0.001, link)
+    session.receive(full.control(wire.PING, 1), 0.001, link)
+    assert not link.proved
+    session.receive(pong(clock), 0.001, link)
+    assert link.proved
+    assert session.trusted
+    session.receive(MESSAGE, 0.002, link)
+    assert session.take() == [b"hi"]
+    answers = [full.read_control(frame) for frame in session.frames(0.002, link)]
+    assert full.PONG in [answer.which for answer in answers if answer is not None]  # the PING that came before
+
+
+def test_with_a_key_a_proof_shows_it() -> None:
+    session, link = asked(KEY)
+    session.frames(0.0, link)
+    session.receive(MESSAGE, 0.0, link)
+    assert not link.proved
+    session.receive(Proof(KEY, 1, 2).seal(MESSAGE), 0.0, link)
+    assert link.proved
+    assert session.take() == [b"hi"]
+
+
+def test_a_copy_of_a_hello_joins_nothing() -> None:
+    for key in (None, KEY):
+        world = World(
+            1, FullSession(offer(1, key=key), 100.0, asks=True), FullSession(offer(2, key=key), 100.0, asks=False)
+        )
+        world.join(Way())
+        world.run(0.5)
+        hello, strangers = offer(1, key=key).hello(), Link()
+        world.b.add(strangers, world.now)
+        world.b.receive(hello, world.now, strangers)
+        assert world.b.is_copy(offer(1))
+        assert not strangers.joined
+        assert world.b.frames(world.now, strangers) == []
+        world.b.receive(offer(1, key=key).hello(echo=2), world.now, strangers)
+        assert strangers.proved == (key is None)  # without one, who knows both epochs is the peer
+        assert world.b.frames(world.now, strangers) != []
+
+
+def test_nothing_ends_the_session_of_a_peer_that_answers() -> None:
+    world = World(1)
+    world.join(Way())
+    world.run(0.5)
+    link = world.paths[0].links[1]
+    for sign in (offer(9).hello(), offer(9).welcome(offer(2)), offers.no_session(2, None)):
+        world.b.receive(sign, world.now, link)
+        assert world.b.doubted_at is not None
+        world.run(2 * DOUBT_S)
+        assert world.b.open
+
+
+def test_where_no_line_is_alive_a_restart_is_believed_at_once() -> None:
+    world = World(1)
+    path = world.join(Way())
+    world.run(0.5)
+    world.a.remove(path.links[0])
+    link = Link()
+    world.a.add(link, world.now)
+    world.a.receive(offers.no_session(1, None), world.now, link)
+    assert "restarted" in (world.a.ended or "")
+
+
+def test_an_address_that_may_be_forged_gets_less_than_three_times_what_came() -> None:
+    session, link = asked(spoofable=True)
+    came, sent, now = [offer(1).hello()], [], 0.0
+    for _ in range(100):
+        sent += session.frames(now, link)
+        now += GREET_EVERY_S / 4
+    assert len(sent) < 3 * len(came)
+    assert sum(map(len, sent)) < 3 * sum(map(len, came))
+    for frame in (b"\x40", b"\xc0", offer(1).hello()):
+        came += [frame] * 10
+        for _ in range(10):
+            session.receive(frame, now, link)
+        sent += session.frames(now, link)
+    assert len(sent) < 3 * len(came)
+    assert sum(map(len, sent)) < 3 * sum(map(len, came))
+
+
+def test_a_name_that_is_too_long_for_the_question_waits_for_the_next_one() -> None:
+    session, link = (
+        FullSession(replace(offer(2), handshake=Handshake(2, tag="x" * 250)), 0.0, asks=False),
+        Link(spoofable=True),
+    )
+    session.add(link, 0.0)
+    session.receive(offer(1).hello(), 0.0, link)
+    assert [frame for frame in session.frames(0.0, link) if frame[0] >> 3 & 7 == wire.WELCOME] == []
+    for _ in range(3):
+        session.receive(offer(1).hello(), 0.1, link)
+    assert [frame for frame in session.frames(0.1, link) if frame[0] >> 3 & 7 == wire.WELCOME] != []
+
+
+def test_who_only_asks_is_told_no_epoch_but_who_shows_it() -> None:
+    session, link = asked()
+    session.frames(0.0, link)
+    for echo, epoch in ((0, 77), (offers.token(1, 2), offers.token(2, 1))):
+        session.receive(Handshake(77, echo=echo, profiles=ASKING, tag="side 1").hello(), 0.0, link)
+        (answer,) = session.frames(0.0, link)
+        said = Handshake.decode(answer[1:])
+        assert said is not None
+        assert (said.epoch, said.echo, said.tag) == (epoch, 77, "side 2")
+
+
+def test_an_unknown_profile_is_refused() -> None:
+    session, link = FullSession(offer(2), 0.0, asks=False), Link()
+    session.add(link, 0.0)
+    session.receive(Handshake(1, profiles=4).hello(), 0.0, link)
+    assert session.frames(0.0, link) == [Refusal(OTHER_PROFILE, offer(2).handshake.profiles).frame()]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        (None, OTHER_KEY, "this side has none"),
+        (KEY, OTHER_KEY, "another key"),
+        (KEY, NO_KEY, "the peer has none"),
+        (None, NOT_UNDERSTOOD, "framing"),
+        (None, NO_KEY, None),
+        (None, 99, None),
+    ],
+)
+def test_a_hint_is_for_the_text_alone(key: bytes | None, value: int, text: str | None) -> None:
+    session, link = FullSession(offer(1, key=key), 0.0, asks=True), Link()
+    session.add(link, 0.0)
+    for _ in range(3):
+        session.receive(Refusal(NO_SESSION, value).frame(), 0.0, link)
+    assert (text in (session.hint or "")) if text else session.hint is None
+    assert (session.ended, session.trouble) == (None, None)
+    assert session.frames(0.0, link) == [offer(1, key=key).hello()]
+    session.receive(offer(2, key=key).welcome(offer(1)), 0.0, link)
+    session.receive(Refusal(NO_SESSION, OTHER_KEY).frame(), 0.0, link)
+    assert session.open
+
+
+def test_who_does_not_ask_says_nothing_over_a_link_that_nobody_joined() -> None:
+    session, link = FullSession(offer(1), 0.0, asks=False), Link()
+    session.add(link, 0.0)
+    assert session.greets_at(link) == float("inf")
+    assert session.deadline() is None

@@ -29,7 +29,6 @@ LIMITS = {"Echo": (500, 80), "Reliable": (1_400, 230)}
 RELIABLE_FRAMED = (1_560, 235)
 
 
-
 def test_the_parts_alone(programs: Path) -> None:
     subprocess.run([str(compile_program("units", programs))], check=True)
 

@@ -80,7 +80,7 @@ template <size_t Payload = 58, uint8_t Window = 2, class Port = Stream, size_t L
 using FramedReliableConnection = BasicReliableConnection<Payload, Window, Port, Longest, ArduinoPlatform, 0>;
 
 // The least flash: without LEADS text, and for hosts like ours alone. It takes for granted that its host takes frames as
-// long as its own, tells no credit, and speaks this version and profile; and it leaves a host that has forgotten the
+// long as its own, tells no credit, and speaks this profile; and it leaves a host that has forgotten the
 // session by his silence or his next HELLO, not by his REFUSE.
 template <size_t Payload = 58, uint8_t Window = 2, class Port = Stream, size_t Longest = Payload>
 using LeanReliableConnection = BasicReliableConnection<Payload, Window, Port, Longest, ArduinoPlatform, Having::lean>;

@@ -80,9 +80,7 @@ class Named : public Wire<Heir, Payload, Port, Platform, LeadsAlways, State>, pr
   // Makes the HELLO that was received a WELCOME, and sends it. If there is no room for it, the host will ask again.
   LEADSCOMM_WITHIN bool answer(uint8_t size) {
     uint8_t* const hello = self().received() + Base::payloadAt;
-    if (hello[Handshake::Version] != Handshake::version) {
-      return Heir::refuses && refuse(Reason::Version, Handshake::version);
-    }
+    if (hello[Handshake::Version] != Handshake::version) return refuseWithin(Reason::Version, Handshake::version);
     if (size < Handshake::Tag) return false;
     uint8_t wanted = hello[Handshake::Profiles] & Heir::profiles;
     if (Heir::refuses && hello[Handshake::Profiles] && !wanted) return refuse(Reason::Profile, Heir::profiles);

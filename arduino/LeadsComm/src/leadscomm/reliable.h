@@ -284,11 +284,13 @@ class BasicReliableConnection
       return false;
     }
     due_ = Control::Ack;
-    // Who asks while the oldest is missing has heard something damaged.
-    if (name == Control::Ping && ack == oldest_ && next_) repeats_ = again;
     uint8_t wanted = expected_;
     wanted <<= 3;
-    if (name == Control::Ping || ((header ^ wanted) & Header::numberBits)) return false;
+    if (name == Control::Ping) {
+      if (next_) repeats_ = again;  // who asks while the oldest is missing has heard something damaged
+      return false;
+    }
+    if ((header ^ wanted) & Header::numberBits) return false;
     // Who gets a message must be able to answer it: without room for an answer it is not taken, and comes again.
     reserved_ = kept_ / Window;
     if (reserved_) return false;

@@ -82,14 +82,35 @@ def test_hello_is_answered_by_welcome(board: Stepper) -> None:
     assert (step.connected, step.session) == (True, 0x11223344)
 
 
-def test_the_epoch_stays_until_the_board_starts_anew(board_program: Path) -> None:
+def epoch_of(board: Stepper, question: int, after: int = 0) -> int:
+    (welcome,) = frames(board.step(wire(handshake(epoch=question)), after=after).out)
+    return int(HANDSHAKE.unpack_from(welcome, 1)[2])
+
+
+@pytest.mark.parametrize("kind", BOARDS)
+def test_the_epoch_stays_until_the_board_starts_anew(board_program: Path, kind: str) -> None:
     epochs = []
     for salt in (1, 2):
-        with Stepper(board_program, "reliable", salt=salt) as board:
-            answers = [frames(board.step(wire(handshake(epoch=epoch))).out)[0] for epoch in (5, 5, 6)]
-            epochs.append({HANDSHAKE.unpack_from(answer, 1)[2] for answer in answers})
+        with Stepper(board_program, kind, salt=salt) as board:
+            epochs.append({epoch_of(board, question) for question in (5, 5, 6)})
     assert [len(own) for own in epochs] == [1, 1]
     assert epochs[0] != epochs[1]
+
+
+@pytest.mark.parametrize("kind", BOARDS)
+def test_the_epoch_has_all_of_the_questions_random_number_and_the_time(board_program: Path, kind: str) -> None:
+    def first(question: int, salt: int = 1, after: int = 0) -> int:
+        with Stepper(board_program, kind, salt=salt) as board:
+            return epoch_of(board, question, after)
+
+    one = first(0x11223344)
+    assert first(0x11223344) == one
+    for byte in range(4):
+        other = first(0x11223344 ^ 0x82 << 8 * byte)
+        assert (other ^ one) >> 8 * byte & 0xFF, f"byte {byte} is of the question"
+    assert first(0x11223344, after=4) != one
+    assert first(0x11223344, salt=8) != one
+    assert first(0) & 0xFF, "0 says that none was chosen"
 
 
 def test_who_only_asks_gets_the_tag_and_no_session(board: Stepper) -> None:
@@ -291,7 +312,9 @@ def test_a_new_epoch_ends_the_session_and_loses_what_was_under_way(met: Stepper)
 def test_the_host_ends_the_session(met: Stepper, farewell: bytes) -> None:
     met.step(b"", ("s", b"a"))
     if met.kind == "lean" and farewell != control(BYE):
-        assert met.step(farewell).connected, "it does not listen to that: the silence ends it"
+        for _ in range(6):
+            step = met.step(farewell, after=1024)
+        assert (step.connected, step.lost) == (False, 1), "it does not listen to that: the silence ends it"
         return
     step = met.step(farewell)
     assert (step.connected, step.session, step.lost, step.out) == (False, 0, 1, b"")
@@ -311,6 +334,18 @@ def test_silence_is_broken_and_ends_the_session(met: Stepper) -> None:
     assert not step.connected
     assert said_first[0] == (CONTROL, PING, 0)
     assert 2 <= len(said_first) <= 4
+
+
+@pytest.mark.parametrize("pause", [1000, 1024, 1028, 1500, 2048, 6000, 60_000])
+def test_who_polls_seldom_leaves_a_silent_host_too(met: Stepper, pause: int) -> None:
+    """Whatever the pause: at the fifth second that it sees begin; what was kept is reported."""
+    met.step(b"", ("s", b"a"))
+    polls = 0
+    while met.step(after=pause).connected:
+        polls += 1
+        assert polls < 10
+    assert polls >= 4
+    assert met.step().lost == 1
 
 
 def test_a_host_that_pings_keeps_the_session(met: Stepper) -> None:

@@ -11,7 +11,7 @@
 namespace leadscomm {
 
 struct NamedState : WireState {
-  uint8_t epoch_[2];  // chosen at the first HELLO; zeros before. The other bytes of the epoch are 0
+  uint8_t epoch_[epochBytes];  // chosen at the first HELLO; zeros before
 };
 
 // `Heir` gives what differs between connections with and without a session:
@@ -21,7 +21,7 @@ struct NamedState : WireState {
 //   void onHello(hello)                a session is wanted
 //   void complete(welcome)             fills in what only a session has
 //   static const bool refuses          says to whom speaks another version or profile that it does not
-//   void onHeard()                     a good frame came
+//   void onHeard()                     a good HELLO came
 //   bool answerWith(header, size)      sends what is in the place of what was received; false
 //   bool onMissing()                   a frame was lost. True: its sender may not know how long it may be
 //   void onText()                      the host speaks LEADS text from now on
@@ -72,7 +72,6 @@ class Named : public Wire<Heir, Payload, Port, Platform, LeadsAlways, State>, pr
 
   LEADSCOMM_WITHIN bool onFrame(uint8_t header, uint8_t size) {
     this->language(Language::Frames);
-    self().onHeard();
     if ((header & Control::nameBits) != Control::Hello) return self().onSessionFrame(header, size);
     return answer(size);
   }
@@ -82,16 +81,12 @@ class Named : public Wire<Heir, Payload, Port, Platform, LeadsAlways, State>, pr
     uint8_t* const hello = self().received() + Base::payloadAt;
     if (hello[Handshake::Version] != Handshake::version) return refuseWithin(Reason::Version, Handshake::version);
     if (size < Handshake::Tag) return false;
+    self().onHeard();
     uint8_t wanted = hello[Handshake::Profiles] & Heir::profiles;
     if (Heir::refuses && hello[Handshake::Profiles] && !wanted) return refuse(Reason::Profile, Heir::profiles);
     hello[Handshake::Profiles] = wanted;
-    if (!this->epoch_[0]) chooseEpoch(hello);
     if (wanted) self().onHello(hello);
-    for (uint8_t at = Handshake::Epoch; at < Handshake::Echo; ++at) hello[at + epochBytes] = hello[at];
-    hello[Handshake::Epoch] = this->epoch_[0];
-    hello[Handshake::Epoch + 1] = this->epoch_[1];
-    hello[Handshake::Epoch + 2] = 0;
-    hello[Handshake::Epoch + 3] = 0;
+    giveEpochs(hello + Handshake::Epoch);
     hello[Handshake::Segment] = Payload;
     hello[Handshake::Segment + 1] = 0;
     hello[Handshake::Longest] = uint8_t(Heir::longest);
@@ -108,11 +103,21 @@ class Named : public Wire<Heir, Payload, Port, Platform, LeadsAlways, State>, pr
     return self().answerWith(Control::Welcome, Handshake::Tag + length);
   }
 
-  // Their random number, and in it the time at which it came: so it differs when the board starts anew and is asked the
-  // same again. It is not 0.
-  LEADSCOMM_WITHIN void chooseEpoch(const uint8_t* hello) {
-    this->epoch_[0] = Platform::noise() | 1;
-    this->epoch_[1] = hello[Handshake::Epoch] ^ self().clock();
+  // Makes their epoch the echo, and puts the board's in front of it. At the first HELLO it is chosen: their random number,
+  // and in it the time at which it came, so that it differs when the board starts anew and is asked the same again. Its
+  // first byte is not 0. In one loop, which an AVR makes least of.
+  LEADSCOMM_WITHIN void giveEpochs(uint8_t* epochs) {
+    bool chosen = this->epoch_[0];
+    for (uint8_t at = 0; at < epochBytes; ++at) {
+      uint8_t byte = epochs[at];
+      epochs[epochBytes + at] = byte;
+      if (!chosen) {
+        byte ^= self().clock();
+        if (!at) byte = uint8_t(byte ^ Platform::noise()) | 1;
+        this->epoch_[at] = byte;
+      }
+      epochs[at] = this->epoch_[at];
+    }
   }
 
   // Text is what has no control characters; what has them may be the beginning of a frame, and is kept for its end. As

@@ -26,6 +26,7 @@ struct SessionState {
 struct LineState : NamedState, SessionState {
   uint8_t stays_;       // seconds after which the host has left, if nothing comes; 0: nobody was heard, or he has left
   uint8_t tick_;        // 4 ms; when time was looked at last
+  uint8_t quarter_;     // 256 ms; the same
   uint8_t credit_;      // bytes that the host may have under way, or 0: no limit; and `told`
   uint8_t patience_;    // how many times 256 ms the host is to wait longer than usual
   uint8_t peer_[epochBytes];  // the epoch of the host that was heard last
@@ -128,7 +129,7 @@ class BasicReliableConnection
   using Base::window_; using Base::expected_; using Base::due_; using Base::oldest_;
   using Base::kept_; using Base::next_; using Base::repeats_; using Base::recovered_;
   using Base::datagrams_; using Base::reserved_; using Base::resend_; using Base::since_;
-  using Base::stays_; using Base::tick_; using Base::credit_; using Base::patience_;
+  using Base::stays_; using Base::tick_; using Base::quarter_; using Base::credit_; using Base::patience_;
   using Base::peer_; using Base::length_; using Base::counters_; using Base::outlet_;
 
   static const uint8_t profiles = Handshake::compact;
@@ -180,17 +181,17 @@ class BasicReliableConnection
   LEADSCOMM_APART void tend() {
     uint16_t now = Platform::now();
     uint8_t tick = uint8_t(now / tickMs);
-    bool turned = tick < tick_;  // 1,024 ms have passed, if anybody polls in that time
     tick_ = tick;
+    uint8_t quarter = uint8_t(now >> 8);
+    bool turned = (quarter ^ quarter_) & 0xFC;  // another second, of 1,024 ms; one at a time, if nobody polls for long
+    quarter_ = quarter;
     if (!window_) {
       due_ = 0;
       return;
     }
     if (turned) {
       if (--stays_) {
-        uint8_t quarter = uint8_t(now >> 8);
-        quarter &= 0x0C;
-        if (!quarter) credit_ &= told;  // each fourth time
+        if (!(quarter & 0x0C)) credit_ &= told;  // each fourth second
         due_ = Control::Ping;
       } else {
         this->language(Language::Unheard);
@@ -267,7 +268,6 @@ class BasicReliableConnection
   void onHeard() { stays_ = silence; }
 
   LEADSCOMM_WITHIN bool onSessionFrame(uint8_t header, uint8_t size) {
-    if (header < Header::Data) return this->deliver(size);
     uint8_t name = header & Header::nameBits;
     if (name > Control::Ack && name != Control::Ping) {
       bool unknown = bargains && name == Control::Refuse &&
@@ -275,6 +275,8 @@ class BasicReliableConnection
       if (name == Control::Bye || unknown) leave();
       return false;
     }
+    onHeard();  // not by a refusal: who says nothing else is not there for this session
+    if (header < Header::Data) return this->deliver(size);
     if (!window_) {
       return bargains ? this->refuse(Reason::NoSession, 0) : this->refuseWithin(Reason::NoSession, 0);
     }
@@ -322,7 +324,7 @@ class BasicReliableConnection
     welcome[Handshake::Credit] = credit_ & uint8_t(~told);
   }
 
-  void onText() { end(); }
+  void onText() { leave(); }
 
   // In a session the host knows how long a frame may be: a longer one is two, and the 00 between them was damaged.
   LEADSCOMM_WITHIN bool onMissing() {

@@ -60,7 +60,7 @@ def test_avrdude_writes_a_firmware_that_then_runs(firmware: Firmware, name: str)
 def test_more_than_64_kib_of_a_mega_are_written(tmp_path: Path) -> None:
     file = tmp_path / "large.bin"
     file.write_bytes(random.Random(1).randbytes(150_000))
-    with VirtualBoard(mcu="mega", bootloader=True, pace=False) as board:
+    with VirtualBoard(mcu="mega", bootloader=True) as board:
         done = avrdude(board, "-V", "-U", f"flash:w:{file}:r")
         assert done.returncode == 0, done.stderr
         written = b"".join(board.memory("flash", at, 1000) for at in range(0, 150_000, 1000))

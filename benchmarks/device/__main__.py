@@ -77,7 +77,7 @@ class Run:
     def footprint(self) -> list[Target]:
         bare = self.sizes[BARE]
         found = []
-        for name, flash, ram in (("Echo", 560, 85), ("Reliable", 1700, 230)):
+        for name, flash, ram in (("Echo", 560, 85), ("Reliable", 1400, 230)):
             size = self.sizes[name]
             found += [
                 Target(f"`{name}`: flash over the bare echo", flash, size.flash_bytes - bare.flash_bytes, "B"),

@@ -73,11 +73,17 @@ using Connection = BasicConnection<Payload, Port, ArduinoPlatform>;
 
 // Acknowledged delivery, datagrams, a name, and LEADS text. `Longest`: the longest message, from all its pieces.
 template <size_t Payload = 58, uint8_t Window = 2, class Port = Stream, size_t Longest = Payload>
-using ReliableConnection = BasicReliableConnection<Payload, Window, Port, Longest, ArduinoPlatform, true>;
+using ReliableConnection = BasicReliableConnection<Payload, Window, Port, Longest, ArduinoPlatform, Having::text>;
 
-// The same without LEADS text: less flash.
+// The same without LEADS text.
 template <size_t Payload = 58, uint8_t Window = 2, class Port = Stream, size_t Longest = Payload>
-using LeanReliableConnection = BasicReliableConnection<Payload, Window, Port, Longest, ArduinoPlatform, false>;
+using FramedReliableConnection = BasicReliableConnection<Payload, Window, Port, Longest, ArduinoPlatform, 0>;
+
+// The least flash: without LEADS text, and for hosts like ours alone. It takes for granted that its host takes frames as
+// long as its own, tells no credit, and speaks this profile; and it leaves a host that has forgotten the
+// session by his silence or his next HELLO, not by his REFUSE.
+template <size_t Payload = 58, uint8_t Window = 2, class Port = Stream, size_t Longest = Payload>
+using LeanReliableConnection = BasicReliableConnection<Payload, Window, Port, Longest, ArduinoPlatform, Having::lean>;
 
 // LEADS text alone.
 template <size_t Payload = 58, class Port = Stream>

@@ -167,9 +167,10 @@ void runNamed() {
 int main(int count, char** words) {
   std::string kind = count > 1 ? words[1] : "";
   if (count > 2) Uno::salt = Buffered::salt = uint16_t(strtoul(words[2], nullptr, 0));
-  if (kind == "reliable") runNamed<BasicReliableConnection<58, 2, MemoryPort, 58, Uno, true>, Uno>();
-  if (kind == "lean") runNamed<BasicReliableConnection<58, 4, MemoryPort, 1000, Uno, false>, Uno>();
-  if (kind == "buffered") runNamed<BasicReliableConnection<250, 4, MemoryPort, 65535, Buffered, true>, Buffered>();
+  if (kind == "reliable") runNamed<BasicReliableConnection<58, 2, MemoryPort, 58, Uno, Having::text>, Uno>();
+  if (kind == "framed") runNamed<BasicReliableConnection<58, 4, MemoryPort, 1000, Uno, 0>, Uno>();
+  if (kind == "lean") runNamed<BasicReliableConnection<58, 4, MemoryPort, 1000, Uno, Having::lean>, Uno>();
+  if (kind == "buffered") runNamed<BasicReliableConnection<250, 4, MemoryPort, 65535, Buffered, Having::text>, Buffered>();
   if (kind == "named") runNamed<BasicConnection<58, MemoryPort, Uno>, Uno>();
   if (kind == "text") runNamed<BasicTextConnection<58, MemoryPort, Uno>, Uno>();
   if (kind == "datagram") {
@@ -177,6 +178,6 @@ int main(int count, char** words) {
     BasicDatagramConnection<58, MemoryPort, Uno> board(port);
     run<BasicDatagramConnection<58, MemoryPort, Uno>, Uno>(board, port);
   }
-  fprintf(stderr, "stepper reliable|lean|buffered|named|text|datagram [salt]\n");
+  fprintf(stderr, "stepper reliable|framed|lean|buffered|named|text|datagram [salt]\n");
   return 2;
 }

@@ -28,7 +28,7 @@ using namespace leadscomm;
 namespace {
 
 typedef HandTurned<> Platform;
-typedef BasicReliableConnection<58, 2, MemoryPort, 200, Platform, true> Reliable;
+typedef BasicReliableConnection<58, 2, MemoryPort, 200, Platform, Having::text> Reliable;
 
 std::string frame(uint8_t header, const std::string& payload) {
   uint8_t wire[64];

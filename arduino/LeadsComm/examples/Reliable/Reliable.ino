@@ -3,7 +3,8 @@
 
 #include <LeadsComm.h>
 
-// Messages of 58 bytes, two under way, this port; <> takes any Stream. ReliableConnection understands LEADS text, too.
+// Messages of 58 bytes, two under way, this port; <> takes any Stream. ReliableConnection understands LEADS text, too,
+// and agrees with any host.
 leadscomm::LeanReliableConnection<58, 2, decltype(Serial)> host(Serial, "wsc");
 
 void setup() { Serial.begin(115200); }

@@ -13,7 +13,7 @@ template <size_t Payload, class Port, class Platform>
 class BasicConnection : public Named<BasicConnection<Payload, Port, Platform>, Payload, Port, Platform, true, false> {
   typedef Named<BasicConnection, Payload, Port, Platform, true, false> Base;
   friend Base;
-  friend Wire<BasicConnection, Payload, Port, Platform>;
+  friend Wire<BasicConnection, Payload, Port, Platform, false, NamedState>;
 
  public:
   BasicConnection(Port& port, const char* tag) : Base(port, tag) {}
@@ -26,10 +26,11 @@ class BasicConnection : public Named<BasicConnection<Payload, Port, Platform>, P
     return write(Header::Datagram, payload, uint8_t(size)) ? Status::Sent : Status::Full;
   }
 
-  bool connected() const { return this->language_ != Language::Unheard; }
+  bool connected() const { return this->language() != Language::Unheard; }
   uint32_t session() const { return connected(); }
 
  private:
+  static const bool refuses = true;
   static const uint8_t profiles = 0;
   static const size_t longest = Payload;
 
@@ -41,9 +42,15 @@ class BasicConnection : public Named<BasicConnection<Payload, Port, Platform>, P
     return header < Header::Data && this->deliver(size);
   }
 
+  bool answerWith(uint8_t header, uint8_t size) {
+    write(header, received_ + Base::payloadAt, size);
+    return false;
+  }
+
   static uint8_t clock() { return uint8_t(Platform::now()); }
   void onText() {}
   bool onMissing() { return true; }
+  void onHeard() {}
   void onHello(const uint8_t*) {}
   void complete(uint8_t* welcome) { memset(welcome + Handshake::Resend, 0, Handshake::TagSize - Handshake::Resend); }
 

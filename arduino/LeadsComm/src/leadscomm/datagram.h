@@ -14,10 +14,14 @@ struct WireState {
   Counters counters_;
 };
 
-// What only those need who look for texts in what comes: where the message begins, and whether there was more before
-// the bytes that are collected than there is room for.
+enum class Language : uint8_t { Unheard, Frames, Text };
+
+// What only those need who look for texts in what comes: which language was heard last, where the message begins, and
+// whether there was more before the bytes that are collected than there is room for.
 template <bool Separates>
 struct TextState {
+  static Language language() { return Language::Frames; }
+  static void language(Language) {}
   static uint8_t textBegin() { return codeBytes + headerBytes; }
   static void textBegin(uint8_t) {}
   static bool overflowed() { return false; }
@@ -25,9 +29,12 @@ struct TextState {
 };
 template <>
 struct TextState<true> {
+  Language language_;
   uint8_t begin_;
   bool overflowed_;
-  TextState() : begin_(0), overflowed_(false) {}
+  TextState() : language_(Language::Unheard), begin_(0), overflowed_(false) {}
+  Language language() const { return language_; }
+  void language(Language now) { language_ = now; }
   uint8_t textBegin() const { return begin_; }
   void textBegin(uint8_t at) { begin_ = at; }
   bool overflowed() const { return overflowed_; }
@@ -35,14 +42,15 @@ struct TextState<true> {
 };
 
 // Collects the bytes of a port, finds frames and texts in them, and writes frames. `Heir` has the buffer, received_, of
-// receivedBytes + 1, behind all other members, where an AVR reaches them best. It says what to do with what comes:
+// receivedBytes + 1, behind all other members, where an AVR reaches them best; or received() says where it is. Heir says
+// what to do with what comes:
 //   bool onFrame(header, size)  a good frame; its payload is at received_ + payloadAt. True: it is a message
 //   static const bool separates  whether ';' means anything; it has a TextState<separates>
 //   bool onSeparator()          a ';' came, and is kept already. True: it ends a text that is a message
 //   void onBad(tooLong)         a bad frame has ended
 //   void onFullRing()           the port's receive ring was full
-template <class Heir, size_t Payload, class Port, class Platform, bool LeadsAlways = false>
-class Wire : protected WireState {
+template <class Heir, size_t Payload, class Port, class Platform, bool LeadsAlways = false, class State = WireState>
+class Wire : protected State {
   static_assert(Payload >= 1 && Payload <= longestPayload, "1 to 250 bytes; longer messages go in pieces");
 
  public:
@@ -53,16 +61,18 @@ class Wire : protected WireState {
     Port& port = outlet_.port();
     int count = Calls<Port>::available(port);
     if (ring && count == ring) {
-      ++counters_.full;
+      ++this->counters_.full;
       self().onFullRing();
     }
-    uint8_t length = length_;
+    uint8_t length = this->length_;
+    if (count > 0x7FFF) count = 0x7FFF;
     uint8_t left = uint8_t(count);
-    if (unsigned(count) >> 8) left = 255;
+    uint8_t more = uint8_t(count >> 8);
+    if (more) left |= 0x80;  // at least as many are there; the next poll() takes the others
     for (; left; --left) {
       uint8_t byte = uint8_t(Calls<Port>::read(port));
       if (byte == 0) {
-        length_ = length;
+        this->length_ = length;
         if (endFrame()) return true;
         length = 0;
         continue;
@@ -75,30 +85,32 @@ class Wire : protected WireState {
       } else if (length > receivedBytes) {
         continue;
       }
-      self().received_[length++] = byte;
+      self().received()[length++] = byte;
       if (Heir::separates && byte == ';') {
-        length_ = length;
+        this->length_ = length;
         if (self().onSeparator()) return true;
-        length = length_;
+        length = this->length_;
       }
     }
-    length_ = length;
+    this->length_ = length;
     return false;
   }
 
   // The message. A zero byte follows it, so that text can be used as a C string.
-  const uint8_t* data() const { return self().received_ + self().textBegin(); }
-  size_t size() const { return size_; }
+  const uint8_t* data() const { return self().received() + self().textBegin(); }
+  size_t size() const { return this->size_; }
 
-  const Counters& counters() const { return counters_; }
+  const Counters& counters() const { return this->counters_; }
 
  protected:
   static const size_t receivedBytes = Payload + overheadBytes - 1;  // a frame without its 00
   static const uint8_t payloadAt = codeBytes + headerBytes;
   static const int ring = Platform::receiveRing(static_cast<Port*>(nullptr));
 
-  explicit Wire(Port& port) : WireState(), outlet_(port) {}
+  explicit Wire(Port& port) : State(), outlet_(port) {}
 
+  uint8_t* received() { return self().received_; }
+  const uint8_t* received() const { return self().received_; }
   void onFullRing() {}
   void onBad(bool) {}
   bool onSeparator() { return false; }
@@ -107,13 +119,13 @@ class Wire : protected WireState {
   // Makes a part of what was received the message.
   LEADSCOMM_WITHIN bool deliver(uint8_t bytes, uint8_t from = payloadAt) {
     self().textBegin(from);
-    size_ = bytes;
-    self().received_[uint8_t(from + bytes)] = 0;
+    this->size_ = bytes;
+    self().received()[uint8_t(from + bytes)] = 0;
     return true;
   }
 
   LEADSCOMM_WITHIN void forget() {
-    length_ = 0;
+    this->length_ = 0;
     self().overflowed(false);
   }
 
@@ -124,14 +136,14 @@ class Wire : protected WireState {
   const Heir& self() const { return static_cast<const Heir&>(*this); }
 
   LEADSCOMM_APART bool endFrame() {
-    uint8_t bytes = length_;
+    uint8_t bytes = this->length_;
     bool tooLong = Heir::separates ? self().overflowed() : bytes > receivedBytes;
     forget();
     if (bytes == 0) return false;
-    if (!tooLong && decode(self().received_, bytes)) {
-      return self().onFrame(self().received_[codeBytes], bytes - (overheadBytes - 1));
+    if (!tooLong && decode(self().received(), bytes)) {
+      return self().onFrame(self().received()[codeBytes], bytes - (overheadBytes - 1));
     }
-    ++counters_.bad;
+    ++this->counters_.bad;
     self().onBad(tooLong);
     return false;
   }

@@ -49,17 +49,22 @@ LEADSCOMM_APART inline Crc16 crcOf(const uint8_t* bytes, uint8_t size) {
   return crc;
 }
 
-// Makes a frame of size + overheadBytes bytes. From its end to its beginning, each 00 learns how far the next one is.
-inline void encode(uint8_t* frame, uint8_t header, const uint8_t* payload, uint8_t size) {
+// Copies few bytes: in less flash than a call.
+LEADSCOMM_WITHIN inline void copy(uint8_t* to, const uint8_t* from, uint8_t size) {
+  while (size--) *to++ = *from++;
+}
+
+// Makes a frame of what is in its place already, the header and the payload; `left` bytes come before its own 00. From
+// its end to its beginning, each 00 learns how far the next one is.
+LEADSCOMM_WITHIN inline void seal(uint8_t* frame, uint8_t left) {
   frame[0] = 0;
-  frame[codeBytes] = header;
-  memcpy(frame + codeBytes + headerBytes, payload, size);
-  Crc16 crc = crcOf(frame + codeBytes, size + headerBytes);
-  uint8_t left = size + overheadBytes - 1;
-  frame += left;
-  frame[0] = 0;
-  frame[-1] = uint8_t(~crc.low);
-  frame[-2] = uint8_t(~crc.high);
+  Crc16 crc = crcOf(frame + codeBytes, left - (codeBytes + crcBytes));
+  uint8_t body = left - crcBytes;
+  frame += body;
+  frame[0] = uint8_t(~crc.high);
+  frame[1] = uint8_t(~crc.low);
+  frame[2] = 0;
+  frame += crcBytes;
   uint8_t distance = 0;
   do {
     ++distance;
@@ -70,18 +75,28 @@ inline void encode(uint8_t* frame, uint8_t header, const uint8_t* payload, uint8
   } while (--left);
 }
 
-// Takes a frame of `size` bytes, without its 00: the header is in frame[1] then, and the payload, of size - 4 bytes,
-// behind it. False: it is damaged.
-inline bool decode(uint8_t* frame, uint8_t size) {
-  if (size < overheadBytes - 1) return false;
-  uint8_t* code = frame;
-  for (uint8_t left = size; left;) {
+inline void encode(uint8_t* frame, uint8_t header, const uint8_t* payload, uint8_t size) {
+  frame[codeBytes] = header;
+  memcpy(frame + codeBytes + headerBytes, payload, size);
+  seal(frame, size + (overheadBytes - 1));
+}
+
+// Puts the 00 back into the `left` bytes of a frame, at least one, that come before its own. False: it is damaged.
+LEADSCOMM_WITHIN inline bool unstuff(uint8_t* code, uint8_t left) {
+  do {
     uint8_t distance = *code;
     if (distance > left) return false;
     *code = 0;
     code += distance;
     left -= distance;
-  }
+  } while (left);
+  return true;
+}
+
+// Takes a frame of `size` bytes, without its 00: the header is in frame[1] then, and the payload, of size - 4 bytes,
+// behind it. False: it is damaged.
+inline bool decode(uint8_t* frame, uint8_t size) {
+  if (size < overheadBytes - 1 || !unstuff(frame, size)) return false;
   Crc16 crc = crcOf(frame + codeBytes, size - codeBytes);
   return crc.high == goodHigh && crc.low == goodLow;
 }

@@ -56,6 +56,20 @@ class Outlet {
     return true;
   }
 
+  // The same for a frame that is made where it is, without a copy. `lead` is a byte for the 00 in front of it; behind that
+  // are the number of its bytes before its own 00, header and payload. They are as they were when this is done, so that
+  // the frame can be sent again, with another header.
+  LEADSCOMM_WITHIN bool writeInPlace(uint8_t* lead) {
+    uint8_t bytes = lead[leadBytes];
+    if (Calls<Port>::room(port_) <= bytes) return false;
+    lead[0] = 0;
+    seal(lead + leadBytes, bytes);
+    Calls<Port>::write(port_, lead, uint8_t(bytes + leadBytes + 1));
+    unstuff(lead + leadBytes, bytes);
+    lead[leadBytes] = bytes;
+    return true;
+  }
+
   bool writeText(const uint8_t* text, uint8_t size) {
     if (Calls<Port>::room(port_) <= size) return false;
     uint8_t line[Longest];
@@ -89,6 +103,11 @@ class Outlet<Longest, Port, true, Always> {
     buffer_[0] = 0;
     encode(buffer_ + leadBytes, header, payload, size);
     return begin(size + (leadBytes + overheadBytes));
+  }
+
+  LEADSCOMM_WITHIN bool writeInPlace(uint8_t* lead) {
+    return writeFrame(lead[leadBytes + codeBytes], lead + leadBytes + codeBytes + headerBytes,
+                      lead[leadBytes] - (overheadBytes - 1));
   }
 
   bool writeText(const uint8_t* text, uint8_t size) {

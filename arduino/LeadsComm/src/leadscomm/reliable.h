@@ -9,7 +9,6 @@ namespace leadscomm {
 
 struct SessionState {
   uint8_t window_;      // the host's; 0: no session
-  uint8_t segment_;     // the longest payload that both sides take
   uint8_t expected_;    // number of the next data frame from the host
   uint8_t due_;         // what is to be said as soon as there is room: ACK, PING, or 0
   uint8_t oldest_;      // number of the oldest frame that is kept
@@ -21,62 +20,73 @@ struct SessionState {
   uint8_t reserved_;    // 1: a message was not taken for want of room; the next place is for its answer
   uint8_t resend_;      // ticks after which the host wants frames again
   uint8_t since_;       // the tick in which frames were sent or acknowledged last
-  uint8_t silent_;      // seconds in which nothing came
 };
 
 // What outlasts sessions, too.
-struct LineState : SessionState {
+struct LineState : NamedState, SessionState {
+  uint8_t stays_;       // seconds after which the host has left, if nothing comes; 0: nobody was heard, or he has left
   uint8_t tick_;        // 4 ms; when time was looked at last
-  uint8_t second_;      // 1,024 ms; the same
-  uint8_t credit_;      // bytes that the host may have under way; 0: no limit
-  uint8_t creditSize_;  // 1: it is told with each ACK, since it was told once; else 0
+  uint8_t quarter_;     // 256 ms; the same
+  uint8_t credit_;      // bytes that the host may have under way, or 0: no limit; and `told`
   uint8_t patience_;    // how many times 256 ms the host is to wait longer than usual
   uint8_t peer_[epochBytes];  // the epoch of the host that was heard last
 };
 
-template <size_t Payload, uint8_t Window, class Port, size_t Longest, class Platform, bool WithText>
+// The longest payload that both sides take, where that is agreed upon.
+template <bool Agreed, uint8_t Own>
+struct Segment {
+  static uint8_t segment() { return Own; }
+  static void segment(uint8_t) {}
+};
+template <uint8_t Own>
+struct Segment<true, Own> {
+  uint8_t segment_;
+  Segment() : segment_(Own) {}
+  uint8_t segment() const { return segment_; }
+  void segment(uint8_t host) { segment_ = host < Own ? host : Own; }
+};
+
+// What a connection has beside the session, put together by |.
+struct Having {
+  static const uint8_t text = 1;  // LEADS text
+  static const uint8_t lean = 2;  // less: see LeanReliableConnection
+};
+
+template <size_t Payload, uint8_t Window, class Port, size_t Longest, class Platform, uint8_t With>
 class BasicReliableConnection
-    : public Named<BasicReliableConnection<Payload, Window, Port, Longest, Platform, WithText>, Payload, Port, Platform,
-                   WithText, true>,
-      private LineState {
-  typedef Named<BasicReliableConnection, Payload, Port, Platform, WithText, true> Base;
+    : public Named<BasicReliableConnection<Payload, Window, Port, Longest, Platform, With>, Payload, Port, Platform,
+                   (With & Having::text) != 0, true, LineState>,
+      private Segment<!(With & Having::lean), Payload> {
+  typedef Named<BasicReliableConnection, Payload, Port, Platform, (With & Having::text) != 0, true, LineState> Base;
+  typedef Segment<!(With & Having::lean), Payload> Agreement;
   friend Base;
-  friend Wire<BasicReliableConnection, Payload, Port, Platform, true>;
+  friend Wire<BasicReliableConnection, Payload, Port, Platform, true, LineState>;
   static_assert(Window == 1 || Window == 2 || Window == 4, "a window has 1, 2 or 4 frames");
 
  public:
-  BasicReliableConnection(Port& port, const char* tag) : Base(port, tag), LineState() {}
+  BasicReliableConnection(Port& port, const char* tag) : Base(port, tag) {}
 
   LEADSCOMM_APART bool poll() {
     tend();
+    sayDue();
     return Base::poll();
   }
 
-  LEADSCOMM_APART Status send(const void* data, size_t size, bool more = false) {
+  Status send(const void* data, size_t size, bool more = false) {
     const uint8_t* payload = static_cast<const uint8_t*>(data);
     if (this->text()) return more ? Status::TooLong : this->sendText(payload, size);
-    if (!window_) return Status::NotConnected;
-    if (size > segment_) return Status::TooLong;
-    if (uint8_t(kept_ + reserved_) >= Window) return Status::Full;
-    uint8_t number = oldest_ + kept_;
-    ++kept_;
-    Kept& frame = frameOf(number);
-    frame.header = uint8_t((number & 7) << 3) | (more ? Header::More : Header::Data);
-    frame.size = uint8_t(size);
-    memcpy(frame.payload, payload, frame.size);
-    tend();
-    return Status::Sent;
+    return keep(payload, size, more ? Header::More : Header::Data);
   }
 
   // Waits behind messages that have found no room yet: it could take each bit of room before there is enough for them.
   Status sendDatagram(const void* data, size_t size) {
     const uint8_t* payload = static_cast<const uint8_t*>(data);
     if (this->text()) return this->sendText(payload, size);
-    if (this->language_ == Language::Unheard) return Status::NotConnected;
+    if (!stays_) return Status::NotConnected;
     if (size > Payload) return Status::TooLong;
     if (unsent()) return Status::Full;
     uint8_t count = window_ ? datagrams_ % 63 + 1 : 0;
-    if (!write(count, payload, uint8_t(size))) return Status::Full;
+    if (!outlet_.writeFrame(count, payload, uint8_t(size))) return Status::Full;
     datagrams_ = count;
     return Status::Sent;
   }
@@ -86,11 +96,11 @@ class BasicReliableConnection
     if (!window_) return this->text();
     return uint32_t(peer_[0]) | uint32_t(peer_[1]) << 8 | uint32_t(peer_[2]) << 16 | uint32_t(peer_[3]) << 24;
   }
-  bool more() const { return (received_[codeBytes] & 0xC0) == Header::More; }
-  bool reliable() const { return !this->text() && received_[codeBytes] >= Header::Data; }
+  bool more() const { return (received()[codeBytes] & 0xC0) == Header::More; }
+  bool reliable() const { return !this->text() && received()[codeBytes] >= Header::Data; }
   uint8_t waiting() const { return kept_; }
   bool idle() const { return kept_ == 0; }
-  size_t segment() const { return segment_; }
+  size_t segment() const { return Agreement::segment(); }
 
   // The present message could not be dealt with: the host is to send it again.
   void later() {
@@ -107,113 +117,182 @@ class BasicReliableConnection
   // For what puts pieces together: tells the host that its message is not taken.
   void refuseLonger(uint16_t most) {
     uint8_t payload[] = {uint8_t(Reason::MessageTooLong), uint8_t(most), uint8_t(most >> 8)};
-    write(Control::Refuse, payload, sizeof payload);
+    outlet_.writeFrame(Control::Refuse, payload, sizeof payload);
   }
 
   void bye() {
-    if (window_) write(Control::Bye, peer_, 0);
-    end();
+    if (window_) outlet_.writeFrame(Control::Bye, peer_, 0);
+    leave();
   }
 
  private:
+  using Base::window_; using Base::expected_; using Base::due_; using Base::oldest_;
+  using Base::kept_; using Base::next_; using Base::repeats_; using Base::recovered_;
+  using Base::datagrams_; using Base::reserved_; using Base::resend_; using Base::since_;
+  using Base::stays_; using Base::tick_; using Base::quarter_; using Base::credit_; using Base::patience_;
+  using Base::peer_; using Base::length_; using Base::counters_; using Base::outlet_;
+
   static const uint8_t profiles = Handshake::compact;
   static const size_t longest = Longest;
   static const uint8_t tickMs = 4;
-  static const uint16_t secondMs = 1024;
-  static const uint8_t silence = 4;  // seconds after which the host has left
+  static const uint8_t silence = 5;  // seconds after which the host has left
+  static const uint8_t told = 0x80;  // the host knows of a credit: it is told with each ACK, even that there is none
   static const uint8_t resendMs = 50;
   static const uint8_t again = 2;
   static const uint8_t deaf = 3;
 
-  struct Kept {
-    uint8_t header;  // without the acknowledgement
-    uint8_t size;
-    uint8_t payload[Payload];
-  };
+  static const bool bargains = !(With & Having::lean);  // about lengths, profiles and versions
+  static const bool refuses = bargains;
 
-  // Without a multiplication, which an AVR makes much of.
-  LEADSCOMM_APART Kept& frameOf(uint8_t number) {
-    Kept* frame = frames_;
-    if (Window > 1 && (number & 1)) frame += 1;
-    if (Window > 2 && (number & 2)) frame += 2;
-    return *frame;
+  // A place for a frame and the 00 in front of it; the 00 at its end is that of the next place. What comes is in the
+  // first one, and what is kept in the others. All that is sent is made in a place, so that a frame is copied once:
+  // see Outlet::writeInPlace.
+  static const size_t slotBytes = Payload + overheadBytes;
+  static const uint8_t sizeAt = leadBytes;  // the frame's bytes before its 00
+  static const uint8_t headerAt = leadBytes + codeBytes;
+  static const uint8_t longestSaid = leadBytes + overheadBytes + 1;  // ACK with a credit
+
+  LEADSCOMM_APART Status keep(const uint8_t* payload, size_t size, uint8_t kind) {
+    if (!window_) return Status::NotConnected;
+    if (size > segment()) return Status::TooLong;
+    if (uint8_t(kept_ + reserved_) >= Window) return Status::Full;
+    uint8_t number = oldest_ + kept_;
+    ++kept_;
+    uint8_t* frame = frameOf(number);
+    frame[sizeAt] = uint8_t(size + (overheadBytes - 1));
+    frame[headerAt] = uint8_t((number & 7) << 3) | kind;
+    copy(frame + headerAt + 1, payload, uint8_t(size));
+    tend();
+    return Status::Sent;
+  }
+
+  uint8_t* received() { return slots_ + leadBytes; }
+  const uint8_t* received() const { return slots_ + leadBytes; }
+
+  // Where a message is kept; without a multiplication, which an AVR makes much of.
+  LEADSCOMM_APART uint8_t* frameOf(uint8_t number) {
+    uint8_t* frame = slots_ + slotBytes;
+    if (Window > 1 && (number & 1)) frame += slotBytes;
+    if (Window > 2 && (number & 2)) frame += 2 * slotBytes;
+    return frame;
   }
 
   // Everything that is due by the clock, or was left over for want of room.
   LEADSCOMM_APART void tend() {
     uint16_t now = Platform::now();
-    tick_ = uint8_t(now / tickMs);
-    uint8_t second = uint8_t(now / secondMs);
-    bool turned = second != second_;
-    second_ = second;
-    if (!window_) return;
+    uint8_t tick = uint8_t(now / tickMs);
+    tick_ = tick;
+    uint8_t quarter = uint8_t(now >> 8);
+    bool turned = (quarter ^ quarter_) & 0xFC;  // another second, of 1,024 ms; one at a time, if nobody polls for long
+    quarter_ = quarter;
+    if (!window_) {
+      due_ = 0;
+      return;
+    }
     if (turned) {
-      if (++silent_ > silence) return end();
-      if (second % 4 == 0) credit_ = 0;
-      due_ = Control::Ping;
+      if (--stays_) {
+        if (!(quarter & 0x0C)) credit_ &= told;  // each fourth second
+        due_ = Control::Ping;
+      } else {
+        this->language(Language::Unheard);
+        end();
+      }
     }
     if (repeats_ == again || (next_ && uint8_t(tick_ - since_) > resend_)) goBack();
     while (unsent()) {
-      const Kept& frame = frameOf(oldest_ + next_);
-      if (!write(frame.header | expected_, frame.payload, frame.size)) break;
+      uint8_t* frame = frameOf(oldest_ + next_);
+      frame[headerAt] = (frame[headerAt] & ~Header::ackBits) | expected_;
+      if (!write(frame)) break;
       ++next_;
       since_ = tick_;
       due_ = 0;  // it has the acknowledgement, and asks for one
     }
-    if (due_ && write(due_ | expected_, &credit_, due_ == Control::Ack ? creditSize_ : 0)) due_ = 0;
+  }
+
+  // Says what is due, in the room behind what has come of a frame by now; if there is none, after that frame. It is
+  // called when the message is not needed any more.
+  LEADSCOMM_WITHIN void sayDue() {
+    uint8_t due = due_;
+    if (!due || length_ > slotBytes - longestSaid) return;
+    uint8_t* frame = slots_ + leadBytes + length_;
+    uint8_t credit = credit_;
+    uint8_t bytes = overheadBytes - 1;
+    if ((credit & told) && due == Control::Ack) ++bytes;
+    frame[sizeAt] = bytes;
+    frame[headerAt] = due | expected_;
+    frame[headerAt + 1] = credit & uint8_t(~told);
+    if (write(frame)) due_ = 0;
+  }
+
+  LEADSCOMM_APART bool write(uint8_t* lead) { return outlet_.writeInPlace(lead); }
+
+  LEADSCOMM_WITHIN bool answerWith(uint8_t header, uint8_t size) {
+    slots_[sizeAt] = size + (overheadBytes - 1);
+    slots_[headerAt] = header;
+    write(slots_);
+    return false;
   }
 
   // Something is kept that may be under way, and is not.
   LEADSCOMM_WITHIN bool unsent() const { return next_ < kept_ && next_ < window_; }
   uint8_t clock() const { return tick_; }
 
-  LEADSCOMM_APART bool write(uint8_t header, const uint8_t* payload, uint8_t size) {
-    return this->outlet_.writeFrame(header, payload, size);
-  }
-
   // Sends all again from the oldest. ACKs that repeat themselves are not heeded before something new is acknowledged:
   // frames that are sent needlessly cause such ACKs, too.
   LEADSCOMM_WITHIN void goBack() {
-    this->counters_.resent += next_;
+    counters_.resent += next_;
     recovered_ = (oldest_ + next_) & 7;
     next_ = 0;
     repeats_ = deaf;
   }
 
-  LEADSCOMM_WITHIN void acknowledge(uint8_t ack) {
+  LEADSCOMM_WITHIN void acknowledge(uint8_t ack, bool explicitly) {
     uint8_t count = (ack - oldest_) & 7;
-    if (count == 0 || count > kept_) return;
-    oldest_ = ack;
-    kept_ -= count;
-    next_ -= count;
-    if (next_ & 0x80) next_ = 0;  // they were about to be sent again
-    repeats_ = ack == recovered_ ? deaf : 0;
-    since_ = tick_;
+    uint8_t kept = kept_;
+    if (count > kept) return;
+    uint8_t next = next_;
+    if (count) {
+      oldest_ = ack;
+      kept_ = kept - count;
+      next -= count;
+      if (next & 0x80) next = 0;  // they were about to be sent again
+      next_ = next;
+      uint8_t repeats = 0;
+      if (ack == recovered_) repeats = deaf;
+      repeats_ = repeats;
+      since_ = tick_;
+    }
+    if (explicitly && next && repeats_ < again) ++repeats_;
   }
 
+  void onHeard() { stays_ = silence; }
+
   LEADSCOMM_WITHIN bool onSessionFrame(uint8_t header, uint8_t size) {
-    silent_ = 0;
-    if (header < Header::Data) return this->deliver(size);
     uint8_t name = header & Header::nameBits;
     if (name > Control::Ack && name != Control::Ping) {
-      bool unknown = name == Control::Refuse && received_[Base::payloadAt] == uint8_t(Reason::NoSession);
-      if (name == Control::Bye || unknown) end();
+      bool unknown = bargains && name == Control::Refuse &&
+                     received()[Base::payloadAt] == uint8_t(Reason::NoSession);
+      if (name == Control::Bye || unknown) leave();
       return false;
     }
-    if (!window_) return this->refuse(Reason::NoSession, 0);
-    uint8_t ack = header & Header::ackBits;
-    acknowledge(ack);
+    onHeard();  // not by a refusal: who says nothing else is not there for this session
+    if (header < Header::Data) return this->deliver(size);
+    if (!window_) {
+      return bargains ? this->refuse(Reason::NoSession, 0) : this->refuseWithin(Reason::NoSession, 0);
+    }
+    acknowledge(header & Header::ackBits, name == Control::Ack);
     if (name == Control::Ack) {
-      if (size && received_[Base::payloadAt]) window_ = 1;  // a single frame may always be under way
-      if (ack == oldest_ && next_ && repeats_ < again) ++repeats_;
+      if (bargains && size && received()[Base::payloadAt]) window_ = 1;  // a single frame may always be under way
       return false;
     }
     due_ = Control::Ack;
-    // Who asks while the oldest is missing has heard something damaged.
-    if (name == Control::Ping && ack == oldest_ && next_) repeats_ = again;
     uint8_t wanted = expected_;
     wanted <<= 3;
-    if (name == Control::Ping || ((header ^ wanted) & Header::numberBits)) return false;
+    if (name == Control::Ping) {
+      if (next_) repeats_ = again;  // who asks while the oldest is missing has heard something damaged
+      return false;
+    }
+    if ((header ^ wanted) & Header::numberBits) return false;
     // Who gets a message must be able to answer it: without room for an answer it is not taken, and comes again.
     reserved_ = kept_ / Window;
     if (reserved_) return false;
@@ -222,55 +301,55 @@ class BasicReliableConnection
   }
 
   LEADSCOMM_WITHIN void onHello(const uint8_t* hello) {
-    bool known = window_ != 0;
     for (uint8_t at = 0; at < epochBytes; ++at) {
       uint8_t byte = hello[Handshake::Epoch + at];
-      if (peer_[at] != byte) known = false;
+      if (peer_[at] != byte) window_ = 0;
       peer_[at] = byte;
     }
-    if (!known) begin(hello);
-    silent_ = 0;
-  }
-
-  LEADSCOMM_WITHIN void begin(const uint8_t* hello) {
+    if (window_) return;
     end();
-    this->language_ = Language::Frames;
-    window_ = hello[Handshake::Credit] ? 1 : hello[Handshake::Window];
-    uint8_t segment = hello[Handshake::Segment];
-    segment_ = hello[Handshake::Segment + 1] || segment > Payload ? Payload : segment;
+    window_ = hello[Handshake::Window];
+    if (bargains) {
+      if (hello[Handshake::Credit]) window_ = 1;
+      Agreement::segment(hello[Handshake::Segment + 1] ? Payload : hello[Handshake::Segment]);
+    }
     uint16_t ticks = uint16_t(hello[Handshake::Resend] | hello[Handshake::Resend + 1] << 8) / tickMs;
-    resend_ = ticks > 249 ? 250 : uint8_t(ticks + 1);
+    resend_ = ticks > 250 ? 250 : uint8_t(ticks);
   }
 
   LEADSCOMM_WITHIN void complete(uint8_t* welcome) {
     welcome[Handshake::Resend] = resendMs;
     welcome[Handshake::Resend + 1] = patience_;
     welcome[Handshake::Window] = Window;
-    welcome[Handshake::Credit] = credit_;
+    welcome[Handshake::Credit] = credit_ & uint8_t(~told);
   }
 
-  void onText() { end(); }
+  void onText() { leave(); }
 
   // In a session the host knows how long a frame may be: a longer one is two, and the 00 between them was damaged.
-  bool onMissing() {
+  LEADSCOMM_WITHIN bool onMissing() {
     due_ = Control::Ack;
     return !window_;
   }
 
   LEADSCOMM_WITHIN void onFullRing() {
-    credit_ = uint8_t(Base::ring);
-    creditSize_ = 1;
+    credit_ = uint8_t(Base::ring) | told;
     due_ = Control::Ack;
   }
 
+  LEADSCOMM_WITHIN void leave() {
+    stays_ = 0;
+    this->language(Language::Unheard);
+    end();
+  }
+
+  // The session has ended.
   LEADSCOMM_APART void end() {
-    this->counters_.lost += kept_;
-    this->language_ = Language::Unheard;
+    counters_.lost += kept_;
     static_cast<SessionState&>(*this) = SessionState();
   }
 
-  uint8_t received_[Base::receivedBytes + 1];
-  Kept frames_[Window];
+  uint8_t slots_[leadBytes + (1 + Window) * slotBytes];  // of what comes, and of what is kept
 };
 
 }  // namespace leadscomm

@@ -82,10 +82,9 @@ class LaneIn:
         if offset > self.received and len(payload) + PIECE_BYTES > room:
             return False
         new = self._insert(offset, end, payload)
-        if self._firsts:
-            self.top = self._lasts[-1]
-            if self._firsts[0] == self.received:
-                self._advance(messages)
+        self.top = self._lasts[-1]
+        if self._firsts[0] == self.received:
+            self._advance(messages)
         return new
 
     def _feed(self, payload: bytes) -> None:

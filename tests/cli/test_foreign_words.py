@@ -11,7 +11,9 @@ import pytest
 from leadscomm import Client, Server
 from leadscomm.connections.terms import Terms
 from leadscomm.protocol.cobs import CobsFraming
-from tests.cli.program import Program
+from leadscomm.protocol.frames import parse
+from leadscomm.protocol.handshake import welcome_of
+from tests.cli.program import PATIENCE_S, Program
 from tests.entities.recorder import Recorder
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\r\n+ admin\u202e"
@@ -19,9 +21,14 @@ SHOWN = "�]0;owned��[2J��+ admin�"
 
 
 def introduce(port: int) -> socket.socket:
-    """Say a HELLO with a name that no option takes."""
-    line = socket.create_connection(("127.0.0.1", port), 5)
-    line.sendall(b"\0" + CobsFraming("crc-32").encode(Terms(name=EVIL).offer().hello()))
+    """Begin a session under a name that no option takes."""
+    line = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+    framing, offer = CobsFraming("crc-32"), Terms(name=EVIL).offer()
+    line.sendall(b"\0" + framing.encode(offer.hello()))
+    said = None
+    while said is None:
+        said = next((each for each in map(welcome_of, map(parse, framing.feed(line.recv(65536)))) if each), None)
+    line.sendall(framing.encode(offer.hello(echo=said.epoch)))  # which shows that the answer was heard
     return line
 
 

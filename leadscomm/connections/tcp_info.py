@@ -58,7 +58,7 @@ class HostWatch:
 
     Looked at every fifth of ``patience``. A host that dies is so noticed ``patience`` to 1.2 times ``patience`` after
     the first question that it did not answer. Linux before 6.15 asks a peer that has not read for minutes every two
-    minutes only, and there it takes that much longer.
+    minutes only, and there it can take six minutes.
 
     :param sock: connected.
     :param patience: seconds without an answer after which the host is gone.

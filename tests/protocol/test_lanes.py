@@ -157,7 +157,7 @@ def test_acknowledgements_that_cannot_be() -> None:
 def test_a_peer_that_takes_and_deals_with_parts() -> None:
     out = outgoing([b"12345678", b"x"])
     (sent,) = cut(out, 100)
-    assert out.acknowledge(LaneAck(lane_number(4), 1, 6)) is not None  # in the middle of a message: it is not dealt with
+    assert out.acknowledge(LaneAck(lane_number(4), 1, 6)) is not None  # in the middle of a message: not dealt with
     assert out.acknowledge(LaneAck(lane_number(4), 5, 6, ((8, 10),))) == []
     assert sent.start == 6
     sent.lane.lose(sent)

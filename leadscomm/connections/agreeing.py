@@ -39,6 +39,8 @@ def agree(connection: SessionConnection, line: Line, deadline: float) -> None:
             data = lower._read()
         except BlockingIOError:
             continue
+        except OSError as error:
+            raise line.ended_early(session, heard) from error
         if data is None:
             raise line.ended_early(session, heard)
         heard = (heard + data)[:HEARD_BYTES]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import re
 import socket
 import subprocess
@@ -15,7 +14,6 @@ import pytest
 
 from leadscomm import Callback, Client, Node, Server, Service, connect
 from leadscomm.connections.address import is_loopback
-from leadscomm.entities.session import SessionStage
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import segments as full
 from leadscomm.protocol.challenge import MAGIC
@@ -436,7 +434,8 @@ def test_who_was_not_believed_and_does_not_come_back_is_forgotten(strangers: Cal
         said = Handshake.decode(first.hear(wire.WELCOME)[1:])
         assert said is not None
         first.close()
-        wait_until(lambda: not any(isinstance(each, SessionStage) for each in gc.get_objects()))
+        sessions = server._acceptor._join.__self__
+        wait_until(lambda: not sessions._stages)
         again = strangers(server.port())
         again.say(offer(7).hello(echo=said.epoch))
         assert again.hear(wire.REFUSE)

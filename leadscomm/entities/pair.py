@@ -32,6 +32,7 @@ class Pair:
         self._terms = Terms.of(endpoint, endpoint.key())
         self._former: deque[int] = deque(maxlen=FORMER)
         self.stage: SessionStage | None = None
+        self._agreed: SessionStage | None = None  # the peer has answered, and its line was lost before it was believed
 
     @property
     def in_session(self) -> bool:
@@ -47,7 +48,7 @@ class Pair:
         present = self.stage
         if present is not None and present.session.over:
             present = None
-        stage = present or self._begin(deadline)
+        stage = present or self._resumed() or self._begin(deadline)
         added = stage.session.add(line.connection, self._endpoint)
         try:
             agree(stage.session, added, deadline)
@@ -55,7 +56,7 @@ class Pair:
             stage.session.remove(added)
             ended = stage is present and stage.session.over
             if stage is not present:
-                stage.discard()
+                self._keep_or_discard(stage, error)
             if isinstance(error, SpeaksCompact):
                 line.hand_on(compact_session(line.connection, self._endpoint))
             elif not ended:  # the end of the session itself is told by its on_disconnect
@@ -64,6 +65,22 @@ class Pair:
         self.stage = stage
         stage.on_over = weakly(self._let_go)
         line.carry(stage, added)
+
+    def _keep_or_discard(self, stage: SessionStage, error: BaseException) -> None:
+        """A session that its peer has answered goes on over the next line: the peer may have heard that it has begun,
+        and have sent messages in it."""
+        if stage.session.session.peer is None or isinstance(error, SpeaksCompact):
+            stage.discard()
+        else:
+            self._agreed = stage
+
+    def _resumed(self) -> SessionStage | None:
+        """The session that the peer has answered over an earlier line, if it is not over."""
+        stage, self._agreed = self._agreed, None
+        if stage is not None and stage.session.over:
+            stage.discard()
+            return None
+        return stage
 
     def _begin(self, deadline: float) -> SessionStage:
         former = self.stage

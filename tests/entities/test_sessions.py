@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 import threading
 import time
@@ -271,7 +272,7 @@ def stranger_at(server: Server, lines: int = 1) -> Iterator[list[Wire]]:
     with ExitStack() as stack:
         for _ in range(lines):
             peer.link(time.monotonic())
-            wires.append(Wire("127.0.0.1", server.port(), udp=False))
+            wires.append(Wire.to("127.0.0.1", server.port()))
             stack.enter_context(wires[-1].socket)
             asked = False
             while not (peer.joined and asked):
@@ -326,10 +327,12 @@ def test_who_sends_more_than_there_is_room_for_is_told_of(messages: bool) -> Non
     # Over two lines, so that the callback does not keep them from being read.
     with Server(TCP, heard) as server, stranger_at(server, 2) as wires:
         heard.wait("link", 2)
+        (connection,) = server.connections()
         body = prefixed(b"abc") * 10_000 if messages else prefixed(b"x" * 60_000)
         with suppress(OSError):
             for number in range(100):
                 wires[0].send([stretch(number % 8, number // 8 * len(body), body)])
+        wait_until(lambda: connection.over)  # it has read too much of it, and dealt with nothing
         stuck.set()
         (error,) = heard.wait("fail")
         assert "sent more than it may" in str(error)
@@ -351,7 +354,7 @@ def test_a_server_that_closes_while_a_session_opens_tells_the_peer(
     if not answers:
         monkeypatch.setattr(line, "_GRACE_S", 0.05)
     server = Server(TCP, Recorder()).start(True)
-    peer, wire, there = Peer(7, time.monotonic(), asks=True), Wire("127.0.0.1", server.port(), udp=False), True
+    peer, wire, there = Peer(7, time.monotonic(), asks=True), Wire.to("127.0.0.1", server.port()), True
     with wire.socket:
         wire.send(peer.frames(time.monotonic()))
         while not peer.joined:
@@ -371,3 +374,41 @@ def test_a_server_that_closes_while_a_session_opens_tells_the_peer(
     closing.join(PATIENCE_S)
     assert peer.ended == ("the peer left" if answers else "")
     assert not server.running()
+
+
+def test_a_session_that_the_peer_has_answered_outlives_the_line_on_which_it_was_not_believed() -> None:
+    """The peer may have heard that it has begun, and have sent messages in it."""
+    heard, peer = Recorder(), Peer(7, time.monotonic(), asks=True)
+
+    def take(wire: Wire) -> list[bytes]:
+        frames = wire.receive(PATIENCE_S)
+        assert frames is not None
+        return frames
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE_S)
+        client = Client(f"tcp://127.0.0.1:{listener.getsockname()[1]}?reliable=1", heard)
+        running = threading.Thread(target=client.start)
+        running.start()
+        try:
+            wire = Wire(listener.accept()[0])
+            with wire.socket:
+                wire.send(peer.frames(time.monotonic()))
+                while not peer.joined:  # it hears that it was heard, and shows nobody that it did
+                    for frame in take(wire):
+                        if frame[0] >> 3 & 7 == stranger.WELCOME:
+                            peer.receive(frame, time.monotonic())
+            peer.send(b"said in good faith")
+            peer.link(time.monotonic())
+            wire = Wire(listener.accept()[0])
+            with wire.socket:
+                while not (peer.joined and peer.idle):
+                    wire.send(peer.frames(time.monotonic()))
+                    for frame in take(wire):
+                        peer.receive(frame, time.monotonic())
+                    assert not peer.ended
+            assert heard.wait("receive") == [b"said in good faith"]
+        finally:
+            client.close(0.1)
+            running.join()
+    assert len(heard.of("connect")) == 1

@@ -139,12 +139,8 @@ def test_strangers_udp() -> None:
             assert len(server.told("connect")) == 1
 
 
-@pytest.mark.long
 def test_noise_on_the_cable(lay: Lay) -> None:
-    """Between the frames of a session, which goes on.
-
-    On a busy machine it does not, about once in twenty runs: that is a fault, and not of the test.
-    """
+    """Between the frames of a session, which goes on."""
     rig = lay(SerialRig, OPTIONS)
     for data in (garbage(3000), b"\0" * 3000, b"\x01" * 3000, b"hello;world;" * 100):
         rig.cable.say(data)

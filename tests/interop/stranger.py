@@ -338,19 +338,24 @@ def unstuffed(frame: bytes) -> bytes | None:
 class Wire:
     """A socket with the framing that its kind has: COBS with crc-32 on a stream, none in datagrams."""
 
-    def __init__(self, host: str, port: int, *, udp: bool) -> None:
-        self.udp = udp
-        self.socket = socket.socket(type=socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
+    def __init__(self, connected: socket.socket) -> None:
+        self.udp = connected.type == socket.SOCK_DGRAM
+        self.socket = connected
         self.socket.settimeout(5.0)
-        self.socket.connect((host, port))
         self._rest = b""
+
+    @classmethod
+    def to(cls, host: str, port: int, *, udp: bool = False) -> Wire:
+        dialled = socket.socket(type=socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
+        dialled.connect((host, port))
+        return cls(dialled)
 
     def again(self) -> Wire:
         """Another one, in the place of this, which ends with a reset."""
         host, port = self.socket.getpeername()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
-        return Wire(host, port, udp=self.udp)
+        return Wire.to(host, port, udp=self.udp)
 
     def send(self, frames: list[bytes]) -> None:
         for frame in frames:
@@ -410,7 +415,7 @@ def main() -> int:
     options = parser.parse_args()
     epoch = int.from_bytes(os.urandom(4), "little") | 1
     peer = Peer(epoch, time.monotonic(), asks=True, sealed=options.udp, key=options.key, window=options.window)
-    wire = Wire(options.host, options.port, udp=options.udp)
+    wire = Wire.to(options.host, options.port, udp=options.udp)
     messages = [b"%d " % number + bytes(number % options.size) for number in range(options.count)]
     began = time.monotonic()
     good = echo(peer, wire, messages, 60.0, options.kills)

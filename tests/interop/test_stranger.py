@@ -180,6 +180,6 @@ def test_losses_cost_who_keeps_only_what_it_expects_no_more_than_a_few_round_tri
 def test_over_a_socket_that_is_killed(kills: int) -> None:
     with Server("tcp://127.0.0.1:0?reliable=1", Echo()) as server:
         peer = Peer(9, time.monotonic(), asks=True, window=8)
-        wire = stranger.Wire("127.0.0.1", server.port(), udp=False)
+        wire = stranger.Wire.to("127.0.0.1", server.port())
         assert stranger.echo(peer, wire, [b"%d " % number for number in range(2000)], 60.0, kills)
     assert [message for _, _, message in peer.got] == [b"%d " % number for number in range(2000)]

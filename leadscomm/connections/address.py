@@ -110,9 +110,6 @@ class Address:
 
         :raises EndpointError: it cannot be read, or is shorter than 16 bytes.
         """
-        given = [name for name in ("key", "key_file", "key_env") if self.options.get(name)]
-        if len(given) > 1:
-            raise EndpointError(f"{' and '.join(given)} are given, and one key is wanted: leave all but one out")
         key: bytes | None = self.options.get("key")
         where = "key"
         if path := self.options.get("key_file"):

@@ -27,6 +27,7 @@ from leadscomm.connections.url import (
     no_endpoint,
     no_option,
     no_scheme,
+    no_value,
     option_word,
     quoted,
     unquoted,
@@ -214,9 +215,8 @@ class Endpoint(Address):
 
     @classmethod
     def _make(cls, scheme: str, host: str, port: int, path: str, given: dict[str, Any], faulty: bool) -> Endpoint:
-        table = {**_ALL, **SCHEMES[scheme].options, **(groups.FAULTS if faulty else {})}
-        if _asks_for_session(scheme, given):
-            table = {**table, **groups.SESSION}
+        session = groups.SESSION if _asks_for_session(scheme, given) else {}
+        table = {**_ALL, **SCHEMES[scheme].options, **(groups.FAULTS if faulty else {}), **session}
         framing, ours = _framing(scheme, _for_session(scheme, given))
         theirs = given.keys() - ours - table.keys()
         if theirs and not (SCHEMES[scheme].nests and "://" in path):
@@ -226,7 +226,7 @@ class Endpoint(Address):
             try:
                 values[name] = table[name].read(given[name])
             except (ValueError, TypeError) as error:
-                raise EndpointError(f"{name}={given[name]!r} cannot be right ({table[name].help}): {error}") from error
+                raise no_value(name, given[name], table[name].help, error) from error
         known = {"framing": framing.name, **dict(framing.options)}
         values.update((name, known[name]) for name in ours & given.keys())
         values["nested"] = {name: given[name] for name in given if name in theirs}

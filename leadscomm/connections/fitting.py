@@ -31,6 +31,9 @@ def check_pairs(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         raise EndpointError("cert_key= is the private key of a certificate: give cert= too")
     if {"reconnect_min", "reconnect_max"} <= given.keys() and options["reconnect_min"] > options["reconnect_max"]:
         raise EndpointError("reconnect_min= is longer than reconnect_max=: make it the shorter one")
+    keys = [f"{name}=" for name in _KEYS if given.get(name)]
+    if len(keys) > 1:
+        raise EndpointError(f"{' and '.join(keys)} are given, and one key is wanted: leave all but one out")
     if options.get("rs485") and options.get("rtscts"):
         raise EndpointError("rs485=1 switches the transceiver by RTS, and rtscts=1 wants it too: use one of them")
 

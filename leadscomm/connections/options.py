@@ -131,7 +131,7 @@ def name(value: Any) -> str:
 def secret(value: Any) -> bytes:
     """Bytes, in Python only."""
     if not isinstance(value, bytes):
-        raise ValueError("write bytes")
+        raise ValueError(f"write bytes, and not {type(value).__name__}: key=b'...', or text.encode()")
     return value
 
 

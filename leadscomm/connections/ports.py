@@ -261,6 +261,8 @@ def _why_not(path: str, error: OSError) -> str:
     number = _errno(error)
     if "://" in path:
         return f"serial://{path} cannot be opened: " + _why_not_far(error)
+    if path.startswith("dev/"):
+        return f"there is no port {path}: write serial:///{path}, with three slashes"
     if number == errno.ENOENT or "FileNotFoundError" in str(error):
         return f"there is no port {path}; is the device plugged in? There are: {listed()}"
     if _in_use(error):

@@ -156,6 +156,8 @@ class _Race:
 def why_not(where: str, error: OSError | None) -> str:
     """What to say of a connection that could not be opened."""
     if isinstance(error, ConnectionRefusedError):
+        if where.endswith(":0"):
+            return f"{where} is no port to dial: 0 is for servers, which say the port that they got"
         return f"nobody listens on {where}; is the server started, and on this port?"
     if isinstance(error, TimeoutError):
         return f"{where} did not answer in time; is it switched on and reachable, and its firewall open?"

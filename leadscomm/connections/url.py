@@ -7,6 +7,7 @@ that is no UTF-8, as names of files may have it.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
@@ -96,11 +97,25 @@ def option_word(name: str, value: Any) -> str:
 
 def no_endpoint(text: str, schemes: Iterable[str]) -> EndpointError:
     """What to say of a text without ``://``."""
-    word, colon, rest = text.partition(":")
-    near = closest(word, schemes) if colon and not rest.lstrip("/").isdecimal() else ""
-    meant = f"did you mean {near}://? " if near else ""
-    mend = f"{meant}write a URL such as tcp://127.0.0.1:16900 or serial:///dev/ttyACM0"
-    return EndpointError(f"{text!r} is no endpoint: {mend}")
+    meant = _meant(text, schemes)
+    such = "write a URL such as tcp://127.0.0.1:16900 or serial:///dev/ttyACM0"
+    return EndpointError(f"{text!r} is no endpoint: {f'did you mean {meant}?' if meant else such}")
+
+
+def _meant(text: str, schemes: Iterable[str]) -> str:
+    """The endpoint that somebody has probably meant; empty: there is nothing like it."""
+    if text.startswith("/dev/") or re.match(r"(?i)com\d", text):
+        return f"serial://{text}"
+    if re.match(r"tty|cu\.", text):
+        return f"serial:///dev/{text}"
+    word, slashes, place = re.findall(r"^([^:/]*)(:?/*)(.*)", text)[0]
+    near = closest(word, schemes) if slashes else ""
+    if near == word and place.isdecimal():
+        return f"{word}://:{place}"
+    if near and not place.isdecimal():
+        return f"{near}://{'/' if near in ('serial', 'unix') and slashes.endswith('/') else ''}{place}"
+    is_host = re.fullmatch(r"localhost|[\w-]+(\.[\w-]+)+|[\w.-]+:\d+|\[[\da-fA-F:.]+\](:\d+)?", text)
+    return f"tcp://{text}" if is_host else ""
 
 
 def no_scheme(scheme: str, schemes: Iterable[str]) -> EndpointError:
@@ -116,6 +131,12 @@ def no_option(scheme: str, name: str, known: set[str]) -> EndpointError:
     mend = f"; faults are made by {FAULT}{name}=.../ before it" if name in FAULTS else ""
     said = f"{scheme}:// has no option {name!r}; {f'did you mean {near}? ' if near else ''}it has"
     return EndpointError(f"{said} {', '.join(sorted(known))}{mend}")
+
+
+def no_value(name: str, value: object, meaning: str, error: Exception) -> EndpointError:
+    """What to say of a value that an option cannot have. A key is not shown."""
+    said = name if name == "key" else f"{name}={value!r}"
+    return EndpointError(f"{said} cannot be right ({meaning}): {error}")
 
 
 def closest(word: str, known: Iterable[str]) -> str:

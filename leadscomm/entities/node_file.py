@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import sys
@@ -81,7 +82,7 @@ class _Said:
     def node(self, found: dict[str, Any]) -> dict[str, Any]:
         for key in found:
             if key != TABLE:
-                raise self.wrong(key, f"{key!r} means nothing here: all of a node is in the table [{TABLE}]")
+                raise self.wrong(key, f"{key!r} means nothing here: write [{TABLE}] above all that is said of the node")
         table = found.get(TABLE)
         if not isinstance(table, dict):
             raise self.wrong(TABLE, f'there is no table [{TABLE}]: begin with [{TABLE}], then name = "arm"')
@@ -96,7 +97,9 @@ class _Said:
                 return value
             raise self.wrong(key, f'write a list of texts: {key} = ["{"arms" if key == "groups" else "tcp://..."}"]')
         if not isinstance(value, (str, int, float)):
-            raise self.wrong(key, f"{key} takes a text, a number, true or false")
+            near = difflib.get_close_matches(key, _NAMES, 1, 0.6)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise self.wrong(key, f"{key} takes a text, a number, true or false{meant}")
         if key in _FILES:
             return str(self._path.parent / Path(str(value)).expanduser())
         return value

@@ -115,7 +115,7 @@ class Server(Entity):
         if isinstance(to, str):
             if self.running() and not self._durable.kept:
                 raise LocalProtocolError(
-                    f"to={to!r}: peers are sent to by their connection, and by their name with durable= alone: one of "
+                    f"to={to!r} is a name, and only a server with durable= knows names: give one of "
                     "server.connections(), or durable=FILE"
                 )
             self._durable.send(to, msg, **how)

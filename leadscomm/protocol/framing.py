@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -156,11 +157,20 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
     return _ESCAPES[escape]
 
 
-_READERS: dict[str, Callable[[object], object]] = {"max_message": parse_size, "separator": parse_separator}
+def _max_message(value: object) -> int:
+    try:
+        return parse_size(value)
+    except EndpointError as error:
+        raise EndpointError(f"max_message: {error}") from None
+
+
+_READERS: dict[str, Callable[[object], object]] = {"max_message": _max_message, "separator": parse_separator}
 
 
 def _factory(name: str) -> FramingFactory:
     try:
         return FRAMINGS[name]
     except KeyError:
-        raise EndpointError(f"no framing is called {name!r}; the known ones are {', '.join(FRAMINGS)}") from None
+        near = difflib.get_close_matches(name, FRAMINGS, 1, 0.6)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise EndpointError(f"no framing is called {name!r}; {meant}the known ones are {', '.join(FRAMINGS)}") from None

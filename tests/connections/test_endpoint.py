@@ -215,7 +215,17 @@ def test_another_host_or_port():
 @pytest.mark.parametrize(
     ("text", "options", "mend"),
     [
-        ("host:16900", {}, "write a URL such as tcp://127.0.0.1:16900"),
+        ("host", {}, "write a URL such as tcp://127.0.0.1:16900"),
+        ("", {}, "write a URL such as tcp://127.0.0.1:16900"),
+        ("host:16900", {}, r"did you mean tcp://host:16900\?$"),
+        ("127.0.0.1", {}, r"did you mean tcp://127.0.0.1\?$"),
+        ("[::1]:16900", {}, r"did you mean tcp://\[::1\]:16900\?$"),
+        ("udp:16900", {}, r"did you mean udp://:16900\?$"),
+        ("/dev/ttyACM0", {}, r"did you mean serial:///dev/ttyACM0\?$"),
+        ("ttyACM0", {}, r"did you mean serial:///dev/ttyACM0\?$"),
+        ("COM3", {}, r"did you mean serial://COM3\?$"),
+        ("serial:auto", {}, r"did you mean serial://auto\?$"),
+        ("unix:/run/arm.sock", {}, r"did you mean unix:///run/arm.sock\?$"),
         ("http://host", {}, "there are fault://, loop://, serial://, tcp://, tls://, udp://, unix://"),
         (None, {}, "a URL or a port number, not NoneType"),
         (True, {}, "not bool"),
@@ -231,8 +241,8 @@ def test_another_host_or_port():
         ("tpc://host", {}, r"did you mean tcp://\? there are fault://, loop"),
         ("TCP://host", {}, r"did you mean tcp://\?"),
         ("falt://drop=1/tcp://host", {}, r"did you mean fault://\?"),
-        ("tcp:/host:80", {}, r"did you mean tcp://\? write a URL"),
-        ("serail:/dev/ttyACM0", {}, r"did you mean serial://\?"),
+        ("tcp:/host:80", {}, r"did you mean tcp://host:80\?$"),
+        ("serail:/dev/ttyACM0", {}, r"did you mean serial:///dev/ttyACM0\?$"),
         ("tcp://host", {"reconect": False}, r"no option 'reconect'; did you mean reconnect\?"),
         ("tcp://host", {"colour": 1}, "no option 'colour'; it has"),
         ("udp://host?key_file=x", {}, "in a session alone"),
@@ -241,9 +251,12 @@ def test_another_host_or_port():
         ("tcp://host?spin=fast", {}, r"spin='fast' cannot be right \(seconds to poll.*: write seconds"),
         ("tcp://host?overflow=explode", {}, "write block, drop_oldest, drop_newest or disconnect"),
         ("tcp://host?framing=morse", {}, "no framing is called 'morse'; the known ones are"),
+        ("tcp://host?framing=cosb", {}, r"'cosb'; did you mean cobs\? the known ones are"),
+        ("tcp://host?max_message=-1", {}, "max_message: '-1' is no number of bytes"),
+        ("tcp://host", {"key": b"x" * 16, "key_env": "A"}, "key= and key_env= are given, and one key is wanted"),
         ("tcp://host?crc=crc-8", {}, "has no option 'crc'"),
         ("tcp://host?framing=cobs&separator=x", {}, "has no option 'separator'"),
-        ("tcp://host", {"key": "text"}, "write bytes"),
+        ("tcp://host", {"key": "text"}, r"^key cannot be right \(.*\): write bytes, and not str"),
         ("serial:///dev/x?bytesize=9", {}, "write 5, 6, 7 or 8"),
     ],
 )
@@ -255,6 +268,9 @@ def test_what_cannot_be_an_endpoint_says_what_can(text, options, mend):
 def test_a_key_is_never_shown():
     parsed = Endpoint.parse("tcp://host:1", key=b"0123456789abcdef")
     assert str(parsed) == repr(parsed) == "tcp://host:1"
+    with pytest.raises(EndpointError) as told:
+        Endpoint.parse("tcp://host:1", key="a text is no key")
+    assert "a text is no key" not in str(told.value)
     assert parsed.key() == b"0123456789abcdef"
 
 
@@ -316,7 +332,6 @@ def test_a_key_of_the_environment_that_windows_wrote(monkeypatch, value):
         ({"key": b"short"}, "a key of 5 bytes is too short; use 16 or more, such as `openssl rand -hex 32`"),
         ({"key_file": "/nowhere/key"}, "cannot be read from key_file=/nowhere/key: No such file"),
         ({"key_env": "LEADSCOMM_NO_KEY"}, "there is no environment variable LEADSCOMM_NO_KEY"),
-        ({"key": b"x" * 16, "key_env": "A"}, "key and key_env are given, and one key is wanted"),
     ],
 )
 def test_a_key_that_cannot_be_used(options, mend):

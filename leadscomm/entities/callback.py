@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
+import logging
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -139,6 +141,7 @@ class Callback(CallbackChain):
         """
 
 
+_log = logging.getLogger("leadscomm")
 MEND: Final = "write a plain def, which may hand work to your loop with asyncio.run_coroutine_threadsafe(work, loop)"
 METHODS: Final = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
@@ -173,9 +176,27 @@ def _check_link(link: Any) -> None:
 
 def _check_methods(link: Any) -> None:
     for name in METHODS:
-        why = _for_nothing(getattr(link, name, None))
+        why = _for_nothing(getattr(link, name, None)) or _does_not_take(getattr(link, name, None), name)
         if why:
             raise CallbackError(f"{type(link).__name__}.{name} {why}")
+    for name in dir(type(link)):
+        near = difflib.get_close_matches(name, METHODS, 1, 0.85) if name.startswith("on_") else []
+        if near and name not in METHODS:
+            _log.warning("nobody calls %s.%s; did you mean %s?", type(link).__name__, name, near[0])
+
+
+def _does_not_take(method: Any, name: str) -> str:
+    """Why a method cannot be called with what it is told; empty: it can, as far as that is known."""
+    try:
+        takes = inspect.signature(method)
+    except (TypeError, ValueError):  # a link of a chain need not have it; or it is not written in Python
+        return ""
+    told = list(inspect.signature(getattr(Callback, name)).parameters)
+    try:
+        takes.bind(*told[1:])
+    except TypeError:
+        return f"does not take what it is told: write def {name}({', '.join(told)})"
+    return ""
 
 
 def _for_nothing(method: Any) -> str:

@@ -333,6 +333,10 @@ class AsyncGenerator(Callback):
         yield
 
 
+class TooFew(Callback):
+    def on_receive(self, msg): ...
+
+
 class WithYield(Callback):
     def on_receive(self, service, msg):
         yield
@@ -360,6 +364,8 @@ WRONG = {
     "async on_fail": (AsyncFail, "AsyncFail.on_fail is async"),
     "async generator": (AsyncGenerator, "on_connect is async"),
     "generator": (WithYield, "has a yield"),
+    "too few": (TooFew, r"TooFew.on_receive does not take what it is told: write def on_receive\(self, service, msg\)"),
+    "too many": (lambda: having(lambda service, msg, peer: None), "does not take what it is told"),
     "static": (Static, "is async"),
     "partial": (lambda: having(partial(asynchronous)), "is async"),
     "partial twice": (lambda: having(partial(partial(asynchronous, None), None)), "is async"),
@@ -389,6 +395,18 @@ def test_what_cannot_be_called_back_is_told_at_once(make, kind):
     with pytest.raises(CallbackError, match=match) as told:
         make(given())
     assert isinstance(told.value, TypeError)
+
+
+def test_a_method_that_nobody_calls_is_told(caplog):
+    class Typo(Callback):
+        def on_recieve(self, service, msg): ...
+
+        def on_button(self, number): ...
+
+    Server("tcp://127.0.0.1:0", Typo())
+    assert [record.getMessage() for record in caplog.records] == [
+        "nobody calls Typo.on_recieve; did you mean on_receive?"
+    ]
 
 
 def test_what_only_looks_like_a_coroutine_function_is_taken():

@@ -19,6 +19,7 @@ from leadscomm.entities.callback import Callback
 from leadscomm.entities.client import Client
 from leadscomm.entities.service import Service
 from leadscomm.errors import ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
+from leadscomm.protocol.guess import HAS_SESSIONS
 
 QUIET_S: Final = 2.0
 """After the end of a pipe: silence for so long means that no answer comes any more."""
@@ -94,8 +95,6 @@ class Conversation(Callback):
             self._await_answers()
         if self._output.lost is not None:
             return
-        if not self._received and ((self._sent and self._wait is None) or self._over):
-            self._look_for_session()
         if self._over and not (lines.interactive or lines.ended):
             self._fail("the conversation ended before standard input did; not everything was sent")
 
@@ -135,14 +134,6 @@ class Conversation(Callback):
         missing = self._sent - self._received
         if missing > 0 and self._received and not self._over:
             self._output.note(f"{counted(missing, 'line')} had no answer")
-
-    def _look_for_session(self) -> None:
-        """Nothing has come at all: a peer that speaks sessions has not taken a word of what was sent."""
-        if self._endpoint.scheme == "udp":  # a question would be a message there
-            return
-        better = with_session(self._endpoint)
-        if better is not None:
-            self._fail(f"{self._endpoint} takes nothing without a session: write {better}")
 
     def _fail(self, text: str) -> None:
         self._failed = True
@@ -190,6 +181,9 @@ class Conversation(Callback):
         if self._again and isinstance(error, OSError) and not isinstance(error, DeliveryError):
             self._tell(f"{one_line(error)}; trying again")
             return
-        self._fail(one_line(error))
+        text = one_line(error)
+        if HAS_SESSIONS in text:
+            text = f"{self._endpoint} takes nothing without a session: write {with_session(self._endpoint)}"
+        self._fail(text)
         if not self._connected and not isinstance(error, DeliveryError):
             self._end()

@@ -90,8 +90,9 @@ def examine(text: str, seconds: float, *, echo: bool) -> Findings:
             yield from talk.peer(connection)
         else:
             heard = yield from talk.listen(endpoint, connection, seconds)
-            if not heard and (echo or endpoint.scheme != "udp"):
-                yield from _session(endpoint)
+            if not heard and (yield from _session(endpoint, echo=echo)):
+                yield Finding(OPEN, "echo", "not tried: as it is, the peer takes nothing")
+                return
         if echo:
             yield from talk.echo(connection)
         if isinstance(connection, TimedConnection):
@@ -107,15 +108,30 @@ def examine(text: str, seconds: float, *, echo: bool) -> Findings:
             connection.close()
 
 
-def _session(endpoint: Endpoint) -> Findings:
-    """Whether the peer speaks sessions, though the endpoint asks for none."""
+def _session(endpoint: Endpoint, *, echo: bool) -> Generator[Finding, None, bool]:
+    """Whether the peer speaks sessions, though the endpoint asks for none; returns whether it takes nothing else."""
+    if endpoint.scheme == "serial":
+        text = "not asked: an instrument might take the question for an order"
+        mend = "`leadscomm ports --identify` asks it who it is; if its sketch has a session, write"
+        yield Finding(OPEN, "session", text, f"{mend} {_and_session(endpoint)}")
+        return False
+    if endpoint.scheme == "udp" and not echo:
+        mend = f"--echo asks; if the peer speaks sessions, write {_and_session(endpoint)}"
+        yield Finding(OPEN, "session", "not asked: over UDP the question would be a message", mend)
+        return False
     better, wants_key = asked(endpoint)
-    if wants_key and endpoint.key() is None:
+    wants_key = wants_key and endpoint.key() is None
+    if wants_key:
         text = "the peer asks for a key, and this side has none"
         yield Finding(FAIL, "key", text, "give both sides the same key (key_file=), or neither")
     if better is not None:
         text = "the peer speaks sessions (reliable=1) and takes nothing else"
         yield Finding(FAIL, "session", text, f"write {better}")
+    return wants_key or better is not None
+
+
+def _and_session(endpoint: Endpoint) -> str:
+    return f"{endpoint}{'&' if '?' in str(endpoint) else '?'}reliable=1"
 
 
 def _open_udp(endpoint: Endpoint) -> Opening:

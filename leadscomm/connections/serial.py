@@ -265,8 +265,9 @@ def _ask(
         for other in asked.values():
             other.close()
     if not found:
-        why = "; ".join(refusals.values()) or f"there is no free port; there are: {ports.listed()}"
-        raise ConnectFailed(f"no board answers with the tag {tag}: {why}")
+        why = ", ".join(refusals.values()) or f"there is no free port; there are: {ports.listed()}"
+        mend = "; `leadscomm ports --identify` tells who answers where" if refusals else ""
+        raise ConnectFailed(f"no board answers with the tag {tag}: {why}{mend}")
     if len(found) > 1:
         raise ConnectFailed(
             f"{len(found)} boards answer to {tag}, on {' and '.join(found)}: give them different tags, or name the "

@@ -44,6 +44,7 @@ class Stage(Task):
         "_receive",
         "_rest",
         "_shut",
+        "_wants",
         "batch",
         "came_at",
         "connection",
@@ -63,6 +64,7 @@ class Stage(Task):
         self.heard = False
         self.came_at = time.monotonic()  # what precedes the first message is waited for from here on
         self._shut = False  # closed by this side: nothing more is delivered
+        self._wants = ""  # what the peer wants instead of a plain conversation, once that was told
         self._opened = False
         self._pool: ReaderPool | None = None
         self._flusher: FlusherThread | None = None
@@ -96,7 +98,7 @@ class Stage(Task):
         """Read for the first time: a peer that means another kind of conversation is named."""
         messages = self.connection.read_batch()
         self._receive = self.connection.read_batch
-        wants = guess.greeting(messages[0] if messages else self._framing.remainder)
+        wants = self._wants = guess.greeting(messages[0] if messages else self._framing.remainder)
         if wants:
             self.entity._fail(ConnectFailed(f"{self.connection} {wants}"), self)
         return messages
@@ -279,7 +281,8 @@ class Stage(Task):
 
     def _tell_faults(self) -> None:
         for fault in self._framing.take_faults():
-            if not self.connection.closed():
+            told_already = self._wants and self._wants in str(fault)
+            if not (told_already or self.connection.closed()):
                 self.entity._fail(type(fault)(f"{self.connection}: {fault}"), self)
 
     def dispatch(self, messages: list[bytes]) -> None:

@@ -31,6 +31,7 @@ _MOSTLY: Final = 0.8
 _ENOUGH: Final = 16
 """Fewer bytes than these say nothing, unless they are a whole message."""
 ASKS_FOR_KEY: Final = "asks for a key"
+HAS_SESSIONS: Final = "speaks in sessions"
 _LOOK_BYTES: Final = 64
 _MANY: Final = 8
 """So many frames convince, though another one is begun behind them."""
@@ -104,7 +105,7 @@ def greeting(data: bytes) -> str:
         return f"{ASKS_FOR_KEY}, and this side has none: {mend}"
     as_they_travel = (data, _unstuffed(data[:_LOOK_BYTES]), data[4:])  # alone, in COBS, behind a length
     if any(map(_begins_session, as_they_travel)):
-        return "speaks in sessions, and this side does not: give both sides reliable=1, or neither"
+        return f"{HAS_SESSIONS}, and this side does not: give both sides reliable=1, or neither"
     return ""
 
 

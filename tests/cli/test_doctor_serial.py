@@ -254,6 +254,16 @@ def test_a_session_on_a_line_that_damages():
     assert report["link"].startswith(("ok", "warn"))
 
 
+def test_a_line_is_not_asked_for_a_session_and_it_is_said_how(cable: PtyCable):
+    here, _ = cable.ends
+    report = Report(serial(here), "--listen", 0.01)
+    assert report.code == 0, report.text
+    assert report["session"] == (
+        "- not asked: an instrument might take the question for an order mend: `leadscomm ports --identify` asks it "
+        f"who it is; if its sketch has a session, write {serial(here)}&reliable=1"
+    )
+
+
 def test_a_board_without_a_session_is_heard_in_its_frames():
     with WireBoard() as board:
         report = Report(serial(board.port, "&framing=board"), "--echo", "--listen", 0.1)

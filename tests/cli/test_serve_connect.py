@@ -12,6 +12,7 @@ import pytest
 
 from leadscomm import Callback, Server, create_server
 from tests.cli.program import PATIENCE_S, ROOT, Program, run
+from tests.entities.recorder import Recorder
 
 NEEDS_TERMINAL = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo terminals")
 
@@ -62,7 +63,16 @@ def test_a_server_that_speaks_sessions_is_named():
         plain = f"tcp://127.0.0.1:{server.port()}"
         code, out, err = run("connect", plain, stdin=b"one\n")
     assert (code, out) == (1, "")
-    assert err.endswith(f"leadscomm: {plain} takes nothing without a session: write {plain}?reliable=1\n")
+    assert err == f"leadscomm: {plain} takes nothing without a session: write {plain}?reliable=1\n"
+
+
+def test_a_server_that_does_not_answer_is_not_troubled():
+    told = Recorder()
+    with create_server(0, told) as server:
+        code, out, err = run("connect", server.port(), stdin=b"one\n")
+        assert (code, out, err) == (0, "", "")
+        told.wait("disconnect")
+    assert told.kinds() == ["initialize", "connect", "receive", "disconnect"]
 
 
 def test_serve_echoes_in_hexadecimal():

@@ -18,25 +18,24 @@ _ANSWER_S: Final = 0.5
 _NETWORKS: Final = ("tcp", "tls", "unix", "udp")
 
 
-def with_session(endpoint: Endpoint) -> Endpoint | None:
-    """The endpoint with ``reliable=1``, where the peer answers to that.
-
-    It is asked who it is, over a connection of its own. That begins no session; a peer without sessions gets 27 bytes
-    that end no message of a stream, but are one over UDP.
-
-    :param endpoint: without a session.
-    :return: None if nobody answers within half a second, or the endpoint is none of a network.
-    """
-    better, _ = asked(endpoint)
-    return better
+def with_session(endpoint: Endpoint) -> Endpoint:
+    """The same endpoint with ``reliable=1``, for a person to write."""
+    given = {name: endpoint.options[name] for name in endpoint.given if name in TLS}
+    return Endpoint.parse(endpoint.place(), reliable=True, **given)
 
 
 def asked(endpoint: Endpoint) -> tuple[Endpoint | None, bool]:
-    """As :func:`with_session`, and whether the peer asks for a key instead."""
+    """Ask the peer of an endpoint without a session whether it speaks sessions all the same.
+
+    It is asked over a connection of its own. That begins no session; a peer without sessions gets 27 bytes that end no
+    message of a stream, but are one over UDP.
+
+    :return: the endpoint to write, None if nobody answers within half a second or this is no network; and whether the
+        peer asks for a key instead.
+    """
     if endpoint.scheme not in _NETWORKS or endpoint.has_session:
         return None, False
-    given = {name: endpoint.options[name] for name in endpoint.given if name in TLS}
-    better = Endpoint.parse(endpoint.place(), reliable=True, **given)
+    better = with_session(endpoint)
     with suppress(CommError, OSError):
         answers, wants_key = _answers(better, time.monotonic() + _ANSWER_S)
         return better if answers else None, wants_key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 from leadscomm.connections.endpoint import SCHEMES, Endpoint
 from leadscomm.connections.ports import available_ports
@@ -19,10 +20,25 @@ def endpoint(text: str) -> Endpoint:
 
 def seconds(text: str) -> float:
     """A time that is not negative; ``inf`` is one."""
-    value = float(text)
+    value = _number(text)
     if not value >= 0:
         raise argparse.ArgumentTypeError("write seconds, 0 or more")
     return value
+
+
+def some_time(text: str) -> float:
+    """A time in which something can happen."""
+    value = _number(text)
+    if not 0.1 <= value < math.inf:
+        raise argparse.ArgumentTypeError("write seconds, 0.1 or more")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def short_time(text: str) -> float:
@@ -32,9 +48,9 @@ def short_time(text: str) -> float:
 
 def count(text: str) -> int:
     """How often: 1 or more."""
-    value = int(text)
+    value = int(text) if text.isdecimal() else 0
     if value < 1:
-        raise argparse.ArgumentTypeError("write a number, 1 or more")
+        raise argparse.ArgumentTypeError("write a whole number, 1 or more")
     return value
 
 

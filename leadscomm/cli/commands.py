@@ -14,10 +14,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Final, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO, cast
 
 from leadscomm.cli import (
     bench,
@@ -38,6 +38,7 @@ from leadscomm.cli import (
 )
 from leadscomm.cli.output import StandardOutput
 from leadscomm.cli.wording import one_line
+from leadscomm.connections.url import closest
 from leadscomm.errors import CommError
 from leadscomm.version import __version__
 
@@ -90,10 +91,33 @@ COMMANDS: Final = {
 
 
 class Parser(argparse.ArgumentParser):
-    """One that does not pass over it in silence when it cannot write."""
+    """One that does not pass over it in silence when it cannot write, and names what was probably meant."""
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
         (file or sys.stderr).write(message)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As ``argparse`` has it; but what a command does not know is said by that command, with its usage."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown[0], self._options())}")
+        return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            error.message += self._meant(str(value), map(str, action.choices or ()))
+            raise
+
+    def _options(self) -> list[str]:
+        return [name for action in self._actions for name in action.option_strings]
+
+    @staticmethod
+    def _meant(word: str, known: Iterable[str]) -> str:
+        names = {name.lstrip("-"): name for name in known}  # two dashes in common are no likeness
+        near = closest(word.lstrip("-"), names)
+        return f"; did you mean {names[near]}?" if near else ""
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -13,8 +13,9 @@ WIDTH: Final = 80
 
 
 def wrapped(text: str, indent: str = "") -> list[str]:
-    """``text`` in lines of at most 80 columns; all but the first begin with ``indent``. What is too long is broken."""
-    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False) or [""]
+    """``text`` in lines of at most 80 columns; all but the first begin with ``indent``. A longer word (a path, an
+    endpoint) has a line of its own and stays whole, so that it can be copied."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False) or [""]
 
 
 def one_line(error: BaseException) -> str:

@@ -36,7 +36,7 @@ def test_an_unknown_workload_names_the_known_ones(capsys: pytest.CaptureFixture[
 def test_none_at_all_is_no_number_of_rounds(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["bench", "--rounds", "0"])
-    assert "argument --rounds: write a number, 1 or more" in capsys.readouterr().err
+    assert "argument --rounds: write a whole number, 1 or more" in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_it_quietly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,14 +43,24 @@ def test_version_and_help():
     ("arguments", "said"),
     [
         ([], "the following arguments are required: COMMAND"),
-        (["serv"], "invalid choice: 'serv'"),
+        (["conect"], "; did you mean connect?"),
+        (["flash", "--board", "leonrado"], "; did you mean leonardo?"),
+        (["connect", "1", "--hx"], "leadscomm connect: error: unrecognized arguments: --hx; did you mean --hex?"),
+        (
+            ["connect", "localhost:16900"],
+            "argument ENDPOINT: 'localhost:16900' is no endpoint: did you mean tcp://local",
+        ),
         (["serve"], "the following arguments are required: ENDPOINT"),
+        (["log", "1", "--json"], "leadscomm log: error: unrecognized arguments: --json\n"),
         (
             ["connect", "tpc://x"],
             "argument ENDPOINT: tpc:// is not known; did you mean tcp://? there are fault://, loop://,",
         ),
         (["connect", "1", "--wait", "-1"], "argument --wait: write seconds, 0 or more"),
-        (["demo", "--seconds", "soon"], "argument --seconds: invalid"),
+        (["connect", "1", "--wait", "soon"], "argument --wait: write seconds, 0 or more"),
+        (["demo", "--seconds", "soon"], "argument --seconds: write seconds, 0.1 or more"),
+        (["demo", "--seconds", "0"], "argument --seconds: write seconds, 0.1 or more"),
+        (["log", "1", "--count", "1.5"], "argument --count: write a whole number, 1 or more"),
     ],
 )
 def test_a_wrong_command_line(arguments, said, capsys):
@@ -126,7 +136,7 @@ def test_wording():
     assert cause_and_mend(CommError("it broke; mend it; so")) == ("it broke", "mend it; so")
     assert cause_and_mend(EndpointError("unknown; there are a, b")) == ("unknown; there are a, b", "")
     assert wrapped("") == [""]
-    assert wrapped("x" * 100, "  ") == ["x" * 80, "  " + "x" * 20]
+    assert wrapped("see " + "x" * 100 + " there", "  ") == ["see", "  " + "x" * 100, "  there"]  # a path can be copied
 
 
 # Input and output

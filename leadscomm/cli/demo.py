@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     parser.add_argument(
         "--seconds",
-        type=arguments.seconds,
+        type=arguments.some_time,
         default=SECONDS,
         metavar="N",
         help=f"how long the traffic lasts (default {SECONDS:g})",

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,7 +24,7 @@ from leadscomm.cli.demonstration.link import Link
 from leadscomm.cli.demonstration.report import Report
 from leadscomm.cli.demonstration.tcp_cable import TcpCable
 from leadscomm.errors import CommError, MissingTool
-from tests.cli.program import PATIENCE_S, Program, run, without_controls
+from tests.cli.program import PATIENCE_S, ROOT, Program, run, without_controls
 
 
 def board_is_there() -> bool:
@@ -183,6 +184,40 @@ def test_a_board_that_dies_is_a_failure():
         demo.process.send_signal(signal.SIGINT)
         assert demo.wait() == 130
     wait_until_gone([board])
+
+
+def test_whoever_has_read_enough_ends_it_without_a_word():
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "leadscomm", "demo", "--plain"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        cwd=ROOT,
+    )
+    assert demo.stdout is not None
+    assert demo.stderr is not None
+    for line in demo.stdout:
+        if "PULLED" in line:
+            break
+    demo.stdout.close()
+    assert demo.stderr.read() == ""
+    demo.stderr.close()
+    assert demo.wait(PATIENCE_S) == 1
+
+
+def test_a_device_whose_demo_has_gone_ends_without_a_word():
+    device = subprocess.Popen(
+        [sys.executable, "-m", DEVICE, "arm", "tcp://127.0.0.1:0"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    assert device.stdout is not None
+    device.stdout.close()
+    device.stdout = None
+    assert device.communicate(timeout=PATIENCE_S)[1] == b""
 
 
 def test_no_pseudo_terminal_left(monkeypatch):

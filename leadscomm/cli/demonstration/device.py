@@ -38,5 +38,5 @@ def main(name: str, *places: str) -> None:
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):  # the demo was ended while this device was starting
         pass

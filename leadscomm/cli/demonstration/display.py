@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -84,7 +85,8 @@ class PlainDisplay(Display):
         self._lock = threading.Lock()
 
     def happened(self, link: str, text: str) -> None:
-        self._print([self.traffic_line(link, text)])
+        with contextlib.suppress(OSError):  # whoever has had enough is noticed by the next update, in the main thread
+            self._print([self.traffic_line(link, text)])
 
     def update(self) -> None:
         self._print(["", *self.table(), ""])

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from leadscomm.cli.demonstration.device_link import Device
 from leadscomm.cli.demonstration.pulling import DEAD_AFTER_S
-from leadscomm.cli.wording import one_line
+from leadscomm.cli.wording import counted, one_line
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.node import Node, name_of
@@ -67,7 +67,8 @@ class Host(Callback):
     def on_link(self, service: Service, connection: ConnectionBase, link: str, up: bool) -> None:
         device = self._devices[name_of(connection)]
         if not device.over:
-            state = f"{device.kind(link)} is {'up' if up else 'down'}; {len(self.links(device.name))} left"
+            lines = counted(len(self.links(device.name)), "line")
+            state = f"{device.kind(link)} is {'up' if up else 'down'}, {lines} up"
             self._tell(device.name, f"{self.node.name}: {state}")
 
     def on_fail(self, service: Service, error: Exception) -> None:

@@ -13,7 +13,8 @@ from leadscomm.entities.service import Service
 from leadscomm.errors import ConnectFailed
 from leadscomm.hardware.board import Board
 
-ANY_COMPANION: Final = "serial://auto?identity=companion"
+COMPANION: Final = "companion"
+ANY_COMPANION: Final = f"serial://auto?identity={COMPANION}"
 
 
 class PinName(NamedTuple):
@@ -57,7 +58,10 @@ def opened_board(args: argparse.Namespace) -> Iterator[Board]:
     troubles = _Troubles()
     with Board(args.board, troubles, reconnect=False) as board:
         if board.connection is None:
-            raise troubles.first or ConnectFailed(f"{args.board}: no board answers")
+            first = troubles.first or ConnectFailed(f"{args.board}: no board answers")
+            if args.board.options.get("identity") == COMPANION:
+                raise ConnectFailed(f"{first}; `leadscomm flash` brings the companion firmware onto a board") from first
+            raise first
         yield board
 
 

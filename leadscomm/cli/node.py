@@ -56,14 +56,16 @@ class Watching(Attended):
             self._output.note("type 'NAME text' to send to a peer, '* text' to all; Ctrl-C ends")
 
     def _may_send(self, line: bytes) -> bool:
-        name, _ = _split(line)
+        name, text = _split(line)
+        if text is None:
+            return True  # and is refused
         there = self.service.peers()
         return bool(there) if name == ALL else not name or name in there
 
     def _send(self, line: bytes, *, told: bool) -> None:
         name, text = _split(line)
-        if not name:
-            raise CommError("write the name of a peer, a space, and the message")
+        if not name or text is None:
+            raise CommError("write the name of a peer (* for all), a space, and the message")
         message = self._message(text)
         if name == ALL:
             if not self.service.peers():
@@ -89,6 +91,7 @@ class Watching(Attended):
         self._output.say(f"- {name_of(connection)}")
 
 
-def _split(line: bytes) -> tuple[str, bytes]:
-    name, _, text = line.partition(b" ")
-    return name.decode("utf-8", "replace"), text
+def _split(line: bytes) -> tuple[str, bytes | None]:
+    """The name and the message; None: there is none."""
+    name, space, text = line.partition(b" ")
+    return name.decode("utf-8", "replace"), text if space else None

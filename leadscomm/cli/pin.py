@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 from leadscomm.cli.companions import PinName, add_board, opened_board, pin
+from leadscomm.errors import BoardError
 from leadscomm.hardware.board import Board
 from leadscomm.hardware.companion import Mode
 from leadscomm.hardware.pins import Pin
@@ -42,12 +43,15 @@ def run(args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     seen: dict[str, float | bool] = {}
     with opened_board(args) as board:
         for name, change in args.pins:
-            if change is not None:
-                change(board.pin(name.number))
-            else:
+            try:
+                if change is not None:
+                    change(board.pin(name.number))
+                    continue
                 seen[str(name)] = _read(board, name)
-                if not args.json:
-                    print(f"{name} {shown(seen[str(name)])}", file=out)
+            except BoardError as error:
+                raise BoardError(f"{name}: {error}", error.status) from error
+            if not args.json:
+                print(f"{name} {shown(seen[str(name)])}", file=out)
     if args.json:
         print(json.dumps(seen), file=out)
     return 0

@@ -76,7 +76,9 @@ class _Pins:
         if not (self.analog or self.digital):
             raise ValueError("a report of no pins; name some, as in analog=[0]")
         if not all(0 <= pin < 16 for pin in self.analog) or not all(0 <= pin < 72 for pin in self.digital):
-            raise ValueError(f"a report of analog {self.analog}, digital {self.digital}: 0 to 15 and 0 to 71 there are")
+            raise ValueError(
+                f"no board has analog {self.analog}, digital {self.digital}: they go from 0 to 15 and from 0 to 71"
+            )
 
     @property
     def digital_bytes(self) -> int:
@@ -110,7 +112,7 @@ class Reports:
         pins = _Pins(analog, digital)
         period = round(1000 / rate) if rate > 0 else 0
         if not 1 <= period <= _LONGEST_MS:
-            raise ValueError(f"a rate of {rate:g} per second: {1000 / _LONGEST_MS:.2g} to 1000 there are")
+            raise ValueError(f"no board reports {rate:g} times a second: choose {1000 / _LONGEST_MS:.2g} to 1000")
         subscription = self._add(callback, pins)
         name = subscription.name
         try:

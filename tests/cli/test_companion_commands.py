@@ -54,7 +54,11 @@ def test_reports_as_lines_tables_and_objects(virtual: VirtualBoard, capsys: pyte
 
 def test_what_the_board_refuses_is_said(virtual: VirtualBoard, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["pin", "--board", virtual.endpoint, "99=on"]) == 1
-    assert "there is no such pin" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith(
+        "leadscomm: 99: the board refused Write with status 3: there is no such pin"
+    )
+    assert main(["report", "--board", virtual.endpoint, "A0", "--rate", "0"]) == 1
+    assert capsys.readouterr().err == "leadscomm: no board reports 0 times a second: choose 0.015 to 1000\n"
 
 
 @pytest.mark.parametrize(
@@ -89,3 +93,4 @@ def test_no_board_is_there() -> None:
         )
     assert (code, out) == (1, "")
     assert err.startswith("leadscomm: no board answers with the tag companion: ")
+    assert "`leadscomm ports --identify` tells who answers where; `leadscomm flash` brings the companion" in err

@@ -76,9 +76,10 @@ def test_what_cannot_be_sent_is_said(tmp_path: Path) -> None:
     with Program("node", "--hex", "--quit-on-eof", written(tmp_path, "base", 'listen = ["tcp://127.0.0.1:0"]')) as base:
         place = base.out.see(r"^base listens on (\S+)$")[1]
         with Node("arm", connect=[place], callback=Recorder()) as arm:
-            base.write(b"arm 00 ff\narm not hexadecimal\n")
+            base.write(b"arm 00 ff\narm not hexadecimal\narm\n")
             base.end_input()
             base.err.see("^not sent: .*is not hexadecimal")
+            base.err.see("^not sent: write the name of a peer .*, a space, and the message$")
             assert arm.callback.wait("receive") == [b"\0\xff"]
             assert base.wait() == 1
 

@@ -20,6 +20,7 @@ from leadscomm.entities.client import Client
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.server import Server
 from leadscomm.entities.service import Service
+from leadscomm.errors import ConnectFailed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,7 +114,9 @@ class Logging(Callback):
             self._failure = error
             self._end()
             return
-        text = one_line(error)
+        text = one_line(error) + (
+            "; trying again" if isinstance(service, Client) and isinstance(error, ConnectFailed) else ""
+        )
         if text != self._told:  # what is tried again and again is told once
             self._told = text
             self._output.note(f"! {text}")

@@ -65,6 +65,9 @@ class Client(Entity):
         self._was_connected = False
         self._send: Callable[..., None] | None = None  # None: it is not connected
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.endpoint.place()}>"
+
     @property
     def endpoint(self) -> Endpoint:
         """Where it connects to."""

@@ -100,6 +100,9 @@ class Node(Entity):
         """
         return from_file(path, lambda said: cls(callback=callback, **said))
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
     def _endpoint(self, place: int | str | Endpoint, options: dict[str, Any]) -> Endpoint:
         endpoint = Endpoint.parse(place, **{**options, "reliable": True, "name": self.name})
         if not endpoint.has_session:

@@ -55,6 +55,9 @@ class Server(Entity):
 
     # Looking ---------------------------------------------------------------------------------------------------------
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.endpoint.place()}>"
+
     @property
     def endpoint(self) -> Endpoint:
         """Where it listens; with the real port, once it does."""

@@ -13,6 +13,7 @@ from leadscomm import (
     ConnectionLost,
     EndpointError,
     LocalProtocolError,
+    Node,
     RemoteProtocolError,
     ServiceError,
     create_client,
@@ -39,6 +40,14 @@ def test_messages_go_both_ways_and_each_callback_comes_once_in_order():
     assert heard.kinds() == ["initialize", "connect"] + ["receive"] * 100 + ["disconnect"]
     assert told.kinds() == heard.kinds()
     assert heard.of("connect") == heard.of("disconnect")
+
+
+def test_services_can_be_printed():
+    with create_server(0) as server:
+        place = f"tcp://127.0.0.1:{server.port()}"
+        assert repr(server) == f"<Server of {place}>"
+        assert repr(create_client(server.port(), key=b"0123456789abcdef")) == f"<Client of {place}>"
+    assert repr(Node("arm", connect=[place])) == "<Node 'arm'>"
 
 
 def test_the_wire_is_that_of_leads():

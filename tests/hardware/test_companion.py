@@ -230,7 +230,7 @@ def test_reports(virtual: VirtualBoard, board: Board) -> None:
 
 
 def assert_on_time(board: Board, samples: list[Sample], period: float) -> None:
-    """One each period of the board's clock, but for those that found the line busy or got lost. Its clock goes by steps."""
+    """One each period of the board's clock, which goes by steps, but for those that found the line busy or got lost."""
     times = [sample.time for sample in samples]
     assert times == sorted(times)
     counters = board.counters()

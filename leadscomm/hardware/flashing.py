@@ -27,6 +27,9 @@ from leadscomm.hardware.models import CHIPS, MODELS, Model
 _log = logging.getLogger("leadscomm")
 SYNC_S: Final = 4.0
 """How long a bootloader may take for its first answer; avrdude itself would go on asking for a minute."""
+PROBE_S: Final = 10.0
+"""The same where only the cause of a failure is looked for: long enough for avrdude's second try, which comes after
+6 s, and for a busy machine."""
 STALL_S: Final = 5.0
 """How long nothing may happen after that."""
 TOUCH_S: Final = 8.0
@@ -142,7 +145,7 @@ class Upload:
     def _write(self) -> None:
         for baud in self._model.bauds:
             talk = _Talk(self._follow)
-            if talk.run(self.command(baud)) == 0:
+            if talk.run(self.command(baud), SYNC_S) == 0:
                 self._show(Stage.DONE, 1.0)
                 return
             if talk.signature or self.stage is not Stage.ASKING:
@@ -172,7 +175,7 @@ class Upload:
             if signature:
                 break
             probe = _Talk()
-            probe.run([*avrdude(other, self._port, other.bauds[0]), "-n"])
+            probe.run([*avrdude(other, self._port, other.bauds[0]), "-n"], PROBE_S)
             signature = probe.signature
         return _wrong_board(signature, self._model) if signature else _silent(self._port, self._model)
 
@@ -207,11 +210,11 @@ class _Talk:
         told = [text for text in said if "TIOCM" not in text]  # a pseudo-terminal has no DTR
         return told[-1] if told else "avrdude ended without a word"
 
-    def run(self, command: list[str]) -> int:
+    def run(self, command: list[str], patience: float) -> int:
         """Run it to its end, or until no bootloader has answered in time; its exit code. It never outlives this."""
         _log.info("%s", shlex.join(command))
         self.text = b""
-        deadline = time.monotonic() + SYNC_S
+        deadline = time.monotonic() + patience
         nothing = subprocess.DEVNULL
         with subprocess.Popen(command, bufsize=0, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE) as process:
             try:

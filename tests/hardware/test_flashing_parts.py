@@ -209,6 +209,7 @@ def test_every_baud_rate_and_every_bootloader_is_tried(avrdude) -> None:
 
 def test_an_avrdude_that_hangs_is_ended(avrdude, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flashing, "SYNC_S", 0.2)
+    monkeypatch.setattr(flashing, "PROBE_S", 0.2)
     avrdude("", -1)
     assert failure()[0].startswith("no bootloader answers")
     monkeypatch.setattr(flashing, "SYNC_S", 20.0)

@@ -10,20 +10,21 @@ namespace leadscomm {
 
 struct WireState {
   uint8_t length_;      // bytes received of the present frame or text
-  uint8_t size_;        // of the message
   Counters counters_;
 };
 
 enum class Language : uint8_t { Unheard, Frames, Text };
 
-// What only those need who look for texts in what comes: which language was heard last, where the message begins, and
-// whether there was more before the bytes that are collected than there is room for.
+// What only those need who look for texts in what comes: which language was heard last, where the message is, and
+// whether there was more before the bytes that are collected than there is room for. A frame's message is behind its
+// header, and its size is kept in the place of the frame's code, which is not needed any more.
 template <bool Separates>
 struct TextState {
   static Language language() { return Language::Frames; }
   static void language(Language) {}
-  static uint8_t textBegin() { return codeBytes + headerBytes; }
-  static void textBegin(uint8_t) {}
+  static uint8_t messageBegin() { return codeBytes + headerBytes; }
+  static uint8_t messageSize(const uint8_t* received) { return received[0]; }
+  static void message(uint8_t* received, uint8_t, uint8_t size) { received[0] = size; }
   static bool overflowed() { return false; }
   static void overflowed(bool) {}
 };
@@ -31,12 +32,17 @@ template <>
 struct TextState<true> {
   Language language_;
   uint8_t begin_;
+  uint8_t size_;
   bool overflowed_;
-  TextState() : language_(Language::Unheard), begin_(0), overflowed_(false) {}
+  TextState() : language_(Language::Unheard), begin_(0), size_(0), overflowed_(false) {}
   Language language() const { return language_; }
   void language(Language now) { language_ = now; }
-  uint8_t textBegin() const { return begin_; }
-  void textBegin(uint8_t at) { begin_ = at; }
+  uint8_t messageBegin() const { return begin_; }
+  uint8_t messageSize(const uint8_t*) const { return size_; }
+  void message(const uint8_t*, uint8_t begin, uint8_t size) {
+    begin_ = begin;
+    size_ = size;
+  }
   bool overflowed() const { return overflowed_; }
   void overflowed(bool yes) { overflowed_ = yes; }
 };
@@ -97,8 +103,8 @@ class Wire : protected State {
   }
 
   // The message. A zero byte follows it, so that text can be used as a C string.
-  const uint8_t* data() const { return self().received() + self().textBegin(); }
-  size_t size() const { return this->size_; }
+  const uint8_t* data() const { return self().received() + self().messageBegin(); }
+  size_t size() const { return self().messageSize(self().received()); }
 
   const Counters& counters() const { return this->counters_; }
 
@@ -118,8 +124,7 @@ class Wire : protected State {
 
   // Makes a part of what was received the message.
   LEADSCOMM_WITHIN bool deliver(uint8_t bytes, uint8_t from = payloadAt) {
-    self().textBegin(from);
-    this->size_ = bytes;
+    self().message(self().received(), from, bytes);
     self().received()[uint8_t(from + bytes)] = 0;
     return true;
   }

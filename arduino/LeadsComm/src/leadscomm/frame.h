@@ -81,11 +81,12 @@ inline void encode(uint8_t* frame, uint8_t header, const uint8_t* payload, uint8
   seal(frame, size + (overheadBytes - 1));
 }
 
-// Puts the 00 back into the `left` bytes of a frame, at least one, that come before its own. False: it is damaged.
-LEADSCOMM_WITHIN inline bool unstuff(uint8_t* code, uint8_t left) {
+// Puts the 00 back into the `left` bytes of a frame, at least one, that come before its own. False: it is damaged; one
+// that was sealed here cannot be.
+LEADSCOMM_WITHIN inline bool unstuff(uint8_t* code, uint8_t left, bool sealedHere = false) {
   do {
     uint8_t distance = *code;
-    if (distance > left) return false;
+    if (!sealedHere && distance > left) return false;
     *code = 0;
     code += distance;
     left -= distance;

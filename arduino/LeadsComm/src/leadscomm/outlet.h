@@ -65,7 +65,7 @@ class Outlet {
     lead[0] = 0;
     seal(lead + leadBytes, bytes);
     Calls<Port>::write(port_, lead, uint8_t(bytes + leadBytes + 1));
-    unstuff(lead + leadBytes, bytes);
+    unstuff(lead + leadBytes, bytes, true);
     lead[leadBytes] = bytes;
     return true;
   }

@@ -14,10 +14,9 @@ struct SessionState {
   uint8_t oldest_;      // number of the oldest frame that is kept
   uint8_t kept_;        // frames that were not acknowledged
   uint8_t next_;        // how many of them come before the one to be sent next
-  uint8_t repeats_;     // how often an ACK said that the oldest is expected: `again`, then `deaf` to more of them
-  uint8_t recovered_;   // number up to which frames were sent again
-  uint8_t datagrams_;   // the count of the last one sent
-  uint8_t reserved_;    // 1: a message was not taken for want of room; the next place is for its answer
+  uint8_t repeats_;     // how often an ACK said that the oldest is expected: `again`; then as goBack() has it
+  uint8_t reserved_ : 1;   // 1: a message was not taken for want of room; the next place is for its answer
+  uint8_t datagrams_ : 7;  // the count of the last one sent
   uint8_t resend_;      // ticks after which the host wants frames again
   uint8_t since_;       // the tick in which frames were sent or acknowledged last
 };
@@ -26,7 +25,7 @@ struct SessionState {
 struct LineState : NamedState, SessionState {
   uint8_t stays_;       // seconds after which the host has left, if nothing comes; 0: nobody was heard, or he has left
   uint8_t tick_;        // 4 ms; when time was looked at last
-  uint8_t quarter_;     // 256 ms; the same
+  uint8_t second_;      // 1,024 ms; the same
   uint8_t credit_;      // bytes that the host may have under way, or 0: no limit; and `told`
   uint8_t patience_;    // how many times 256 ms the host is to wait longer than usual
   uint8_t peer_[epochBytes];  // the epoch of the host that was heard last
@@ -64,7 +63,7 @@ class BasicReliableConnection
   static_assert(Window == 1 || Window == 2 || Window == 4, "a window has 1, 2 or 4 frames");
 
  public:
-  BasicReliableConnection(Port& port, const char* tag) : Base(port, tag) {}
+  LEADSCOMM_APART BasicReliableConnection(Port& port, const char* tag) : Base(port, tag) {}
 
   LEADSCOMM_APART bool poll() {
     tend();
@@ -85,9 +84,10 @@ class BasicReliableConnection
     if (!stays_) return Status::NotConnected;
     if (size > Payload) return Status::TooLong;
     if (unsent()) return Status::Full;
-    uint8_t count = window_ ? datagrams_ % 63 + 1 : 0;
+    uint8_t last = datagrams_;
+    uint8_t count = window_ ? last % 63 + 1 : 0;
     if (!outlet_.writeFrame(count, payload, uint8_t(size))) return Status::Full;
-    datagrams_ = count;
+    datagrams_ = count & 0x7F;
     return Status::Sent;
   }
 
@@ -127,9 +127,9 @@ class BasicReliableConnection
 
  private:
   using Base::window_; using Base::expected_; using Base::due_; using Base::oldest_;
-  using Base::kept_; using Base::next_; using Base::repeats_; using Base::recovered_;
+  using Base::kept_; using Base::next_; using Base::repeats_;
   using Base::datagrams_; using Base::reserved_; using Base::resend_; using Base::since_;
-  using Base::stays_; using Base::tick_; using Base::quarter_; using Base::credit_; using Base::patience_;
+  using Base::stays_; using Base::tick_; using Base::second_; using Base::credit_; using Base::patience_;
   using Base::peer_; using Base::length_; using Base::counters_; using Base::outlet_;
 
   static const uint8_t profiles = Handshake::compact;
@@ -158,9 +158,10 @@ class BasicReliableConnection
     if (uint8_t(kept_ + reserved_) >= Window) return Status::Full;
     uint8_t number = oldest_ + kept_;
     ++kept_;
+    uint8_t header = uint8_t((number & 7) << 3) | kind;
     uint8_t* frame = frameOf(number);
     frame[sizeAt] = uint8_t(size + (overheadBytes - 1));
-    frame[headerAt] = uint8_t((number & 7) << 3) | kind;
+    frame[headerAt] = header;
     copy(frame + headerAt + 1, payload, uint8_t(size));
     tend();
     return Status::Sent;
@@ -179,21 +180,20 @@ class BasicReliableConnection
 
   // Everything that is due by the clock, or was left over for want of room.
   LEADSCOMM_APART void tend() {
-    uint16_t now = Platform::now();
-    uint8_t tick = uint8_t(now / tickMs);
-    tick_ = tick;
-    uint8_t quarter = uint8_t(now >> 8);
-    bool turned = (quarter ^ quarter_) & 0xFC;  // another second, of 1,024 ms; one at a time, if nobody polls for long
-    quarter_ = quarter;
+    uint16_t ticks = Platform::now() / tickMs;
+    tick_ = uint8_t(ticks);
+    uint8_t second = uint8_t(ticks >> 8);
+    bool turned = second != second_;  // one at a time, if nobody polls for long
+    second_ = second;
     if (!window_) {
       due_ = 0;
       return;
     }
     if (turned) {
-      if (--stays_) {
-        if (!(quarter & 0x0C)) credit_ &= told;  // each fourth second
-        due_ = Control::Ping;
-      } else {
+      due_ = Control::Ping;
+      second &= 3;
+      if (!second) credit_ &= told;  // each fourth second
+      if (!--stays_) {
         this->language(Language::Unheard);
         end();
       }
@@ -237,13 +237,13 @@ class BasicReliableConnection
   LEADSCOMM_WITHIN bool unsent() const { return next_ < kept_ && next_ < window_; }
   uint8_t clock() const { return tick_; }
 
-  // Sends all again from the oldest. ACKs that repeat themselves are not heeded before something new is acknowledged:
-  // frames that are sent needlessly cause such ACKs, too.
+  // Sends all again from the oldest. ACKs that repeat themselves are not heeded before something is acknowledged, and if
+  // that is all that was under way, not before something more is: frames that are sent needlessly cause such ACKs, too. So
+  // `repeats_` is `deaf` and their number, which acknowledge() takes off.
   LEADSCOMM_WITHIN void goBack() {
     counters_.resent += next_;
-    recovered_ = (oldest_ + next_) & 7;
+    repeats_ = deaf + next_;
     next_ = 0;
-    repeats_ = deaf;
   }
 
   LEADSCOMM_WITHIN void acknowledge(uint8_t ack, bool explicitly) {
@@ -257,8 +257,8 @@ class BasicReliableConnection
       next -= count;
       if (next & 0x80) next = 0;  // they were about to be sent again
       next_ = next;
-      uint8_t repeats = 0;
-      if (ack == recovered_) repeats = deaf;
+      uint8_t repeats = repeats_ - count;
+      if (repeats != deaf) repeats = 0;
       repeats_ = repeats;
       since_ = tick_;
     }
@@ -294,7 +294,7 @@ class BasicReliableConnection
     }
     if ((header ^ wanted) & Header::numberBits) return false;
     // Who gets a message must be able to answer it: without room for an answer it is not taken, and comes again.
-    reserved_ = kept_ / Window;
+    reserved_ = (kept_ / Window) & 1;
     if (reserved_) return false;
     expected_ = (expected_ + 1) & 7;
     return this->deliver(size);

@@ -124,7 +124,7 @@ class FlusherThread(Flusher):
             self._forget()
 
     def _work(self) -> None:
-        while self._due:
+        for _ in range(len(self._due)):  # an outbox that has had its turn may ask for another one, behind the rest
             self._due.popleft().due()
         while self._blocked:
             self._register(self._blocked.popleft())
@@ -145,12 +145,14 @@ class FlusherThread(Flusher):
         try:
             # Flag first, look again, then sleep: whoever came before the flag is seen here, whoever comes after it
             # wakes us.
+            timeout = _IDLE_S
             if self._due or self._blocked or self._planned or self._stopped:
-                return
-            timeout = max(0.0, min(_IDLE_S, self._timers[0][0] - time.monotonic())) if self._timers else _IDLE_S
-            if not selecting:
+                timeout = 0.0
+            elif self._timers:
+                timeout = max(0.0, min(_IDLE_S, self._timers[0][0] - time.monotonic()))
+            if selector is None or not selecting:
                 self._gate.acquire(timeout=timeout)
-            elif selector is not None:
+            else:
                 for key, _ in selector.select(timeout):
                     self._ready(key)
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -126,3 +127,39 @@ def test_many_threads_ask_and_each_is_heard() -> None:
         assert not thread.is_alive()
     assert len(flusher._timers) + len(flusher._planned) < 20
     flusher.stop(1.0)
+
+
+class Outside(Waiting):
+    """An outbox as a flusher sees it: one that always has more to write, or one whose peer takes bytes again."""
+
+    def __init__(self, flusher: FlusherThread, fd: int | None = None) -> None:
+        self.flusher = flusher
+        self.fd = fd
+        self.resumed = threading.Event()
+
+    def fileno(self) -> int | None:
+        return self.fd
+
+    def due(self) -> None:
+        self.flusher.wake(self)
+
+    def resume(self) -> None:
+        self.resumed.set()
+
+
+def test_an_outbox_that_always_has_more_keeps_neither_timers_nor_others_waiting() -> None:
+    flusher = FlusherThread("test")
+    flusher.start()
+    called = threading.Event()
+    ours, theirs = socket.socketpair()
+    other = Outside(flusher, ours.fileno())
+    try:
+        flusher.wake(Outside(flusher))
+        flusher.call_later(0.0, called.set)
+        assert called.wait(PATIENCE_S)
+        flusher.watch(other)
+        assert other.resumed.wait(PATIENCE_S)
+    finally:
+        flusher.stop(1.0)
+        ours.close()
+        theirs.close()

@@ -15,6 +15,7 @@ from leadscomm.connections.timer import Reminder
 from leadscomm.connections.writer import Flusher, Waiting
 from leadscomm.entities.flusher import FlusherThread
 from tests.entities.recorder import PATIENCE_S, wait_until
+from tests.entities.watched import Watched
 
 
 class Clockwork(Flusher):
@@ -129,32 +130,14 @@ def test_many_threads_ask_and_each_is_heard() -> None:
     flusher.stop(1.0)
 
 
-class Outside(Waiting):
-    """An outbox as a flusher sees it: one that always has more to write, or one whose peer takes bytes again."""
-
-    def __init__(self, flusher: FlusherThread, fd: int | None = None) -> None:
-        self.flusher = flusher
-        self.fd = fd
-        self.resumed = threading.Event()
-
-    def fileno(self) -> int | None:
-        return self.fd
-
-    def due(self) -> None:
-        self.flusher.wake(self)
-
-    def resume(self) -> None:
-        self.resumed.set()
-
-
 def test_an_outbox_that_always_has_more_keeps_neither_timers_nor_others_waiting() -> None:
     flusher = FlusherThread("test")
     flusher.start()
     called = threading.Event()
     ours, theirs = socket.socketpair()
-    other = Outside(flusher, ours.fileno())
+    other = Watched(flusher, ours.fileno())
     try:
-        flusher.wake(Outside(flusher))
+        flusher.wake(Watched(flusher))
         flusher.call_later(0.0, called.set)
         assert called.wait(PATIENCE_S)
         flusher.watch(other)

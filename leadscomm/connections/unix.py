@@ -12,7 +12,7 @@ import time
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
-from leadscomm.connections.shortage import why
+from leadscomm.connections.shortage import or_failed, why
 from leadscomm.connections.sockets import BACKLOG, SocketListener
 from leadscomm.connections.tcp import TcpConnection
 from leadscomm.errors import ConnectFailed, EndpointError
@@ -76,7 +76,8 @@ def _socket(path: str) -> socket.socket:
     size = len(os.fsencode(path))
     if not 0 < size <= MAX_PATH_BYTES:
         raise EndpointError(f"unix:{path}: a socket's path has 1 to {MAX_PATH_BYTES} bytes, and this one has {size}")
-    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with or_failed(f"unix:{path} cannot be opened"):
+        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
 
 def listen_unix(address: Address) -> ListenerBase:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from leadscomm.connections.shortage import unreadable
 from leadscomm.errors import EndpointError
 from leadscomm.protocol.framing import FramingSpec
 from leadscomm.protocol.words import unmarked
@@ -109,6 +110,7 @@ class Address:
         """The pre-shared key: given in Python, or read from ``key_file`` or the environment variable ``key_env``.
 
         :raises EndpointError: it cannot be read, or is shorter than 16 bytes.
+        :raises ConnectFailed: the process has no descriptor left to read it with.
         """
         key: bytes | None = self.options.get("key")
         where = "key"
@@ -118,7 +120,7 @@ class Address:
                 with open(path, "rb") as file:
                     key = _key_of(file.read(4096))
             except OSError as error:
-                raise EndpointError(f"the key cannot be read from {where}: {error.strerror}") from error
+                raise unreadable(where, error) from error
         elif name := self.options.get("key_env"):
             where = f"key_env={name}"
             if name not in os.environ:

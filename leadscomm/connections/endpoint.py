@@ -16,9 +16,10 @@ from typing import Any, Final
 from leadscomm.connections import options as groups
 from leadscomm.connections.address import Address, Caller, is_loopback
 from leadscomm.connections.base import ConnectionBase, leads_shaped
-from leadscomm.connections.fitting import check_pairs, check_stream, fitting
+from leadscomm.connections.fitting import check_alone, check_pairs, check_stream, fitting
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.options import Option
+from leadscomm.connections.shortage import or_failed
 from leadscomm.connections.url import (
     FAULT,
     add_query,
@@ -313,29 +314,24 @@ def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **opti
     :raises ConnectFailed: it could not be opened; the text says why and what to do.
     :raises CommTimeout: it was opened, and then the peer did not finish TLS or the key challenge in time.
     """
-    parsed = _bare(Endpoint.parse(endpoint, **options))
+    parsed = Endpoint.parse(endpoint, **options)
+    check_alone(parsed.options)
     deadline = time.monotonic() + (parsed.options["connect_timeout"] if timeout is None else timeout)
-    if parsed.has_session:
-        from leadscomm.connections.bare_session import connect_session
+    with or_failed(f"{parsed} cannot be reached"):
+        if parsed.has_session:
+            from leadscomm.connections.bare_session import connect_session
 
-        return connect_session(parsed, dial(parsed, deadline), deadline)
-    connection = dial(parsed, deadline)
-    key = parsed.key()
-    if leads_shaped(connection):
-        if key is not None:
-            connection.close()
-            raise EndpointError(f"{parsed.scheme}:// cannot ask for a key: leave it out")
-        return connection
-    connection.key = key
-    with parsed.caller.waking(connection.abort):
-        return opened(connection, deadline)
-
-
-def _bare(endpoint: Endpoint) -> Endpoint:
-    """:raises EndpointError: an option is for entities alone."""
-    if endpoint.options.get("durable"):
-        raise EndpointError("durable= is for Client, Server and Node: a connection alone sends nothing again")
-    return endpoint
+            return connect_session(parsed, dial(parsed, deadline), deadline)
+        connection = dial(parsed, deadline)
+        key = parsed.key()
+        if leads_shaped(connection):
+            if key is not None:
+                connection.close()
+                raise EndpointError(f"{parsed.scheme}:// cannot ask for a key: leave it out")
+            return connection
+        connection.key = key
+        with parsed.caller.waking(connection.abort):
+            return opened(connection, deadline)
 
 
 def dial(endpoint: Endpoint, deadline: float) -> ConnectionBase:
@@ -344,8 +340,9 @@ def dial(endpoint: Endpoint, deadline: float) -> ConnectionBase:
     :param deadline: as ``time.monotonic()`` counts.
     :raises ConnectFailed: it could not be opened; the text says why and what to do.
     """
-    open_it: Connect = _load(SCHEMES[endpoint.scheme].connect)
-    connection = open_it(endpoint.line(), deadline)
+    with or_failed(f"{endpoint} cannot be reached"):
+        open_it: Connect = _load(SCHEMES[endpoint.scheme].connect)
+        connection = open_it(endpoint.line(), deadline)
     if endpoint.faulty:
         from leadscomm.connections.faulty_listener import with_faults
 
@@ -377,7 +374,8 @@ def listen(endpoint: str | int | Endpoint, **options: Any) -> ListenerBase:
     :raises EndpointError: the endpoint or an option is wrong, or nobody can be waited for there.
     :raises ConnectFailed: it cannot be listened on; the text says why and what to do.
     """
-    parsed = _bare(Endpoint.parse(endpoint, **options))
+    parsed = Endpoint.parse(endpoint, **options)
+    check_alone(parsed.options)
     listener = listen_for_lines(parsed)
     if not parsed.has_session:
         return listener
@@ -391,8 +389,9 @@ def listen_for_lines(endpoint: Endpoint) -> ListenerBase:
     accepts = SCHEMES[endpoint.scheme].listen
     if accepts is None:
         raise EndpointError(f"{endpoint.scheme}:// can only be dialled; start a client on it")
-    bind: Listen = _load(accepts)
-    listener = bind(endpoint.line())
+    with or_failed(f"{endpoint} cannot be listened on"):
+        bind: Listen = _load(accepts)
+        listener = bind(endpoint.line())
     if endpoint.faulty:
         from leadscomm.connections.faulty_listener import FaultyListener
 

@@ -38,6 +38,12 @@ def check_pairs(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         raise EndpointError("rs485=1 switches the transceiver by RTS, and rtscts=1 wants it too: use one of them")
 
 
+def check_alone(options: Mapping[str, Any]) -> None:
+    """:raises EndpointError: an option is for entities, and this is to be a connection alone."""
+    if options.get("durable"):
+        raise EndpointError("durable= is for Client, Server and Node: a connection alone sends nothing again")
+
+
 def fitting(options: Mapping[str, Any], framing: FramingSpec) -> FramingSpec:
     """The framing of a serial line, which refuses what the line does not carry.
 

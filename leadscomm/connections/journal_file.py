@@ -24,6 +24,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from leadscomm.connections.holders import holders
+from leadscomm.connections.shortage import why
 from leadscomm.errors import JournalError, JournalFull
 
 APPLICATION_ID: Final = 0x4C434A31
@@ -261,7 +262,7 @@ def _make(path: str) -> None:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _full(path, error.strerror or "") from error
-        raise JournalError(f"{path}: cannot be made: {error.strerror}") from error
+        raise JournalError(f"{path}: cannot be made: {why(error)}") from error
 
 
 def _explain(path: str, error: sqlite3.Error) -> JournalError:
@@ -272,6 +273,9 @@ def _explain(path: str, error: sqlite3.Error) -> JournalError:
     if "locked" in text:
         others = ", ".join(map(str, holders(path))) or "this program itself, or one that the system does not tell of"
         return JournalError(f"{path}: in use by {others}; give each program a journal of its own, or end the other one")
+    if "unable to open" in text:
+        mend = "it, or a file beside it, cannot be opened: are there rights to them and their folder, and descriptors"
+        return JournalError(f"{path}: {text}; {mend} (`ulimit -n`)?")
     if any(word in text for word in ("malformed", "not a database", "decode")):
         return damaged(path, text)
     return JournalError(f"{path}: {text}")

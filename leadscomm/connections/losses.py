@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from leadscomm.connections import shortage
 from leadscomm.errors import CommError, ConnectionLost
 
 
@@ -16,7 +17,7 @@ def lost(who: str, error: Exception) -> Exception:
     elif isinstance(error, TimeoutError):
         why = "its host does not answer any more"
     else:
-        why = error.strerror or str(error)
+        why = shortage.why(error)
     failure = ConnectionLost(f"{who}: {why}")
     failure.__cause__ = error
     return failure

@@ -21,6 +21,9 @@ BURST_S: Final = 500e-6
 """How often the flusher looks whether a burst, whose blocks its sender writes, is over."""
 GRACE_S: Final = 2e-3
 """How long a sender waits for a peer that takes no more before it leaves the rest to the flusher."""
+TURN_S: Final = 20e-3
+"""How long one thread writes what others go on to send. A datagram is always taken, so that nothing else would end it,
+and the flusher has other peers and timers, a reader has to read, and a sender to return."""
 
 
 class Writing(Backlog):
@@ -134,8 +137,10 @@ class Writing(Backlog):
     def _write_out(self, patient: bool = False) -> bool:
         """Write until nothing is left or the peer takes no more. Under ``_writing``.
 
-        :return: False: it cannot be now, in the middle of what was interrupted; it was left to another thread.
+        :return: False: the rest was left to another thread, since it cannot be now, in the middle of what was
+            interrupted, or was enough for one turn.
         """
+        over = perf_counter() + TURN_S
         while not self._blocked:
             try:
                 if not self._blocks and not self._filled():
@@ -156,6 +161,10 @@ class Writing(Backlog):
             self._written += count
             if count == len(block):
                 self._blocks.pop()
+                if perf_counter() > over and self._flusher is not None:
+                    self._leave()
+                    self._notify()
+                    return False
                 continue
             if count:
                 self._blocks[-1] = memoryview(block)[count:]

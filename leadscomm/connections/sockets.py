@@ -18,6 +18,7 @@ from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.names import resolve
+from leadscomm.connections.shortage import why
 from leadscomm.errors import ConnectFailed
 
 _log = logging.getLogger("leadscomm")
@@ -163,7 +164,7 @@ def why_not(where: str, error: OSError | None) -> str:
         return f"{where} did not answer in time; is it switched on and reachable, and its firewall open?"
     if error is not None and _wants_zone(where, error):
         return f"{where} cannot be reached: {_ZONE}"
-    return f"{where} cannot be reached: {(error.strerror or error) if error else 'it has no address'}"
+    return f"{where} cannot be reached: {why(error) if error else 'it has no address'}"
 
 
 def _wants_zone(where: str, error: OSError) -> bool:
@@ -258,7 +259,7 @@ def _why_not_bound(where: str, error: OSError) -> str:
         return f"{where} cannot be listened on: {_ZONE}"
     if error.errno in _NOT_OURS:
         return f"{where} is no address of this machine; use 127.0.0.1, 0.0.0.0 or one that `ip address` shows"
-    return f"{where} cannot be listened on: {error.strerror or error}"
+    return f"{where} cannot be listened on: {why(error)}"
 
 
 def writable(sockets: list[socket.socket], alarm: Alarm, timeout: float) -> list[socket.socket]:
@@ -334,6 +335,16 @@ class Alarm:
             self._bell.close()
 
 
+def alarm_for(sockets: list[socket.socket]) -> Alarm:
+    """An alarm for who listens on sockets. If there is no descriptor left for one, they are closed."""
+    try:
+        return Alarm()
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+
+
 class SocketListener(ListenerBase):
     """Listens on one port of one or more addresses.
 
@@ -345,7 +356,7 @@ class SocketListener(ListenerBase):
         self._sockets = sockets
         self._dress = dress
         self._closed = False
-        self._alarm = Alarm()
+        self._alarm = alarm_for(sockets)
         name = sockets[0].getsockname()
         self._port = int(name[1]) if isinstance(name, tuple) else 0
         for sock in sockets:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from leadscomm.connections.address import Address, Caller
 from leadscomm.connections.base import CHUNK_BYTES, ConnectionBase
 from leadscomm.connections.listener import ListenerBase
+from leadscomm.connections.shortage import unreadable
 from leadscomm.connections.sockets import SocketListener, dial
 from leadscomm.connections.tcp import TcpConnection, listening, tune
 from leadscomm.connections.waiting import Interrupted, enter
@@ -196,7 +197,7 @@ def _readable(name: str, path: str) -> Iterator[None]:
             raise EndpointError(f"{name}={path}: the certificate and the private key do not belong together") from error
         raise EndpointError(f"{name}={path} cannot be used: {error.reason or error}; a PEM file is wanted") from error
     except OSError as error:
-        raise EndpointError(f"{name}={path} cannot be read: {error.strerror}") from error
+        raise unreadable(f"{name}={path}", error) from error
 
 
 class Contexts:

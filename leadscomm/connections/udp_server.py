@@ -16,7 +16,7 @@ from typing import Any, Final
 from leadscomm.connections.address import Address, is_loopback
 from leadscomm.connections.base import WARY_BYTES, ConnectionBase
 from leadscomm.connections.listener import ListenerBase
-from leadscomm.connections.sockets import Alarm, enlarge, new_bell, place, readable
+from leadscomm.connections.sockets import alarm_for, enlarge, new_bell, place, readable
 from leadscomm.connections.waiting import enter
 from leadscomm.connections.writer import wait_for
 from leadscomm.errors import ConnectFailed, ConnectionLost, RemoteProtocolError
@@ -242,7 +242,7 @@ class UdpListener(ListenerBase):
         self._turn = threading.Condition(self.lock)
         self._followers: list[threading.Condition] = []  # of the threads that wait while another one receives
         self._led = False  # a thread is receiving
-        self._alarm = Alarm()
+        self._alarm = alarm_for(sockets)
         self._peers: dict[Any, UdpPeer] = {}
         self._leaving: deque[tuple[UdpPeer, bool]] = deque()  # what forget() was asked for, and is not done yet
         self._origins: Counter[str] = Counter()

@@ -12,6 +12,7 @@ import time
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
+from leadscomm.connections.shortage import or_failed, why
 from leadscomm.connections.sockets import BACKLOG, SocketListener
 from leadscomm.connections.tcp import TcpConnection
 from leadscomm.errors import ConnectFailed, EndpointError
@@ -60,7 +61,7 @@ def _why_not(path: str, error: OSError) -> str:
         return "no permission to look into its folder"
     if isinstance(error, (TimeoutError, BlockingIOError)):
         return "its server accepts nobody at the moment; is it stopped, or busy?"
-    return error.strerror or str(error)
+    return why(error)
 
 
 def _dressed(sock: socket.socket, address: Address) -> ConnectionBase:
@@ -75,7 +76,8 @@ def _socket(path: str) -> socket.socket:
     size = len(os.fsencode(path))
     if not 0 < size <= MAX_PATH_BYTES:
         raise EndpointError(f"unix:{path}: a socket's path has 1 to {MAX_PATH_BYTES} bytes, and this one has {size}")
-    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with or_failed(f"unix:{path} cannot be opened"):
+        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
 
 def listen_unix(address: Address) -> ListenerBase:
@@ -91,8 +93,8 @@ def listen_unix(address: Address) -> ListenerBase:
         sock.close()
         if isinstance(error, ConnectFailed):
             raise
-        why = "there is no such folder" if isinstance(error, FileNotFoundError) else error.strerror or error
-        raise ConnectFailed(f"unix:{path} cannot be listened on: {why}") from error
+        reason = "there is no such folder" if isinstance(error, FileNotFoundError) else why(error)
+        raise ConnectFailed(f"unix:{path} cannot be listened on: {reason}") from error
 
 
 def _bind(sock: socket.socket, path: str, mode: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 import time
@@ -15,6 +14,7 @@ from leadscomm.connections.endpoint import Endpoint, listen_for_lines
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.losses import odd
 from leadscomm.connections.reliable import ReliableConnection
+from leadscomm.connections.shortage import is_short, why
 from leadscomm.connections.writer import weakly
 from leadscomm.entities.dialler import Backoff
 from leadscomm.entities.entity import Entity
@@ -162,10 +162,8 @@ class Acceptor:
         if not isinstance(error, OSError):
             self._entity._fail(odd("what was to be accepted", error))
             self._entity._stopping.wait(_PAUSE_S)
-        elif error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-            failure = CommError(
-                f"no connection can be accepted at the moment ({error.strerror}); raise `ulimit -n`, or close some"
-            )
+        elif is_short(error):
+            failure = CommError(f"no connection can be accepted at the moment: {why(error)}")
             failure.__cause__ = error
             self._entity._fail(failure)
             self._entity._stopping.wait(_PAUSE_S)

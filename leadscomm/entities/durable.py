@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.journal_records import FAMILY, Duplicates, Record, Stored
 from leadscomm.connections.session import SessionConnection
+from leadscomm.connections.shortage import why
 from leadscomm.connections.waiting import interrupted
 from leadscomm.connections.writer import here
 from leadscomm.entities.durable_out import Outgoing
@@ -96,9 +97,14 @@ class DurableMessages(RecordHandler):
         :raises JournalError: it cannot be opened.
         """
         if self._path is not None and self._journal is None:
-            from leadscomm.connections.journal import Journal
+            try:
+                from leadscomm.connections.journal import Journal
 
-            self._journal = Journal(self._path)
+                self._journal = Journal(self._path)
+            except OSError as error:
+                if isinstance(error, CommError):
+                    raise
+                raise JournalError(f"{self._path}: cannot be opened: {why(error)}") from error
 
     def close(self) -> None:
         journal, self._journal = self._journal, None

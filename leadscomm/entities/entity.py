@@ -284,7 +284,8 @@ class Entity(Owner):
         self._streams = self._handlers[STREAM] = Streams(self)
         self._why = None
         try:
-            self._flusher.start()
+            with self._threads_needed():
+                self._flusher.start()
             super()._run(*args, **kwargs)
         except Exception as error:
             self._could_not_connect(error)

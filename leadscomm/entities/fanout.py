@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from time import perf_counter
 
 from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.outbox_writing import TURN_S
 from leadscomm.connections.waiting import enter
 from leadscomm.connections.writer import Writer
 from leadscomm.protocol.framing import Framing
@@ -49,6 +51,7 @@ class FanOut(Outbox):
 
     def _write_out(self, patient: bool = False) -> bool:
         framing = self._framing
+        over = perf_counter() + TURN_S
         while count := len(self._queue):
             batch = self._queue[:count]
             try:
@@ -59,6 +62,9 @@ class FanOut(Outbox):
                 outbox.put(batch, block if in_blocks else None)
             with self._front:  # not before: as long as it is not empty, senders to one peer know to catch up
                 self._cut(count)
+            if perf_counter() > over:  # what has come meanwhile, if others go on broadcasting
+                self._leave()
+                return False
         return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import logging
@@ -11,11 +12,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 from leadscomm.connections.writer import Flusher, Waiting
 
 _log = logging.getLogger("leadscomm")
-_IDLE_S = 3600.0
+_IDLE_S: Final = 3600.0
+_AGAIN_S: Final = 0.25
+"""After this a blocked peer is watched where there was no descriptor for it."""
 
 
 class FlusherThread(Flusher):
@@ -124,7 +129,7 @@ class FlusherThread(Flusher):
             self._forget()
 
     def _work(self) -> None:
-        while self._due:
+        for _ in range(len(self._due)):  # an outbox that has had its turn may ask for another one, behind the rest
             self._due.popleft().due()
         while self._blocked:
             self._register(self._blocked.popleft())
@@ -145,12 +150,14 @@ class FlusherThread(Flusher):
         try:
             # Flag first, look again, then sleep: whoever came before the flag is seen here, whoever comes after it
             # wakes us.
+            timeout = _IDLE_S
             if self._due or self._blocked or self._planned or self._stopped:
-                return
-            timeout = max(0.0, min(_IDLE_S, self._timers[0][0] - time.monotonic())) if self._timers else _IDLE_S
-            if not selecting:
+                timeout = 0.0
+            elif self._timers:
+                timeout = max(0.0, min(_IDLE_S, self._timers[0][0] - time.monotonic()))
+            if selector is None or not selecting:
                 self._gate.acquire(timeout=timeout)
-            elif selector is not None:
+            else:
                 for key, _ in selector.select(timeout):
                     self._ready(key)
         finally:
@@ -165,20 +172,37 @@ class FlusherThread(Flusher):
             self._selector.unregister(key.fileobj)
             key.data.resume()
 
-    def _register(self, outbox: Waiting) -> None:
+    def _select(self) -> selectors.BaseSelector:
+        """What blocked peers are waited with.
+
+        :raises OSError: there is no descriptor left for it.
+        """
         if self._selector is None:
-            self._selector = selectors.DefaultSelector()
-            self._woken, self._wake = socket.socketpair()
-            self._woken.setblocking(False)
-            self._wake.setblocking(False)
-            self._selector.register(self._woken, selectors.EVENT_READ, None)
+            with contextlib.ExitStack() as opened:
+                selector = opened.enter_context(selectors.DefaultSelector())
+                woken, wake = socket.socketpair()
+                opened.enter_context(woken)
+                opened.enter_context(wake)
+                woken.setblocking(False)
+                wake.setblocking(False)
+                selector.register(woken, selectors.EVENT_READ, None)
+                opened.pop_all()
+            self._selector, self._woken, self._wake = selector, woken, wake
+        return self._selector
+
+    def _register(self, outbox: Waiting) -> None:
+        try:
+            selector = self._select()
+        except OSError:  # the peer is waited for all the same, as soon as there is one again
+            self.call_later(_AGAIN_S, partial(self.watch, outbox))
+            return
         fd = outbox.fileno()
         if fd is None or fd < 0:
             return  # closed meanwhile
         try:
-            self._selector.register(fd, selectors.EVENT_WRITE, outbox)
+            selector.register(fd, selectors.EVENT_WRITE, outbox)
         except KeyError:  # the number belonged to a connection that was closed while it was watched
-            self._selector.unregister(fd)
-            self._selector.register(fd, selectors.EVENT_WRITE, outbox)
+            selector.unregister(fd)
+            selector.register(fd, selectors.EVENT_WRITE, outbox)
         except (ValueError, OSError):
             pass  # closed meanwhile

@@ -302,7 +302,8 @@ class Node(Entity):
     def _work(self, works: list[Callable[[], None]]) -> None:
         for work in works:
             worker = threading.Thread(target=work, name=self._name, daemon=True)
-            worker.start()
+            with self._threads_needed():
+                worker.start()
             self._workers.append(worker)
 
     def _listening_on(self) -> Iterator[int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import threading
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final
 
@@ -80,14 +81,26 @@ class Service(ABC):
         _running.add(self)
         if parallel:
             try:
-                self._main_thread.start()
-            except RuntimeError as error:
+                with self._threads_needed():
+                    self._main_thread.start()
+            except ServiceError:
                 self._not_started()
-                raise ServiceError(f"{type(self).__name__} cannot be started: the system has no thread left") from error
+                raise
             self._ready.wait(self._patience())
         else:
             self._main(*args, **kwargs)
         return self
+
+    @contextlib.contextmanager
+    def _threads_needed(self) -> Iterator[None]:
+        """Inside this threads are started that it cannot run without.
+
+        :raises ServiceError: the system has none left.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            raise ServiceError(f"{type(self).__name__} cannot be started: the system has no thread left") from error
 
     def _not_started(self) -> None:
         """No thread could be started for it: it may be started later."""

@@ -330,7 +330,7 @@ def test_a_key_of_the_environment_that_windows_wrote(monkeypatch, value):
     ("options", "mend"),
     [
         ({"key": b"short"}, "a key of 5 bytes is too short; use 16 or more, such as `openssl rand -hex 32`"),
-        ({"key_file": "/nowhere/key"}, "cannot be read from key_file=/nowhere/key: No such file"),
+        ({"key_file": "/nowhere/key"}, "key_file=/nowhere/key cannot be read: No such file"),
         ({"key_env": "LEADSCOMM_NO_KEY"}, "there is no environment variable LEADSCOMM_NO_KEY"),
     ],
 )

@@ -48,6 +48,25 @@ class NoFlusher(Flusher):
     def watch(self, outbox: Waiting) -> None: ...
 
 
+class Endless(Writer):
+    """Takes everything, as UDP does, while another sender goes on sending."""
+
+    def __init__(self, more: int) -> None:
+        self.outbox: Outbox | None = None
+        self.more = more
+
+    def _write(self, data: bytes | memoryview) -> int:
+        if self.more and self.outbox is not None:
+            self.more -= 1
+            self.outbox._queue.append(b"more")
+        return len(data)
+
+    def _wait_writable(self, timeout: float) -> bool:
+        return True
+
+    def abort(self) -> None: ...
+
+
 @pytest.fixture
 def switching() -> Iterator[None]:
     """Threads take turns as often as can be."""
@@ -105,6 +124,26 @@ def test_many_senders_keep_to_the_bound(policy: str, size: int, switching: None)
     assert outbox._held() == pytest.approx(held(outbox), abs=size + 1 + outbox._pending)
     dropped = sum(len(error.messages) for error in told if isinstance(error, DeliveryError))
     assert len(outbox.abandon()) + dropped + sum(refused) == SENDERS * count
+
+
+@pytest.mark.parametrize("step", ["due", "resume", "flush"])
+def test_nobody_is_kept_writing_by_a_peer_that_takes_everything(step: str) -> None:
+    """The flusher has timers and other peers, a reader has to read, and a sender to return."""
+    writer = Endless(more=500_000)
+    outbox, _ = outbox_of(writer)
+    outbox._queue.append(b"first")
+    writer.outbox = outbox
+    getattr(outbox, step)()
+    assert writer.more
+    assert outbox.waiting  # the rest is the flusher's
+
+
+def test_without_a_flusher_all_is_written() -> None:
+    writer = Endless(more=20_000)
+    outbox = writer.outbox = Outbox(writer, LengthFraming())
+    outbox.send(b"first")
+    assert not writer.more
+    assert outbox.drained()
 
 
 def test_what_is_sent_while_it_ends_is_sent_raised_or_reported() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from leadscomm.connections.timer import Reminder
 from leadscomm.connections.writer import Flusher, Waiting
 from leadscomm.entities.flusher import FlusherThread
 from tests.entities.recorder import PATIENCE_S, wait_until
+from tests.entities.watched import Watched
 
 
 class Clockwork(Flusher):
@@ -126,3 +128,21 @@ def test_many_threads_ask_and_each_is_heard() -> None:
         assert not thread.is_alive()
     assert len(flusher._timers) + len(flusher._planned) < 20
     flusher.stop(1.0)
+
+
+def test_an_outbox_that_always_has_more_keeps_neither_timers_nor_others_waiting() -> None:
+    flusher = FlusherThread("test")
+    flusher.start()
+    called = threading.Event()
+    ours, theirs = socket.socketpair()
+    other = Watched(flusher, ours.fileno())
+    try:
+        flusher.wake(Watched(flusher))
+        flusher.call_later(0.0, called.set)
+        assert called.wait(PATIENCE_S)
+        flusher.watch(other)
+        assert other.resumed.wait(PATIENCE_S)
+    finally:
+        flusher.stop(1.0)
+        ours.close()
+        theirs.close()

@@ -63,7 +63,9 @@ def test_a_service_that_cannot_be_started_can_be_later(part: str, threads: Threa
             server.start(parallel=True)
     else:
         server.start(parallel=True)
-        heard.wait("fail")
+        (failure,) = heard.wait("fail")
+        assert isinstance(failure, ServiceError)
+        assert "no thread left" in str(failure)
         assert server.join(5)
     assert not server.running()
     threads.denied = ()

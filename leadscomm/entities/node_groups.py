@@ -76,13 +76,16 @@ def encode(groups: Iterable[str]) -> bytes:
 def decode(record: bytes) -> frozenset[str]:
     """The groups that a record tells of.
 
-    :raises RemoteProtocolError: it is cut off.
+    :raises RemoteProtocolError: it is cut off, or tells of what cannot be: what it names is kept for as long as the
+        session lives.
     """
-    groups, at = set(), 1
+    groups, at, count = set(), 1, 0
     while at < len(record):
-        end = at + 1 + record[at]
+        end, count = at + 1 + record[at], count + 1
         if end > len(record):
             raise RemoteProtocolError("a record of groups is cut off")
+        if end == at + 1 or count > _MOST:
+            raise RemoteProtocolError(f"a record of groups has an empty name, or more than {_MOST} of them")
         groups.add(words(record[at + 1 : end]))
         at = end
     return frozenset(groups)

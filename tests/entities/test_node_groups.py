@@ -30,3 +30,10 @@ def test_one_that_is_cut_off_is_refused(size: int) -> None:
 def test_what_cannot_be_told(groups: list[str]) -> None:
     with pytest.raises(EndpointError, match="255"):
         encode(groups)
+
+
+@pytest.mark.parametrize("record", [b"\x03\0", ARMS_AND_LEFT + b"\0", b"\x03" + b"\x01x" * 256])
+def test_what_no_node_is_in_is_refused(record: bytes) -> None:
+    """Else a stranger's record of 1 MiB would be kept as some hundred thousand names."""
+    with pytest.raises(RemoteProtocolError, match="255"):
+        decode(record)

@@ -21,7 +21,7 @@ from leadscomm.connections.journal_file import JournalFile
 from leadscomm.connections.journal_inbox import JournalInbox, TakingIn
 from leadscomm.connections.journal_mark import Mark, MarkFile
 from leadscomm.connections.journal_outbox import JournalOutbox, Storing, Then
-from leadscomm.connections.journal_records import Record, Stored
+from leadscomm.connections.journal_records import LAST_SEQ, ORIGIN, Record, Stored
 from leadscomm.errors import JournalError, RemoteProtocolError
 from leadscomm.protocol.base import plain
 
@@ -29,8 +29,6 @@ _log = logging.getLogger(__name__)
 
 LIMIT: Final = 1024**3
 """Bytes that wait in the outbox, and as many in the inbox, at most."""
-LAST_SEQ: Final = 2**63 - 1
-"""The highest number that SQLite can hold."""
 
 
 class Journal:
@@ -170,7 +168,7 @@ class Journal:
         :raises JournalError: the journal is closed or damaged.
         """
         for record in records:
-            if len(record.origin) != len(self.origin) or not 0 < record.seq <= LAST_SEQ:
+            if len(record.origin) != ORIGIN or not 0 < record.seq <= LAST_SEQ:
                 raise RemoteProtocolError(f"{peer}: a message that says to be {record.id}, which no journal's can be")
         self._inbox.check([len(record.payload) for record in records])
         taking = TakingIn(self._inbox, peer, records)

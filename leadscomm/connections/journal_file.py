@@ -205,6 +205,8 @@ class JournalFile:
             yield
         except sqlite3.Error as error:
             raise _explain(self.path, error) from error
+        except UnicodeDecodeError as error:  # SQLite quotes what it cannot read, and Python cannot read that
+            raise damaged(self.path, error.reason) from error
 
     # Room ------------------------------------------------------------------------------------------------------------
 

@@ -19,10 +19,10 @@ class JournalInbox(MessageTable):
 
     def __init__(self, file: JournalFile, limit: int) -> None:
         super().__init__(file, limit)
-        self.last = self.kept = max(self.last, next(file.read("SELECT coalesce(max(used), 0) FROM seen"))[0])
         self.duplicates = Duplicates()
         self.under_way: dict[tuple[bytes, int], int] = {}  # what the present transaction takes in
-        rows = checked(file, "seen", "used, lane, seq, origin", "ORDER BY used")
+        rows = list(checked(file, "seen", "used, lane, seq, origin", "ORDER BY used"))
+        self.last = self.kept = max([self.last, *(used for used, *_ in rows)])
         self.surplus = self.duplicates.note(Record(origin, seq, lane, b"") for _, lane, seq, origin in rows)
 
     def mark(self, records: Iterable[Record]) -> None:

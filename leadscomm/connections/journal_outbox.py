@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from leadscomm.connections.journal_commits import Write
-from leadscomm.connections.journal_file import JournalFile
-from leadscomm.connections.journal_records import FAMILY, Stored
+from leadscomm.connections.journal_file import JournalFile, damaged
+from leadscomm.connections.journal_records import FAMILY, LAST_SEQ, ORIGIN, Stored
 from leadscomm.connections.journal_table import MessageTable, checked, checksum
 
 Then = Callable[[str, list[Stored]], None]
@@ -31,9 +31,9 @@ class JournalOutbox(MessageTable):
 
     def __init__(self, file: JournalFile, limit: int) -> None:
         super().__init__(file, limit)
-        self.of_the_file, last = next(file.read("SELECT origin, last_seq FROM journal"))
+        self.of_the_file, last = _named(file)
         self.last = self.kept = max(self.last, last)
-        self.origin: bytes = self.of_the_file[:FAMILY] + secrets.token_bytes(len(self.of_the_file) - FAMILY)
+        self.origin: bytes = self.of_the_file[:FAMILY] + secrets.token_bytes(ORIGIN - FAMILY)
         before = list(checked(file, "origins", "first, origin", "ORDER BY first"))
         self._first = self.last + 1
         self._firsts = [0, *(first for first, _ in before), self._first]
@@ -68,6 +68,17 @@ class JournalOutbox(MessageTable):
     def peers(self) -> dict[str, tuple[int, int]]:
         found = self.file.read("SELECT peer, count(*), sum(length(payload)) FROM outbox GROUP BY peer")
         return {peer: (messages, size) for peer, messages, size in found}
+
+
+def _named(file: JournalFile) -> tuple[bytes, int]:
+    """What names the file, and the newest number whose message is gone.
+
+    :raises JournalError: they are not there, or cannot be.
+    """
+    for origin, last in file.read("SELECT origin, last_seq FROM journal"):
+        if isinstance(origin, bytes) and len(origin) == ORIGIN and isinstance(last, int) and 0 <= last < LAST_SEQ:
+            return origin, last
+    raise damaged(file.path, "the row that names it is gone, or not as it was written")
 
 
 class Storing(Write):

@@ -10,8 +10,13 @@ ORIGINS: Final = 4096
 """How many origins are remembered."""
 OPENINGS: Final = 64
 """How many of them may be of one journal, which has another one each time it is opened."""
+ORIGIN: Final = 8
+"""Bytes of an origin."""
 FAMILY: Final = 3
 """Bytes of an origin that a journal keeps for life. Two journals may have the same; nothing is wrong then."""
+
+LAST_SEQ: Final = 2**63 - 1
+"""The highest number that SQLite can hold."""
 
 
 class Stored(NamedTuple):

@@ -3,6 +3,7 @@ receiver takes what is new for what it knows; and what is missing is said."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -300,3 +301,30 @@ def test_on_fail_is_told_of_what_is_missing_and_the_next_messages_arrive(tmp_pat
         (error,) = sender.wait("fail", 1)
         assert isinstance(error, JournalError)
         assert str(path) in str(error)
+
+
+def test_a_journal_whose_name_is_gone_is_refused(tmp_path: Path) -> None:
+    """A page that was written in another's place, which SQLite finds nothing wrong with."""
+    path = tmp_path / "journal"
+    for change in (
+        "DELETE FROM journal",
+        "UPDATE journal SET last_seq = 9223372036854775807",
+        "UPDATE journal SET origin = x'00'",
+    ):
+        path.unlink(missing_ok=True)
+        Journal(path).close()
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            database.execute(change)
+            database.commit()
+        with pytest.raises(JournalError, match="the row that names it"):
+            Journal(path)
+
+
+def test_damage_that_sqlite_cannot_quote_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    Journal(path).close()
+    content = path.read_bytes()
+    place = content.index(b"CREATE INDEX")
+    path.write_bytes(content[:place] + b"CRE\xb2TE" + content[place + 6 :])
+    with pytest.raises(JournalError, match="damaged"):
+        Journal(path)

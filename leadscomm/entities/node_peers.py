@@ -23,6 +23,7 @@ from leadscomm.entities.namesakes import NameTaken, check_away, check_gone
 from leadscomm.entities.node_meeting import Introduction
 from leadscomm.entities.owner import Owner
 from leadscomm.entities.pair import FORMER
+from leadscomm.entities.places import DISPLACED, displaced
 from leadscomm.entities.session import SessionStage
 from leadscomm.errors import CommError, CommTimeout, ConnectFailed, ConnectionLost
 from leadscomm.protocol.handshake import Handshake
@@ -106,10 +107,9 @@ class Peers:
                 if stage is None:
                     if epoch in self._former:
                         return None
-                    most = endpoint.options["max_connections"]
-                    if len(self._stages) >= most:
-                        raise CommError(f"there are {most} sessions already (max_connections): raise it, or close some")
-                    stage = self._stages[name] = self._begin(terms)
+                    stage = self._begin(terms, connection)
+                    self._make_room(stage.origin, endpoint)
+                    self._stages[name] = stage
                 if not stage.session.over:
                     return stage, stage.session.add(connection, endpoint)
             self._wait_for(name, stage, deadline)
@@ -122,11 +122,28 @@ class Peers:
                 if peer is not None:
                     self._former.append(peer.epoch)
 
-    def _begin(self, terms: Terms) -> SessionStage:
+    def _make_room(self, origin: str | None, endpoint: Endpoint) -> None:
+        """One more session; whom this node has dialled counts in all, and not under an address. Under the lock.
+
+        :raises CommError: there are too many.
+        """
+        while True:
+            present = {name: stage for name, stage in self._stages.items() if not stage.session.over}
+            idle = displaced(list(present.values()), origin, endpoint.options)
+            if idle is None:
+                return
+            if idle.session.session.trusted:
+                idle.session.supersede(DISPLACED)
+            else:  # nobody was told of it
+                del self._stages[next(name for name, stage in present.items() if stage is idle)]
+                idle.discard()
+
+    def _begin(self, terms: Terms, connection: ConnectionBase) -> SessionStage:
         """Under the lock."""
         if self._entity._stopping.is_set():
             raise ConnectionLost(f"{self._name} is closing")
         stage = SessionStage(self._entity, SessionConnection(terms, asks=True, former=tuple(self._former)))
+        stage.origin = connection._origin if connection.accepted else None
         stage.on_over = weakly(self._let_go)
         return stage
 
@@ -189,10 +206,10 @@ class Peers:
         stage.discard()
         return None
 
-    def successor(self, terms: Terms) -> SessionStage:
+    def successor(self, terms: Terms, connection: ConnectionBase) -> SessionStage:
         """A session that may take the place of another; :meth:`install` does so."""
         with self._lock:
-            return self._begin(terms)
+            return self._begin(terms, connection)
 
     def install(self, name: str, former: SessionStage, stage: SessionStage, deadline: float) -> None:
         """The peer was restarted: its former session ends, and then this one takes its place.
@@ -337,7 +354,7 @@ class Way:
         """A peer that was restarted begins a session; the former one ends once it has shown that it is no copy."""
         connection, peers = line_stage.connection, self._peers
         gone_at = check_gone(name, former, connection)
-        stage = peers.successor(self._terms)
+        stage = peers.successor(self._terms, connection)
         line = stage.session.add(connection, self._endpoint)
         try:
             stage.session.took(line, frames)

@@ -18,6 +18,7 @@ from leadscomm.entities.entity import Entity
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.namesakes import NameTaken, check_away, check_gone
 from leadscomm.entities.pair import FORMER
+from leadscomm.entities.places import DISPLACED, displaced
 from leadscomm.entities.session import SessionStage
 from leadscomm.errors import CommError
 from leadscomm.protocol.offer import Offer
@@ -137,26 +138,12 @@ class Sessions:
     def _check_room(self, connection: ConnectionBase) -> None:
         """One more session, of either profile. Under the lock.
 
-        One that waits for a line, and has nothing to lose, ends where there are too many: who comes again is let in
-        again.
-
         :raises CommError: there are too many.
         """
-        origin, options = connection._origin, self._endpoint.options
-        while True:
-            compact = [stage for stage in self._entity._stages if not isinstance(stage, SessionStage)]
-            origins = [stage.origin for stage in self._present()] + [stage.connection._origin for stage in compact]
-            of_one = origin is not None and origins.count(origin) >= options["max_per_address"]
-            if len(origins) < options["max_connections"] and not of_one:
-                return
-            idle = [stage for stage in self._stages if _is_idle(stage) and (not of_one or stage.origin == origin)]
-            if not idle:
-                limit = "max_per_address" if of_one else "max_connections"
-                whose = f" from {origin}" if of_one else ""
-                raise CommError(
-                    f"there are {options[limit]} sessions{whose} already ({limit}): raise it, or close some"
-                )
-            idle[0].session.supersede("others needed its place, and it had no line")
+        origin, limits = connection._origin, self._endpoint.options
+        compact = [stage for stage in self._entity._stages if not isinstance(stage, SessionStage)]
+        while (idle := displaced([*self._present(), *compact], origin, limits)) is not None:
+            idle.session.supersede(DISPLACED)
 
     def _forget(self, stage: SessionStage, deadline: float) -> None:
         """A line has come to nothing. A session that never began ends with its last one, but not before the time for it
@@ -189,11 +176,3 @@ class Sessions:
         if session.over and session.session.peer is not None and session.session.peer.epoch not in self._former:
             self._former.append(session.session.peer.epoch)
         return session.over
-
-
-def _is_idle(stage: SessionStage) -> bool:
-    """Whether it has no line, and nothing was ever said in it."""
-    if stage.session.lines:
-        return False
-    seen = stage.session.session.stats(0.0)
-    return not (seen.sent or seen.received)

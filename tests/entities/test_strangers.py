@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -266,6 +268,53 @@ def test_sessions_without_a_line_count_until_others_need_the_place(
         assert used.receive(PATIENCE_S) == b"z"
         honest.close()
         used.close()
+
+
+@pytest.mark.usefixtures("addresses_count")
+@pytest.mark.parametrize("limit", ["max_per_address", "max_connections"])
+def test_many_names_keep_no_other_from_a_node(limit: str, strangers: Callable[[int], Stranger]) -> None:
+    heard = Recorder()
+    with Node("base", listen=[f"{TCP}?{limit}=3"], callback=heard) as base:
+        for epoch in range(1, 9):
+            stranger = strangers(base.port())
+            greet(stranger, epoch, f"stranger-{epoch}")
+            heard.wait("connect", epoch)
+            stranger.close()
+            wait_until(lambda: not base._carrying)
+        heard.wait("disconnect", 5)
+        with Node("arm", connect=[f"tcp://127.0.0.1:{base.port()}"]):
+            wait_until(lambda: "arm" in base.peers())
+        assert not heard.of("fail")
+
+
+def test_who_gives_another_name_each_time_it_is_dialled_takes_one_place() -> None:
+    """Of the sessions that are asked for, and never begin."""
+
+    def liar(listener: socket.socket) -> None:
+        for number in itertools.count():
+            try:
+                line, _ = listener.accept()
+            except OSError:  # the test is over
+                return
+            with line, contextlib.suppress(OSError):  # at the end
+                for question in CobsFraming().feed(line.recv(65536)):
+                    asked = Handshake.decode(question[1:])
+                    assert asked is not None
+                    answer = Handshake(7, profiles=ASKING, tag=f"stranger-{number}").welcome(asked, ASKING)
+                    line.sendall(CobsFraming().encode_all([answer]))
+                    names.append(number)
+
+    names: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=liar, args=(listener,))
+        thread.start()
+        dialled = f"tcp://127.0.0.1:{listener.getsockname()[1]}?reconnect_min=0&reconnect_max=0&max_connections=3"
+        with Node("base", listen=[f"{TCP}?max_connections=3"], connect=[dialled]) as base:
+            wait_until(lambda: len(names) > 6)
+            with Node("arm", connect=[f"tcp://127.0.0.1:{base.port()}"]):
+                wait_until(lambda: "arm" in base.peers())
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(PATIENCE_S)
 
 
 def test_who_proves_nothing_leaves_nothing(strangers: Callable[[int], Stranger]) -> None:

@@ -20,7 +20,6 @@ from leadscomm.entities.namesakes import NameTaken, check_away, check_gone
 from leadscomm.entities.pair import FORMER
 from leadscomm.entities.places import DISPLACED, displaced
 from leadscomm.entities.session import SessionStage
-from leadscomm.errors import CommError
 from leadscomm.protocol.offer import Offer
 
 

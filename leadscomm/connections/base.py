@@ -56,6 +56,7 @@ class ConnectionBase(Writer):
         "_tail",
         "_usual",
         "accepted",
+        "displaced",
         "framing",
         "keeper",
         "key",
@@ -73,6 +74,8 @@ class ConnectionBase(Writer):
         """A key that the peer must hold too; asked for by :meth:`open`."""
         self.accepted = False
         """Whether a listener accepted it, and not we dialled it."""
+        self.displaced = False
+        """Whether it was ended for somebody else's sake, before it was known who is there: nobody has failed."""
         self.patience: float | None = None
         """Seconds that :meth:`receive` waits where it is not told."""
         self._separator = separator

@@ -20,7 +20,8 @@ from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.names import resolve
 from leadscomm.connections.sockets import bind_all, enlarge, place, readable, why_not
-from leadscomm.connections.udp_server import BURST, RECEIVE_BYTES, UdpListener
+from leadscomm.connections.udp_peer import BURST
+from leadscomm.connections.udp_server import RECEIVE_BYTES, UdpListener
 from leadscomm.errors import ConnectFailed, ConnectionLost
 from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
 

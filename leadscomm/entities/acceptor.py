@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -30,6 +31,10 @@ OWN_THREADS: Final = 8
 """So many connections are read by a thread each; a round trip is then a tenth shorter than by the pool."""
 _PAUSE_S: Final = 0.25
 """How long accepting pauses when the process has no descriptor or thread left."""
+_LEAVES_S: Final = 0.1
+"""How long one that has to make room is waited for."""
+_TELL_EVERY_S: Final = 10.0
+"""How often it is told that some had to."""
 
 
 class Held(NamedTuple):
@@ -41,6 +46,12 @@ class Held(NamedTuple):
 
     stage: Stage
     origin: str | None
+
+    @property
+    def displaced(self) -> bool:
+        """Whether it has made room for another, and is about to end."""
+        connection = self.stage.connection
+        return not leads_shaped(connection) and connection.displaced
 
 
 class Acceptor:
@@ -76,6 +87,8 @@ class Acceptor:
         self._pooled = pooled and can_pool()
         self._held: dict[ConnectionBase, Held] = {}
         self._lock = threading.Lock()
+        self._made_room = 0  # for others, and was not told
+        self._told_at = -_TELL_EVERY_S
         self.listener: ListenerBase | None = None
 
     # Listening -------------------------------------------------------------------------------------------------------
@@ -231,22 +244,77 @@ class Acceptor:
                 del self._held[line]
 
     def _turned_away(self, connection: ConnectionBase) -> bool:
-        entity, limits = self._entity, self._endpoint.options
-        # Of an endpoint with sessions lines are counted: a session that waits for one must be given it.
-        with self._lock:
-            origins = [held.origin for held in self._held.values()]
-        origin = _origin_of(connection)
-        if len(origins) >= limits["max_connections"]:
-            why = f"there are {limits['max_connections']} connections already (max_connections)"
-        elif origin is not None and origins.count(origin) >= limits["max_per_address"]:
-            why = f"there are {limits['max_per_address']} connections from {origin} already (max_per_address)"
+        limit = self._limit_of(connection)
+        if limit is not None and self._displaced(connection, limit):
+            limit = None
+        if limit is not None:
+            why = f"there are {self._said_of(limit, connection)}; raise it, or close some"
         elif self._key is not None and leads_shaped(connection):
-            why = "it cannot be asked for the key"
+            why = "it cannot be asked for the key; raise it, or close some"
         else:
             return False
         self._drop(connection)
-        entity._fail(CommError(f"{connection} was turned away: {why}; raise it, or close some"))
+        self._entity._fail(CommError(f"{connection} was turned away: {why}"))
         return True
+
+    def _limit_of(self, connection: ConnectionBase) -> str | None:
+        """Which limit has no room for one more; None: both have.
+
+        Of an endpoint with sessions lines are counted: a session that waits for one must be given it. Over UDP the
+        listener has counted, since what it turns away costs nothing there.
+        """
+        if self._endpoint.scheme == "udp":
+            return None
+        limits, origin = self._endpoint.options, _origin_of(connection)
+        with self._lock:
+            origins = [held.origin for held in self._held.values() if not held.displaced]
+        if len(origins) >= limits["max_connections"]:
+            return "max_connections"
+        return "max_per_address" if origin is not None and origins.count(origin) >= limits["max_per_address"] else None
+
+    def _said_of(self, limit: str, connection: ConnectionBase) -> str:
+        whose = f" from {_origin_of(connection)}" if limit == "max_per_address" else ""
+        return f"{self._endpoint.options[limit]} connections{whose} already ({limit})"
+
+    def _displaced(self, connection: ConnectionBase, limit: str) -> bool:
+        """Whether another one has made room: whoever comes, and does not show who he is, keeps nobody out.
+
+        Of the address that most of them come from it is the one that came first. It has left when this returns, as a
+        rule, so that they do not become more than the limit.
+        """
+        entity = self._entity
+        stage = self._stranger(_origin_of(connection) if limit == "max_per_address" else None)
+        if stage is None:
+            return False
+        stage.displace()
+        with entity._changed:
+            entity._changed.wait_for(lambda: stage not in entity._opening, _LEAVES_S)
+        self._tell_displaced(limit, connection)
+        return True
+
+    def _stranger(self, origin: str | None) -> Stage | None:
+        """Whoever is to make room for another: of all, or of those from one address."""
+        entity = self._entity
+        with entity._lock:
+            opening = frozenset(entity._opening)
+        with self._lock:
+            held = [held for held in self._held.values() if held.stage in opening and held.stage.has_to_ask]
+        unknown = [held for held in held if not held.displaced and origin in (None, held.origin)]
+        origins = Counter(held.origin for held in unknown)
+        return max(unknown, key=lambda held: origins[held.origin]).stage if unknown else None
+
+    def _tell_displaced(self, limit: str, connection: ConnectionBase) -> None:
+        """Now and then: a flood of them must not become a flood of errors."""
+        self._made_room += 1
+        now = time.monotonic()
+        if now >= self._told_at + _TELL_EVERY_S:
+            count, self._made_room, self._told_at = self._made_room, 0, now
+            self._entity._fail(
+                CommError(
+                    f"{count} connection(s) that had not shown who they are were closed, so that others can come: "
+                    f"there are {self._said_of(limit, connection)}; raise it, or close some"
+                )
+            )
 
     def _drop(self, connection: ConnectionBase) -> None:
         """Close a connection that nobody runs."""

@@ -108,7 +108,7 @@ class LineStage(Stage):
         return False
 
     @property
-    def _has_to_ask(self) -> bool:
+    def has_to_ask(self) -> bool:
         return True
 
     def _tell_failed(self, error: Exception) -> None:

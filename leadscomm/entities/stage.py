@@ -128,7 +128,7 @@ class Stage(Task):
         return self.connection.fileno()
 
     @property
-    def _has_to_ask(self) -> bool:
+    def has_to_ask(self) -> bool:
         """Whether its opening waits for the peer."""
         return self.connection.has_to_ask
 
@@ -139,7 +139,7 @@ class Stage(Task):
         fd = self.fileno()
         if pool is not None and fd is not None and self.connection.pooled:
             self._pool = pool
-            self.waits = self._has_to_ask
+            self.waits = self.has_to_ask
             self.connection.set_blocking(False)
             pool.add(fd, self)
         else:
@@ -220,7 +220,8 @@ class Stage(Task):
             self.ended = True
             self._release()
             self.entity._left(self)
-            self._tell_failed(lost(str(self.connection), error))
+            if not self.connection.displaced:
+                self._tell_failed(lost(str(self.connection), error))
             return False
         self._announce()
         return not self.ended
@@ -388,6 +389,11 @@ class Stage(Task):
 
     def give_up(self) -> None:
         """End it before it was announced. Any thread."""
+        self.abort()
+
+    def displace(self) -> None:
+        """End it for a newcomer's sake, before it was announced. Any thread."""
+        self.connection.displaced = True
         self.abort()
 
     def disown(self) -> None:

@@ -20,7 +20,7 @@ from leadscomm import (
     create_server,
     listen,
 )
-from leadscomm.connections import sockets, udp, udp_server
+from leadscomm.connections import sockets, udp, udp_peer, udp_server
 from tests.connections.test_tcp import no_descriptors
 from tests.connections.transports import TRANSPORTS, Later, accepted, conversation, listening
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
@@ -259,7 +259,7 @@ def test_what_a_slow_callback_does_not_take_is_dropped_and_counted():
         while connection.dropped < 3:
             peer.send(b"x" * 60_000)
             sent += 1
-        assert connection._put - connection._took <= udp_server.INBOX_BYTES
+        assert connection._put - connection._took <= udp_peer.INBOX_BYTES
         stuck.set()
         error = heard.wait("fail")[0]
         assert isinstance(error, RemoteProtocolError)
@@ -292,7 +292,7 @@ def test_a_flood_of_addresses_is_bounded_and_told_once():
         heard.wait("receive", 3)
         error = heard.wait("fail")[0]
         assert isinstance(error, ConnectFailed)
-        assert "of new addresses were turned away by max_connections=3; raise it, or close some" in str(error)
+        assert "of new addresses found no room (max_connections=3); raise it, or close some" in str(error)
         flood[0].send(b"those who are here are served")
         heard.wait("receive", 4)
         assert server.num_connections() == len(server._acceptor.listener._peers) == 3
@@ -302,14 +302,15 @@ def test_a_flood_of_addresses_is_bounded_and_told_once():
 
 
 def test_there_is_a_limit_for_each_address(monkeypatch):
-    monkeypatch.setattr(udp_server, "is_loopback", lambda host: host == "127.0.0.1")
+    for module in (udp_peer, udp_server):
+        monkeypatch.setattr(module, "is_loopback", lambda host: host == "127.0.0.1")
     with create_server("udp://0.0.0.0:0?max_per_address=2", heard := Recorder()) as server:
         peers = [raw(server.port(), "127.0.0.2") for _ in range(3)]
         peers.append(raw(server.port(), "127.0.0.1"))
         for peer in peers:
             peer.send(b"here")
         heard.wait("connect", 3)
-        assert "by max_per_address=2" in str(heard.wait("fail")[0])
+        assert "(max_per_address=2)" in str(heard.wait("fail")[0])
         assert sorted(connection._origin or "exempt" for connection in heard.of("connect")) == [
             "127.0.0.2",
             "127.0.0.2",
@@ -412,7 +413,7 @@ def test_connections_without_a_server_receive_for_each_other():
 
 
 def test_without_a_pool_each_peer_has_a_thread(monkeypatch):
-    monkeypatch.setattr(udp_server, "new_bell", lambda: None)
+    monkeypatch.setattr(udp_peer, "new_bell", lambda: None)
     with create_server("udp://127.0.0.1:0?silence=0.5", heard := Recorder(lambda s, m: s.sender.send(m))) as server:
         told = [Recorder() for _ in range(3)]
         clients = [create_client(server.endpoint, callback).start(parallel=True) for callback in told]
@@ -489,7 +490,7 @@ def test_a_full_system_loses_datagrams_as_networks_do(monkeypatch):
         server.send(b"lost: no room")
         server.send(b"arrives")
         assert client.receive(PATIENCE_S) == b"arrives"
-        monkeypatch.setattr(udp_server, "wait_for", lambda *args, **kwargs: False)
+        monkeypatch.setattr(udp_peer, "wait_for", lambda *args, **kwargs: False)
         server._socket = Stubborn(server._socket, BlockingIOError())
         server.send(b"lost: never writable")
         server.send(b"arrives too")

@@ -317,6 +317,43 @@ def test_who_gives_another_name_each_time_it_is_dialled_takes_one_place() -> Non
         thread.join(PATIENCE_S)
 
 
+@pytest.mark.usefixtures("addresses_count")
+@pytest.mark.parametrize("limit", ["max_per_address", "max_connections"])
+@pytest.mark.parametrize(("options", "more"), [("reliable=1", {}), ("reliable=1", {"key": KEY}), ("", {"key": KEY})])
+def test_who_does_not_show_who_he_is_keeps_nobody_out(options: str, more: dict[str, bytes], limit: str) -> None:
+    heard = Recorder(lambda service, message: service.sender.send(message))
+    endpoint = f"{TCP}?{limit}=3&handshake_timeout=60&{options}"
+    with Server(endpoint, heard, **more) as server, contextlib.ExitStack() as open_ones:  # type: ignore[arg-type]
+        first, *_ = [open_ones.enter_context(raw(server.port())) for _ in range(3)]
+        wait_until(lambda: len(server._opening) == 3)
+        for word in (b"x", b"y"):
+            honest = connect(f"tcp://127.0.0.1:{server.port()}?{options}", **more)  # type: ignore[arg-type]
+            open_ones.callback(honest.close)
+            honest.send(word)
+            assert honest.receive(PATIENCE_S) == word
+        assert read_until_end(first) in (b"", MAGIC)
+        assert "had not shown who they are" in str(heard.wait("fail")[0])
+        assert len(heard.of("fail")) == 1
+        assert server.num_connections() == 2
+
+
+@pytest.mark.parametrize("more", [{}, {"key": KEY}])
+def test_addresses_that_are_not_theirs_keep_nobody_out(more: dict[str, bytes]) -> None:
+    heard = Recorder(lambda service, message: service.sender.send(message))
+    endpoint = f"{UDP}?reliable=1&max_connections=3&handshake_timeout=60"
+    with Server(endpoint, heard, **more) as server, contextlib.ExitStack() as open_ones:  # type: ignore[arg-type]
+        for _ in range(8):
+            stranger = open_ones.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            stranger.sendto(b"no greeting", ("127.0.0.1", server.port()))
+        wait_until(lambda: len(server._opening) == 3)
+        honest = connect(f"udp://127.0.0.1:{server.port()}?reliable=1", **more)  # type: ignore[arg-type]
+        open_ones.callback(honest.close)
+        honest.send(b"x")
+        assert honest.receive(PATIENCE_S) == b"x"
+        assert "found no room (max_connections=3)" in str(heard.wait("fail")[0])
+        assert len(heard.of("fail")) == 1
+
+
 def test_who_proves_nothing_leaves_nothing(strangers: Callable[[int], Stranger]) -> None:
     heard = Recorder()
     with Server(f"{TCP}?reliable=1&max_connections=2", heard) as server:

@@ -45,3 +45,4 @@ def agree(connection: SessionConnection, line: Line, deadline: float) -> None:
             raise line.ended_early(session, heard)
         heard = (heard + data)[:HEARD_BYTES]
         connection.took(line, lower.framing.feed(data))
+        del data  # the next may be long in coming

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -176,7 +177,13 @@ class Peers:
         if useless:
             stage.discard()
         elif waits:
-            self._entity._flusher.call_later(left, partial(self._forget, name, stage, deadline))
+            self._entity._flusher.call_later(left, partial(self._forget_later, name, weakref.ref(stage), deadline))
+
+    def _forget_later(self, name: str, seen: weakref.ref[SessionStage], deadline: float) -> None:
+        """As :meth:`_forget`, unless it had to make room for another meanwhile, and is gone."""
+        stage = seen()
+        if stage is not None:
+            self._forget(name, stage, deadline)
 
     @contextmanager
     def alone(self, name: str, deadline: float) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import deque
 from functools import partial
 
@@ -142,7 +143,11 @@ class Sessions:
         origin, limits = connection._origin, self._endpoint.options
         compact = [stage for stage in self._entity._stages if not isinstance(stage, SessionStage)]
         while (idle := displaced([*self._present(), *compact], origin, limits)) is not None:
-            idle.session.supersede(DISPLACED)
+            if idle.session.session.trusted:
+                idle.session.supersede(DISPLACED)
+            else:  # nobody was told of it
+                self._stages.remove(idle)
+                idle.discard()
 
     def _forget(self, stage: SessionStage, deadline: float) -> None:
         """A line has come to nothing. A session that never began ends with its last one, but not before the time for it
@@ -155,9 +160,15 @@ class Sessions:
             if not waits:
                 self._stages = [other for other in self._stages if other is not stage]
         if waits:
-            self._entity._flusher.call_later(left, partial(self._forget, stage, deadline))
+            self._entity._flusher.call_later(left, partial(self._forget_later, weakref.ref(stage), deadline))
         else:
             stage.discard()
+
+    def _forget_later(self, seen: weakref.ref[SessionStage], deadline: float) -> None:
+        """As :meth:`_forget`, unless it had to make room for another meanwhile, and is gone."""
+        stage = seen()
+        if stage is not None:
+            self._forget(stage, deadline)
 
     def _knows(self, epoch: int) -> bool:
         """Whether there is a session with the peer of this epoch."""

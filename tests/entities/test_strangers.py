@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import re
 import socket
@@ -16,6 +17,7 @@ import pytest
 
 from leadscomm import Callback, Client, Node, Server, Service, connect
 from leadscomm.connections.address import is_loopback
+from leadscomm.entities.session import SessionStage
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import segments as full
 from leadscomm.protocol.challenge import MAGIC
@@ -413,6 +415,28 @@ def test_a_handshake_has_its_time_from_when_it_came() -> None:
     with Server(f"{TCP}?reliable=1", Told(), handshake_timeout=0.3) as server, contextlib.ExitStack() as open_ones:
         for stranger in [open_ones.enter_context(raw(server.port())) for _ in range(40)]:
             assert read_until_end(stranger) == b""
+
+
+def test_who_leaves_before_he_was_believed_is_let_go_at_once(strangers: Callable[[int], Stranger]) -> None:
+    with Server(f"{TCP}?reliable=1&dead_after=60", Told(), handshake_timeout=60.0) as server:
+        stranger = strangers(server.port())
+        stranger.say(offer(7).hello())
+        assert stranger.hear(wire.WELCOME)
+        stranger.say(full.control(wire.BYE, 7))
+        wait_until(lambda: not server._opening)
+
+
+def test_sessions_that_made_room_are_kept_for_nothing(strangers: Callable[[int], Stranger]) -> None:
+    with Server(f"{TCP}?reliable=1&max_connections=2", handshake_timeout=60.0) as server:
+        for epoch in range(1, 8):
+            stranger = strangers(server.port())
+            stranger.say(offer(epoch).hello())
+            assert stranger.hear(wire.WELCOME)
+            stranger.close()
+            wait_until(lambda: not server._opening)
+        gc.collect()
+        sessions = [one for one in gc.get_objects() if isinstance(one, SessionStage) and one.entity is server]
+        assert len(sessions) <= 2
 
 
 # Reasons --------------------------------------------------------------------------------------------------------------

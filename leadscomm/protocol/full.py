@@ -369,7 +369,7 @@ class FullSession(Exchange):
 
     def _greeting(self, now: float, link: Link) -> list[bytes]:
         """Ask the peer to show that it hears this side."""
-        link.dead = now >= link.ready_at + self._silence
+        link.dead |= now >= link.ready_at + self._silence
         if link.dead or now < link.greets_at:
             return []
         link.pinged_at = now

@@ -228,6 +228,8 @@ class Joining(Beginning):
             self._prove(now, link)
         elif found is not None and found.which == wire.PING:
             self._pinged(found, now, link)
+        elif found is not None and found.which == wire.BYE:
+            link.dead = True  # whoever it is: he goes on with nothing over it
         return link.proved
 
     def _answers_ping(self, found: full.Control, now: float, link: Link) -> bool:

@@ -69,6 +69,15 @@ def test_before_the_peer_has_answered_it_is_greeted_and_no_more() -> None:
     assert session.frames(SILENCE_S + 1, link) == []
 
 
+def test_who_leaves_before_it_was_believed_loses_that_link_and_no_more() -> None:
+    session, link = asked()
+    session.frames(0.0, link)
+    session.receive(full.control(wire.BYE, 1), 0.1, link)
+    assert session.frames(GREET_EVERY_S, link) == []
+    assert link.dead
+    assert session.ended is None
+
+
 @pytest.mark.parametrize("wrong", [1 << 20, 1 << 31, -(1 << 31), 1 << 33])
 def test_only_the_answer_to_a_ping_shows_that_it_was_heard(wrong: int) -> None:
     session, link = asked()

@@ -5,7 +5,8 @@
 
 from leadscomm.api import create_client, create_server, start_client, start_server
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.endpoint import Endpoint, Scheme, connect, listen, register_scheme
+from leadscomm.connections.doors import connect, listen
+from leadscomm.connections.endpoint import Endpoint, Scheme, register_scheme
 from leadscomm.connections.identity import AutoIdentity
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.serial import SerialConnection

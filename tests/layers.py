@@ -34,7 +34,6 @@ FLOORS = {
     "leadscomm.freezing": 7,
     "leadscomm.__main__": 7,
 }
-TRANSPORTS = ("tcp", "tls", "unix", "udp", "serial", "websocket", "loop", "reliable", "faulty", "faults")
 # Steps within a floor; modules that are not named may stand anywhere, as long as nothing turns in a circle.
 STEPS = {
     "leadscomm.protocol.segments": 1,
@@ -47,9 +46,18 @@ STEPS = {
     "leadscomm.protocol.exchange": 7,
     "leadscomm.protocol.full": 8,
     "leadscomm.connections.base": 1,
-    **{f"leadscomm.connections.{name}": 2 for name in TRANSPORTS},
+    "leadscomm.connections.tcp": 2,
+    "leadscomm.connections.tls": 2,
+    "leadscomm.connections.unix": 2,
+    "leadscomm.connections.udp": 2,
+    "leadscomm.connections.serial": 2,
+    "leadscomm.connections.loop": 2,
+    "leadscomm.connections.reliable": 2,
+    "leadscomm.connections.faulty": 2,
+    "leadscomm.connections.faults": 2,
     "leadscomm.connections.endpoint": 3,
-    "leadscomm.connections": 4,
+    "leadscomm.connections.doors": 4,
+    "leadscomm.connections": 5,
     "leadscomm.entities.service": 1,
     "leadscomm.entities.callback": 2,
     "leadscomm.entities.entity": 3,

@@ -23,7 +23,7 @@ MOST_WORKERS = 32
 ONE_PROCESS = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "-s", "--capture=no", "--co", "--collect-only")
 OVERALL_PERCENT = 95
 PURE_PERCENT = 100
-PURE = "leadscomm/protocol/*,leadscomm/broker/router.py"
+PURE = "leadscomm/protocol/**,leadscomm/broker/router.py"
 RECORD = ROOT / "tests" / "repeated.json"
 BUSY = "import os, sys\nwhile os.getppid() == int(sys.argv[1]):\n    sum(range(100000))\n"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import monotonic, perf_counter
 
 from leadscomm import Callback, Client
-from leadscomm.connections.endpoint import connect
+from leadscomm.connections.doors import connect
 from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.hardware.flashing import Upload
 from leadscomm.hardware.image import read_image

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import importlib
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -16,7 +15,7 @@ from typing import Any, Final
 from leadscomm.connections import options as groups
 from leadscomm.connections.address import Address, Caller, is_loopback
 from leadscomm.connections.base import ConnectionBase, leads_shaped
-from leadscomm.connections.fitting import check_alone, check_pairs, check_stream, fitting
+from leadscomm.connections.fitting import check_pairs, check_stream, fitting
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.options import Option
 from leadscomm.connections.shortage import or_failed
@@ -35,6 +34,7 @@ from leadscomm.connections.url import (
 )
 from leadscomm.errors import EndpointError
 from leadscomm.protocol.framing import FramingSpec, framing_options
+from leadscomm.protocol.segments import AROUND_BYTES, STREAM_SEGMENT_BYTES
 
 DEFAULT_PORT: Final = 16900
 """LEADS's."""
@@ -299,39 +299,9 @@ class Endpoint(Address):
         """The endpoint of the lines below its sessions, if it has some; otherwise it itself."""
         if not self.has_session:
             return self
-        from leadscomm.connections.session_line import line_framing
-
-        return replace(self, framing=line_framing(self))
-
-
-def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **options: Any) -> ConnectionBase:
-    """Open a connection, with everything that precedes the first message. It is then used by ``send`` and ``receive``.
-
-    With ``reliable=1`` it is a session, which lives as long as its line.
-
-    :param timeout: seconds; the option ``connect_timeout`` unless given.
-    :raises EndpointError: the endpoint or an option is wrong.
-    :raises ConnectFailed: it could not be opened; the text says why and what to do.
-    :raises CommTimeout: it was opened, and then the peer did not finish TLS or the key challenge in time.
-    """
-    parsed = Endpoint.parse(endpoint, **options)
-    check_alone(parsed.options)
-    deadline = time.monotonic() + (parsed.options["connect_timeout"] if timeout is None else timeout)
-    with or_failed(f"{parsed} cannot be reached"):
-        if parsed.has_session:
-            from leadscomm.connections.bare_session import connect_session
-
-            return connect_session(parsed, dial(parsed, deadline), deadline)
-        connection = dial(parsed, deadline)
-        key = parsed.key()
-        if leads_shaped(connection):
-            if key is not None:
-                connection.close()
-                raise EndpointError(f"{parsed.scheme}:// cannot ask for a key: leave it out")
-            return connection
-        connection.key = key
-        with parsed.caller.waking(connection.abort):
-            return opened(connection, deadline)
+        spec = self.framing
+        longest = STREAM_SEGMENT_BYTES + AROUND_BYTES  # its messages are the session's frames, whose size is ours
+        return replace(self, framing=FramingSpec(spec.name, {**dict(spec.options), "max_message": longest}))
 
 
 def dial(endpoint: Endpoint, deadline: float) -> ConnectionBase:
@@ -366,26 +336,12 @@ def opened(connection: ConnectionBase, deadline: float) -> ConnectionBase:
     return connection
 
 
-def listen(endpoint: str | int | Endpoint, **options: Any) -> ListenerBase:
-    """Listen on an endpoint.
+def listen_for_lines(endpoint: Endpoint) -> ListenerBase:
+    """Listen on an endpoint; on one with sessions it accepts their lines.
 
-    Accepted connections have not said anything yet: who accepts them sets ``key`` and calls ``open``.
-
-    :raises EndpointError: the endpoint or an option is wrong, or nobody can be waited for there.
+    :raises EndpointError: nobody can be waited for there.
     :raises ConnectFailed: it cannot be listened on; the text says why and what to do.
     """
-    parsed = Endpoint.parse(endpoint, **options)
-    check_alone(parsed.options)
-    listener = listen_for_lines(parsed)
-    if not parsed.has_session:
-        return listener
-    from leadscomm.connections.bare_session import SessionListener
-
-    return SessionListener(listener, parsed)
-
-
-def listen_for_lines(endpoint: Endpoint) -> ListenerBase:
-    """As :func:`listen`; of an endpoint with sessions it accepts their lines."""
     accepts = SCHEMES[endpoint.scheme].listen
     if accepts is None:
         raise EndpointError(f"{endpoint.scheme}:// can only be dialled; start a client on it")

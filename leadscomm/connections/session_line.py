@@ -14,13 +14,11 @@ from leadscomm.errors import CommError, CommTimeout, ConnectionLost
 from leadscomm.protocol.framing import FramingSpec
 from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.link import Link
+from leadscomm.protocol.segments import STREAM_SEGMENT_BYTES
 
-STREAM_SEGMENT_BYTES: Final = 64_000
-"""The longest frame on a stream, behind its header; with all that is around it, it stays below 64 KiB."""
 DATAGRAM_SEGMENT_BYTES: Final = 1200
 """The same in a datagram: what every path on the Internet carries in one piece."""
 SERIAL_SEGMENT_BYTES: Final = 240
-_AROUND_BYTES: Final = 64
 _BITS: Final = 10
 _PREFERENCES: Final = {"loop": 0, "unix": 0, "tcp": 1, "tls": 1, "udp": 2, "serial": 3}
 _OVERHEADS: Final = {"udp": 28, "serial": 4}
@@ -59,13 +57,6 @@ def _has_crc_32(spec: FramingSpec) -> bool:
 
 def _segment(scheme: str) -> int:
     return {"udp": DATAGRAM_SEGMENT_BYTES, "serial": SERIAL_SEGMENT_BYTES}.get(scheme, STREAM_SEGMENT_BYTES)
-
-
-def line_framing(address: Address) -> FramingSpec:
-    """The framing below the session: its messages are the session's frames, whose size is ours."""
-    spec = address.framing
-    longest = STREAM_SEGMENT_BYTES + _AROUND_BYTES
-    return FramingSpec(spec.name, {**dict(spec.options), "max_message": longest})
 
 
 class Owner(Protocol):

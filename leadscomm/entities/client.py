@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from leadscomm.connections.address import Caller
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.endpoint import Endpoint, connect, opened
+from leadscomm.connections.doors import connect
+from leadscomm.connections.endpoint import Endpoint, opened
 from leadscomm.connections.writer import weakly
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.dialler import Backoff, Dialler, attempt

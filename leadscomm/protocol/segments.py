@@ -22,6 +22,10 @@ RECORDS: Final = 1
 CHANNELS: Final = (MESSAGES, RECORDS)
 DATA_OVERHEAD: Final = 13
 """Bytes of a data frame before those of its lane."""
+STREAM_SEGMENT_BYTES: Final = 64_000
+"""The longest frame on a stream, behind its header; with all that is around it, it stays below 64 KiB."""
+AROUND_BYTES: Final = 64
+"""More than a seal, a checksum and a header have together."""
 
 _DATA: Final = struct.Struct("<BIQ")
 _CONTROL: Final = struct.Struct("<BI")

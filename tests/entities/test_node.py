@@ -25,7 +25,8 @@ from leadscomm import (
     LocalProtocolError,
     Service,
 )
-from leadscomm.connections.endpoint import Endpoint, connect, dial
+from leadscomm.connections.doors import connect
+from leadscomm.connections.endpoint import Endpoint, dial
 from leadscomm.connections.terms import Terms
 from leadscomm.entities.node import Node
 from leadscomm.entities.session import SessionStage

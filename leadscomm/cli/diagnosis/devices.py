@@ -9,7 +9,8 @@ from typing import Any
 from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Findings, Opening, failed
 from leadscomm.cli.ports import ANSWER_S, answer
 from leadscomm.cli.wording import duration
-from leadscomm.connections.endpoint import Endpoint, connect
+from leadscomm.connections.doors import connect
+from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.port_state import FREE, IN_USE, NO_PERMISSION, is_fitted, permission_mend, state_of
 from leadscomm.connections.ports import available_ports
 from leadscomm.connections.serial import who_are_there

@@ -89,9 +89,9 @@ def test_every_way_of_importing_upward_is_seen(statement: str) -> None:
 @pytest.mark.parametrize(
     ("importer", "statement"),
     [
-        ("connections__base", "from leadscomm.connections.tcp import x"),
+        ("connections__base", "from leadscomm.connections.endpoint import x"),
         ("connections__base", "from leadscomm.connections import x"),
-        ("connections__tcp", "from .endpoint import Endpoint"),
+        ("connections__base", "from .endpoint import Endpoint"),
         ("entities__service", "from leadscomm.entities.callback import Callback"),
         ("entities__callback", "from leadscomm.entities import entity"),
         ("entities__entity", "def f():\n    from leadscomm.entities.server import Server"),

@@ -1,6 +1,7 @@
 """Any connection plus a session: each message arrives once and in order, or is reported.
 
-The session itself is :mod:`leadscomm.protocol.session`; here are its clock, its locks and the line under it::
+The session itself is :mod:`leadscomm.protocol.session`.
+Here are its clock, its locks and the line under it::
 
     send → SessionOutbox → Session → line.outbox → line
     receive ← Session ← line.framing ← line

@@ -21,8 +21,8 @@ from leadscomm.protocol.records import STREAM
 class Owner(Service):
     """A service on whose behalf connections are run; what they need of it.
 
-    What is called a stage here is the :class:`~leadscomm.entities.stage.Stage` that runs a connection. The names have
-    an underscore for the sake of users who subclass entities together with classes of their own.
+    What is called a stage here is the :class:`~leadscomm.entities.stage.Stage` that runs a connection.
+    The names have an underscore for the sake of users who subclass entities together with classes of their own.
     """
 
     callback: Callback

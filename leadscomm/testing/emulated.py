@@ -38,7 +38,7 @@ class Bootloader:
 
 @dataclass(frozen=True)
 class Emulated:
-    """One kind of board, as far as emulating it goes beyond what is in :class:`~leadscomm.hardware.models.Model`.
+    """What emulating one kind of board needs beyond its :class:`~leadscomm.hardware.models.Model`.
 
     :ivar name: as users write it.
     :ivar model: the kind of board.

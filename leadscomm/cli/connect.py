@@ -19,7 +19,7 @@ from leadscomm.entities.callback import Callback
 from leadscomm.entities.client import Client
 from leadscomm.entities.service import Service
 from leadscomm.errors import ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
-from leadscomm.protocol.guess import HAS_SESSIONS
+from leadscomm.protocol.framing.guess import HAS_SESSIONS
 
 QUIET_S: Final = 2.0
 """After the end of a pipe: silence for so long means that no answer comes any more."""

@@ -17,9 +17,9 @@ from typing import Final
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.opening import HEARD_BYTES, Plan, new_epoch, what_it_says
-from leadscomm.protocol.board import BOARD_CRC
-from leadscomm.protocol.cobs import CobsFraming
 from leadscomm.protocol.frames import parse
+from leadscomm.protocol.framing.board import BOARD_CRC
+from leadscomm.protocol.framing.cobs import CobsFraming
 from leadscomm.protocol.handshake import (
     ASKING,
     OTHER_VERSION,

@@ -25,8 +25,7 @@ from leadscomm.connections.outbox_leads import outbox_for
 from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.writer import Keeper, Writer, wait_for
 from leadscomm.errors import CommError, CommTimeout, RemoteProtocolError, ServiceError
-from leadscomm.protocol import guess
-from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming
+from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming, guess
 
 CHUNK_BYTES: Final = 64 * 1024
 """How much is read at a time. ``recv`` of more than 128 KiB is several times slower."""

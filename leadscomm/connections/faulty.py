@@ -25,7 +25,7 @@ from leadscomm.connections.outbox_held import HeldOutbox
 from leadscomm.connections.timer import Reminder
 from leadscomm.connections.writer import forget_frames, weakly
 from leadscomm.errors import ConnectionLost
-from leadscomm.protocol.cutting import cutter_for
+from leadscomm.protocol.framing.cutting import cutter_for
 
 _log = logging.getLogger("leadscomm")
 RETRY_S: Final = 0.01

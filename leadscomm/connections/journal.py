@@ -23,7 +23,7 @@ from leadscomm.connections.journal_mark import Mark, MarkFile
 from leadscomm.connections.journal_outbox import JournalOutbox, Storing, Then
 from leadscomm.connections.journal_records import LAST_SEQ, ORIGIN, Record, Stored
 from leadscomm.errors import JournalError, RemoteProtocolError
-from leadscomm.protocol.base import plain
+from leadscomm.protocol.framing.base import plain
 
 _log = logging.getLogger(__name__)
 

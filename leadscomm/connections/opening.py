@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from leadscomm.errors import CommError, CommTimeout, ConnectFailed
-from leadscomm.protocol import bootloader, guess
+from leadscomm.protocol import bootloader
 from leadscomm.protocol.beginning import Beginning
-from leadscomm.protocol.board import BOARD_CRC
-from leadscomm.protocol.cobs import DEFAULT_CRC, CobsFraming
 from leadscomm.protocol.compact import Wire
-from leadscomm.protocol.framing import Framing, FramingSpec
+from leadscomm.protocol.framing import Framing, FramingSpec, guess
+from leadscomm.protocol.framing.board import BOARD_CRC
+from leadscomm.protocol.framing.cobs import DEFAULT_CRC, CobsFraming
 from leadscomm.protocol.session import ask_steadily
 
 HEARD_BYTES: Final = 512

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from leadscomm.connections.outbox_held import HeldOutbox
 from leadscomm.connections.writer import Gone, Writer
-from leadscomm.protocol.base import Framing, plain
+from leadscomm.protocol.framing.base import Framing, plain
 
 
 class Acknowledging(Protocol):

@@ -16,7 +16,7 @@ from leadscomm.connections.outbox_writing import GRACE_S
 from leadscomm.connections.waiting import enter, interrupted
 from leadscomm.connections.writer import here
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
-from leadscomm.protocol.base import Framing, plain
+from leadscomm.protocol.framing.base import Framing, plain
 from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.lanes import DEFAULT_LANE
 from leadscomm.protocol.records import read_durable

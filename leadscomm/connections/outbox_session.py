@@ -8,7 +8,7 @@ from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_acknowledged import AcknowledgedOutbox, Carrier
 from leadscomm.connections.writer import Flusher
 from leadscomm.errors import DeliveryError
-from leadscomm.protocol.base import Framing
+from leadscomm.protocol.framing.base import Framing
 from leadscomm.protocol.session import Session
 
 MARK: Final = b"\0"

@@ -27,8 +27,8 @@ from leadscomm.connections.timed import LOOK_S, TimedConnection
 from leadscomm.connections.waiting import Interrupted, enter
 from leadscomm.connections.writer import Flusher
 from leadscomm.errors import ConnectionLost, LocalProtocolError
-from leadscomm.protocol.base import plain
 from leadscomm.protocol.counters import LinkCounters
+from leadscomm.protocol.framing.base import plain
 from leadscomm.protocol.handshake import MANY, Handshake
 from leadscomm.protocol.session import ACK_AFTER_S, Session
 

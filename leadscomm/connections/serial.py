@@ -24,8 +24,8 @@ from leadscomm.connections.options import SERIAL
 from leadscomm.connections.waiting import Waiters
 from leadscomm.errors import CommTimeout, ConnectFailed, ConnectionLost, EndpointError
 from leadscomm.packages import Self
-from leadscomm.protocol.board import BoardFraming
 from leadscomm.protocol.framing import Framing, SeparatorFraming
+from leadscomm.protocol.framing.board import BoardFraming
 
 if TYPE_CHECKING:
     from serial import Serial

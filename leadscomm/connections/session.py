@@ -26,8 +26,8 @@ from leadscomm.connections.timed import LOOK_S, TimedConnection
 from leadscomm.connections.waiting import enter
 from leadscomm.connections.writer import Flusher, here
 from leadscomm.errors import LocalProtocolError, OutboxFull, RemoteProtocolError
-from leadscomm.protocol.base import plain
 from leadscomm.protocol.counters import LinkCounters
+from leadscomm.protocol.framing.base import plain
 from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.handshake import Handshake
 from leadscomm.protocol.lanes import DEFAULT_LANE

@@ -14,9 +14,9 @@ from leadscomm.connections.timer import Reminder
 from leadscomm.connections.waiting import Waiters, enter, interrupted
 from leadscomm.connections.writer import Flusher, weakly
 from leadscomm.errors import DeliveryError
-from leadscomm.protocol.base import Framing
 from leadscomm.protocol.beginning import Beginning
 from leadscomm.protocol.counters import LinkCounters
+from leadscomm.protocol.framing.base import Framing
 from leadscomm.protocol.handshake import Handshake
 
 LOOK_S: Final = 0.5

@@ -37,7 +37,7 @@ from leadscomm.errors import (
     LocalProtocolError,
     RemoteProtocolError,
 )
-from leadscomm.protocol.base import plain
+from leadscomm.protocol.framing.base import plain
 from leadscomm.protocol.lanes import DEFAULT_LANE
 from leadscomm.protocol.records import Durable, read_durable
 from leadscomm.protocol.segments import LANES

@@ -18,8 +18,7 @@ from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.owner import Former, Owner
 from leadscomm.entities.readers import ReaderPool, Task
 from leadscomm.errors import ConnectFailed, DeliveryError
-from leadscomm.protocol import guess
-from leadscomm.protocol.framing import Framing
+from leadscomm.protocol.framing import Framing, guess
 from leadscomm.protocol.records import STREAM
 
 _log = logging.getLogger("leadscomm")

@@ -1,7 +1,5 @@
 """What two peers agree on: bytes to messages and back, without any I/O."""
 
-from leadscomm.protocol.cobs import cobs_decode, cobs_encode
-from leadscomm.protocol.crc import Crc, crc
 from leadscomm.protocol.framing import (
     DEFAULT_MAX_MESSAGE,
     DEFAULT_SEPARATOR,
@@ -20,6 +18,8 @@ from leadscomm.protocol.framing import (
     make_framing,
     register_framing,
 )
+from leadscomm.protocol.framing.cobs import cobs_decode, cobs_encode
+from leadscomm.protocol.framing.crc import Crc, crc
 
 __all__ = [
     "DEFAULT_MAX_MESSAGE",

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from leadscomm.protocol.base import Pieces
 from leadscomm.protocol.frames import NUMBERS, data
+from leadscomm.protocol.framing.base import Pieces
 from leadscomm.protocol.handshake import Handshake
 
 MAX_WINDOW: Final = NUMBERS - 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable
 
 from leadscomm.errors import LocalProtocolError, RemoteProtocolError
-from leadscomm.protocol.base import MAX_FAULTS_KEPT
 from leadscomm.protocol.datagrams import Datagrams
+from leadscomm.protocol.framing.base import MAX_FAULTS_KEPT
 from leadscomm.protocol.handshake import MANY
 from leadscomm.protocol.joining import Joining
 from leadscomm.protocol.lanes import DEFAULT_LANE

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from leadscomm.protocol.base import Pieces
+from leadscomm.protocol.framing.base import Pieces
 
 PREFIX_BYTES: Final = 5
 """Bytes of a length, at most."""

@@ -16,12 +16,12 @@ from typing import Final
 
 from leadscomm.errors import LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol import frames as wire
-from leadscomm.protocol.base import MAX_FAULTS_KEPT
 from leadscomm.protocol.beginning import BEGUN_ANEW, GIVES_BACK, KNOWS_NOTHING, Beginning
 from leadscomm.protocol.compact import CompactReceiver, CompactSender, Missing, RoundTrip, Wire
 from leadscomm.protocol.compact_datagrams import CompactDatagrams
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.frames import Frame, counts_missed, parse
+from leadscomm.protocol.framing.base import MAX_FAULTS_KEPT
 from leadscomm.protocol.handshake import (
     ASKING,
     COMPACT,

@@ -21,7 +21,7 @@ from threading import Thread
 from typing import Any
 
 from leadscomm.protocol import Framing, make_framing
-from leadscomm.protocol.board import BOARD_CRC
+from leadscomm.protocol.framing.board import BOARD_CRC
 from tests.arduino.stepper import compile_program
 
 KINDS = ("bit", "bits", "drop", "double")

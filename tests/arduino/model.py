@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from leadscomm.protocol import make_framing
-from leadscomm.protocol.board import BOARD_CRC
+from leadscomm.protocol.framing.board import BOARD_CRC
 
 DATAGRAM, DATA, MORE, CONTROL = range(4)
 ACK, HELLO, WELCOME, REFUSE, BYE, PING = range(6)

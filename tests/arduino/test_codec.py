@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from leadscomm.protocol import make_framing
-from leadscomm.protocol.board import BOARD_CRC
+from leadscomm.protocol.framing.board import BOARD_CRC
 from tests.arduino import compare
 from tests.arduino.model import wire
 from tests.arduino.stepper import Stepper

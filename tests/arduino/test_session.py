@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from leadscomm.protocol import make_framing
-from leadscomm.protocol.board import BOARD_CRC
+from leadscomm.protocol.framing.board import BOARD_CRC
 from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.handshake import Handshake
 from leadscomm.protocol.link import Link

@@ -10,8 +10,8 @@ import pytest
 
 from leadscomm import Client, Server
 from leadscomm.connections.terms import Terms
-from leadscomm.protocol.cobs import CobsFraming
 from leadscomm.protocol.frames import parse
+from leadscomm.protocol.framing.cobs import CobsFraming
 from leadscomm.protocol.handshake import welcome_of
 from tests.cli.program import PATIENCE_S, Program
 from tests.entities.recorder import Recorder

@@ -10,7 +10,7 @@ import struct
 import threading
 
 from leadscomm.protocol import make_framing
-from leadscomm.protocol.board import BOARD_CRC
+from leadscomm.protocol.framing.board import BOARD_CRC
 from tests.connections.cable import Plugged
 
 _EPOCHS = itertools.count(1)

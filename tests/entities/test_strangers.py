@@ -21,7 +21,7 @@ from leadscomm.entities.session import SessionStage
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import segments as full
 from leadscomm.protocol.challenge import MAGIC
-from leadscomm.protocol.cobs import CobsFraming
+from leadscomm.protocol.framing.cobs import CobsFraming
 from leadscomm.protocol.handshake import ASKING, COMPACT, FULL, NAME_TAKEN, OTHER_PROFILE, Handshake, Refusal
 from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.segments import lane_number

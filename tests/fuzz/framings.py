@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from leadscomm.errors import LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol import Framing, cobs_decode, cobs_encode, make_framing
-from leadscomm.protocol.crc import NAMES
-from leadscomm.protocol.cutting import cutter_for
+from leadscomm.protocol.framing.crc import NAMES
+from leadscomm.protocol.framing.cutting import cutter_for
 
 from .source import Source, held
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from leadscomm import Callback, Server, Service
-from leadscomm.protocol.cobs import cobs_decode, cobs_encode
+from leadscomm.protocol.framing.cobs import cobs_decode, cobs_encode
 from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.handshake import FULL, Handshake
 from leadscomm.protocol.link import Link

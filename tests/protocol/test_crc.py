@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadscomm.errors import EndpointError
-from leadscomm.protocol import crc
-from leadscomm.protocol.crc import NAMES, Crc, _say_slow
+from leadscomm.protocol.framing import crc
+from leadscomm.protocol.framing.crc import NAMES, Crc, _say_slow
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadscomm.protocol.base import Framing
-from leadscomm.protocol.cutting import Cutter, LengthCutter, MarkCutter, PieceCutter, TryingCutter, cutter_for
 from leadscomm.protocol.framing import FAREWELL, make_framing
+from leadscomm.protocol.framing.base import Framing
+from leadscomm.protocol.framing.cutting import Cutter, LengthCutter, MarkCutter, PieceCutter, TryingCutter, cutter_for
 
 
 class Tagged(Framing):

@@ -21,8 +21,8 @@ from leadscomm.protocol import (
     cobs_decode,
     cobs_encode,
 )
-from leadscomm.protocol.base import MAX_FAULTS_KEPT
 from leadscomm.protocol.framing import FramingSpec
+from leadscomm.protocol.framing.base import MAX_FAULTS_KEPT
 
 CHUNK = 1 << 16
 STREAMS = [

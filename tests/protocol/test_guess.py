@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadscomm.protocol import guess
-from leadscomm.protocol.framing import FRAMINGS, CobsFraming, FramingSpec, make_framing
+from leadscomm.protocol.framing import FRAMINGS, CobsFraming, FramingSpec, guess, make_framing
 from leadscomm.protocol.handshake import Refusal
 from leadscomm.protocol.offer import no_session
 from tests.protocol.paths import offer

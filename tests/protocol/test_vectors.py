@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from leadscomm.errors import LocalProtocolError
-from leadscomm.protocol import Framing, crc, make_framing
+from leadscomm.protocol import Framing, make_framing
+from leadscomm.protocol.framing import crc
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 FRAMING = json.loads((VECTORS / "framing.json").read_text(encoding="ascii"))

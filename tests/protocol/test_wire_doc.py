@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from leadscomm.protocol import FAREWELL, LengthFraming, SeparatorFraming, crc, make_framing
+from leadscomm.protocol import FAREWELL, LengthFraming, SeparatorFraming, make_framing
+from leadscomm.protocol.framing import crc
 
 DOC = (Path(__file__).parents[2] / "docs" / "wire-protocol.md").read_text(encoding="utf-8")
 HEX = "((?:[0-9a-f]{2} ?)+)"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections import deque
 
-from leadscomm.protocol.cobs import CobsFraming
+from leadscomm.protocol.framing.cobs import CobsFraming
 from leadscomm.protocol.handshake import Handshake
 from leadscomm.protocol.session import Session
 

@@ -11,7 +11,7 @@ from leadscomm.connections.opening import new_epoch
 from leadscomm.connections.options import TLS
 from leadscomm.errors import CommError, CommTimeout, RemoteProtocolError
 from leadscomm.protocol.frames import parse
-from leadscomm.protocol.guess import ASKS_FOR_KEY
+from leadscomm.protocol.framing.guess import ASKS_FOR_KEY
 from leadscomm.protocol.handshake import ASKING, Handshake, welcome_of
 
 _ANSWER_S: Final = 0.5

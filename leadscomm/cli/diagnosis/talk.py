@@ -16,8 +16,8 @@ from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.tcp_info import round_trip
 from leadscomm.connections.timed import TimedConnection
 from leadscomm.errors import CommError, CommTimeout
-from leadscomm.protocol import guess
 from leadscomm.protocol.counters import LinkStats
+from leadscomm.protocol.framing import guess
 from leadscomm.protocol.handshake import MANY
 
 _MUCH_LOSS: Final = 0.02

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from leadscomm.errors import EndpointError, LocalProtocolError
-from leadscomm.protocol.base import DEFAULT_MAX_MESSAGE, Framing, Pieces, excerpt, plain, split
+from leadscomm.protocol.framing.base import DEFAULT_MAX_MESSAGE, Framing, Pieces, excerpt, plain, split
 
 FAREWELL = b"disconnect"
 DEFAULT_SEPARATOR = b";"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from leadscomm.errors import EndpointError, LocalProtocolError
-from leadscomm.protocol.base import DEFAULT_MAX_MESSAGE, Framing, Pieces, excerpt, plain
+from leadscomm.protocol.framing.base import DEFAULT_MAX_MESSAGE, Framing, Pieces, excerpt, plain
 
 MAX_LENGTH = (1 << 32) - 1
 MAX_DATAGRAM = 65507

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from leadscomm.protocol.base import Framing, Pieces
-from leadscomm.protocol.board import BoardFraming
-from leadscomm.protocol.cobs import CobsFraming
-from leadscomm.protocol.length import LengthFraming
-from leadscomm.protocol.separated import LineFraming, SeparatorFraming
+from leadscomm.protocol.framing.base import Framing, Pieces
+from leadscomm.protocol.framing.board import BoardFraming
+from leadscomm.protocol.framing.cobs import CobsFraming
+from leadscomm.protocol.framing.length import LengthFraming
+from leadscomm.protocol.framing.separated import LineFraming, SeparatorFraming
 
 
 class Cutter(ABC):

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from leadscomm.errors import EndpointError
-from leadscomm.protocol.base import DEFAULT_MAX_MESSAGE, MAX_FAULTS_KEPT, Framing, plain
-from leadscomm.protocol.board import BoardFraming
-from leadscomm.protocol.cobs import CobsFraming
-from leadscomm.protocol.length import MAX_DATAGRAM, DatagramFraming, LengthFraming
-from leadscomm.protocol.separated import DEFAULT_SEPARATOR, FAREWELL, LineFraming, SeparatorFraming
+from leadscomm.protocol.framing.base import DEFAULT_MAX_MESSAGE, MAX_FAULTS_KEPT, Framing, plain
+from leadscomm.protocol.framing.board import BoardFraming
+from leadscomm.protocol.framing.cobs import CobsFraming
+from leadscomm.protocol.framing.length import MAX_DATAGRAM, DatagramFraming, LengthFraming
+from leadscomm.protocol.framing.separated import DEFAULT_SEPARATOR, FAREWELL, LineFraming, SeparatorFraming
 
 __all__ = [
     "DEFAULT_MAX_MESSAGE",

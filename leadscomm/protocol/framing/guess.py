@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from leadscomm.protocol.board import BOARD_CRC
 from leadscomm.protocol.framing import Framing, FramingSpec
+from leadscomm.protocol.framing.board import BOARD_CRC
 
 FITS: Final = "fits"
 OTHER: Final = "other"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from leadscomm.protocol import frames
-from leadscomm.protocol.base import DEFAULT_MAX_MESSAGE, Framing, plain
-from leadscomm.protocol.cobs import CobsFraming
+from leadscomm.protocol.framing.base import DEFAULT_MAX_MESSAGE, Framing, plain
+from leadscomm.protocol.framing.cobs import CobsFraming
 from leadscomm.protocol.handshake import Refusal
 
 BOARD_CRC: Final = "crc-ccitt-false"

@@ -9,8 +9,8 @@ from itertools import chain
 from operator import add
 from struct import Struct
 
-from leadscomm.protocol.base import DEFAULT_MAX_MESSAGE, Framing, Pieces, excerpt, plain, split
-from leadscomm.protocol.crc import crc as crc_named
+from leadscomm.protocol.framing.base import DEFAULT_MAX_MESSAGE, Framing, Pieces, excerpt, plain, split
+from leadscomm.protocol.framing.crc import crc as crc_named
 
 DEFAULT_CRC = "crc-32"
 _RUN = 254

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from leadscomm.errors import CommError, CommTimeout, ConnectFailed
-from leadscomm.protocol import bootloader
 from leadscomm.protocol.beginning import Beginning
-from leadscomm.protocol.compact import Wire
 from leadscomm.protocol.framing import Framing, FramingSpec, guess
 from leadscomm.protocol.framing.board import BOARD_CRC
 from leadscomm.protocol.framing.cobs import DEFAULT_CRC, CobsFraming
-from leadscomm.protocol.session import ask_steadily
+from leadscomm.protocol.session.compact import bootloader
+from leadscomm.protocol.session.compact.compact import ask_steadily
+from leadscomm.protocol.session.compact.go_back_n import Wire
 
 HEARD_BYTES: Final = 512
 """How much of what came is kept to tell what it looks like."""

@@ -9,7 +9,7 @@ from leadscomm.connections.outbox_acknowledged import AcknowledgedOutbox, Carrie
 from leadscomm.connections.writer import Flusher
 from leadscomm.errors import DeliveryError
 from leadscomm.protocol.framing.base import Framing
-from leadscomm.protocol.session import Session
+from leadscomm.protocol.session.compact.compact import Session
 
 MARK: Final = b"\0"
 """Stands before each message in the outbox, where a block of no bytes would be none."""

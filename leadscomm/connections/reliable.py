@@ -1,6 +1,6 @@
 """Any connection plus a session: each message arrives once and in order, or is reported.
 
-The session itself is :mod:`leadscomm.protocol.session`.
+The session itself is :mod:`leadscomm.protocol.session.compact.compact`.
 Here are its clock, its locks and the line under it::
 
     send → SessionOutbox → Session → line.outbox → line
@@ -30,7 +30,7 @@ from leadscomm.errors import ConnectionLost, LocalProtocolError
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.framing.base import plain
 from leadscomm.protocol.handshake import MANY, Handshake
-from leadscomm.protocol.session import ACK_AFTER_S, Session
+from leadscomm.protocol.session.compact.compact import ACK_AFTER_S, Session
 
 SEGMENT_BYTES: Final = 1024
 """The longest frame that this side takes, behind its header."""

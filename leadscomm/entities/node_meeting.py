@@ -15,7 +15,7 @@ from leadscomm.connections.terms import Terms
 from leadscomm.protocol.frames import CONTROL, HELLO, parse
 from leadscomm.protocol.handshake import ASKING, Handshake, welcome_of
 from leadscomm.protocol.offer import Hello, shown
-from leadscomm.protocol.session import ASK_EVERY_S, ask_steadily
+from leadscomm.protocol.session.compact.compact import ASK_EVERY_S, ask_steadily
 
 SHOW_S: Final = 0.25
 """So long a peer is shown that this side is in a session with it, before it is taken for another one."""

@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from leadscomm.protocol.compact import Wire
 from leadscomm.protocol.handshake import Handshake
-from leadscomm.protocol.session import Session
+from leadscomm.protocol.session.compact.compact import Session
+from leadscomm.protocol.session.compact.go_back_n import Wire
 from tests.arduino.lossy import Faults
 from tests.arduino.stepper import Stepper
 from tests.protocol.wire import End

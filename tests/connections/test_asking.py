@@ -15,7 +15,7 @@ import pytest
 from leadscomm import CommTimeout, ConnectFailed, connect
 from leadscomm.connections import asking, ports
 from leadscomm.connections.serial import who_are_there
-from leadscomm.protocol.bootloader import LEAVE
+from leadscomm.protocol.session.compact.bootloader import LEAVE
 from tests.connections.cable import Board, Cable, Plugged
 from tests.connections.wire_board import WireBoard
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until

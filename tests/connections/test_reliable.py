@@ -26,7 +26,7 @@ from leadscomm import (
     connect,
 )
 from leadscomm.connections.reliable import ReliableConnection
-from leadscomm.protocol import session as session_module
+from leadscomm.protocol.session.compact import compact as session_module
 from tests.connections.cable import Board, Cable
 from tests.connections.wire_board import WireBoard
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until

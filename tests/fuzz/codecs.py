@@ -10,13 +10,14 @@ from leadscomm.entities import node_groups
 from leadscomm.errors import RemoteProtocolError
 from leadscomm.hardware import companion
 from leadscomm.hardware.layout import Layout
-from leadscomm.protocol import FramingSpec, bootloader, challenge, frames, offer, records
+from leadscomm.protocol import FramingSpec, challenge, frames, offer, records
 from leadscomm.protocol import segments as full
 from leadscomm.protocol.framing import guess
 from leadscomm.protocol.handshake import FULL, Handshake, Refusal, refusal_of, welcome_of
 from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.records import Durable
 from leadscomm.protocol.segments import Ack, LaneAck
+from leadscomm.protocol.session.compact import bootloader
 
 from .source import Source
 

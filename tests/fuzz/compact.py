@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from leadscomm.protocol import frames as wire
-from leadscomm.protocol.compact import Wire
 from leadscomm.protocol.handshake import Handshake, Refusal
-from leadscomm.protocol.session import Session
+from leadscomm.protocol.session.compact.compact import Session
+from leadscomm.protocol.session.compact.go_back_n import Wire
 
 from . import forged
 from .source import Source, held

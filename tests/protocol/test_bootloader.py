@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from leadscomm.protocol.bootloader import LEAVE, asking_time, before_asking
+from leadscomm.protocol.session.compact.bootloader import LEAVE, asking_time, before_asking
 
 HELLO_BYTES = 25
 

@@ -26,7 +26,7 @@ from leadscomm.protocol.handshake import (
 from leadscomm.protocol.link import Link
 from leadscomm.protocol.offer import Offer, answer, no_session, read_hello, read_no_session
 from leadscomm.protocol.segments import control, data, ping
-from leadscomm.protocol.session import Session
+from leadscomm.protocol.session.compact.compact import Session
 
 KEY = b"sixteen bytes or more"
 ME = Handshake(7, tag="base")

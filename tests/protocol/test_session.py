@@ -10,10 +10,18 @@ import pytest
 
 from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol import frames
-from leadscomm.protocol.compact import MARGIN_S, MAX_RESEND_S, CompactReceiver, CompactSender, Missing, RoundTrip, Wire
 from leadscomm.protocol.frames import ACK, CONTROL, DATA, DATAGRAM, MORE, PING, REFUSE, parse
 from leadscomm.protocol.handshake import COMPACT, Handshake, Refusal
-from leadscomm.protocol.session import Session
+from leadscomm.protocol.session.compact.compact import Session
+from leadscomm.protocol.session.compact.go_back_n import (
+    MARGIN_S,
+    MAX_RESEND_S,
+    CompactReceiver,
+    CompactSender,
+    Missing,
+    RoundTrip,
+    Wire,
+)
 from tests.protocol.wire import DELAY_S, End, Pair, host, small
 
 

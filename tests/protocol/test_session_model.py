@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from leadscomm.protocol.handshake import Handshake
-from leadscomm.protocol.session import Session
+from leadscomm.protocol.session.compact.compact import Session
 from tests.protocol.wire import End, Pair, host, small
 
 SIDES = st.sampled_from((0, 1))

@@ -10,7 +10,7 @@ from collections import deque
 
 from leadscomm.protocol.framing.cobs import CobsFraming
 from leadscomm.protocol.handshake import Handshake
-from leadscomm.protocol.session import Session
+from leadscomm.protocol.session.compact.compact import Session
 
 DELAY_S = 0.003
 

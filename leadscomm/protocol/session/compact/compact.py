@@ -17,8 +17,6 @@ from typing import Final
 from leadscomm.errors import LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol.beginning import BEGUN_ANEW, GIVES_BACK, KNOWS_NOTHING, Beginning
-from leadscomm.protocol.compact import CompactReceiver, CompactSender, Missing, RoundTrip, Wire
-from leadscomm.protocol.compact_datagrams import CompactDatagrams
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.frames import Frame, counts_missed, parse
 from leadscomm.protocol.framing.base import MAX_FAULTS_KEPT
@@ -34,6 +32,8 @@ from leadscomm.protocol.handshake import (
     Refusal,
     named,
 )
+from leadscomm.protocol.session.compact.datagrams import CompactDatagrams
+from leadscomm.protocol.session.compact.go_back_n import CompactReceiver, CompactSender, Missing, RoundTrip, Wire
 
 SILENCE_S: Final = 5.0
 """A peer from which nothing came for so long has left."""

@@ -9,8 +9,8 @@ from typing import Final
 
 from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol import frames as wire
-from leadscomm.protocol.compact import CompactSender, Wire
 from leadscomm.protocol.frames import next_count
+from leadscomm.protocol.session.compact.go_back_n import CompactSender, Wire
 
 PING_BYTES: Final = 5
 QUEUED_BYTES: Final = 64

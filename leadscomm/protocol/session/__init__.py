@@ -1,0 +1,1 @@
+"""Reliable sessions: what two peers say, and what either knows."""

@@ -26,9 +26,9 @@ from leadscomm.protocol.handshake import (
     Refusal,
     refusal_of,
 )
-from leadscomm.protocol.link import Allowance
 from leadscomm.protocol.offer import Hello, Offer, answer, epoch_in, no_session, read_hello
 from leadscomm.protocol.segments import DATA_OVERHEAD
+from leadscomm.protocol.session.full.link import Allowance
 
 HINT_EVERY_S: Final = 0.25
 """How often a peer is told at most why it gets no session: nobody knows yet who it is."""

@@ -1,6 +1,6 @@
 """A session of the full profile as its user sees it: one connection, whatever becomes of the lines that carry it.
 
-The session itself is :mod:`leadscomm.protocol.full`; here are its clock and its lock::
+The session itself is :mod:`leadscomm.protocol.session.full.full`; here are its clock and its lock::
 
     send → LaneOutbox → FullSession → Line.connection.outbox → the line
     receive ← FullSession ← Line.connection.framing ← the line
@@ -28,11 +28,11 @@ from leadscomm.connections.writer import Flusher, here
 from leadscomm.errors import LocalProtocolError, OutboxFull, RemoteProtocolError
 from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.framing.base import plain
-from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.handshake import Handshake
-from leadscomm.protocol.lanes import DEFAULT_LANE
-from leadscomm.protocol.recovery import ACK_AFTER_S
 from leadscomm.protocol.segments import RECORDS
+from leadscomm.protocol.session.full.full import FullSession
+from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
+from leadscomm.protocol.session.full.recovery import ACK_AFTER_S
 
 
 class SessionConnection(TimedConnection, LaneCarrier):

@@ -38,9 +38,9 @@ from leadscomm.errors import (
     RemoteProtocolError,
 )
 from leadscomm.protocol.framing.base import plain
-from leadscomm.protocol.lanes import DEFAULT_LANE
 from leadscomm.protocol.records import Durable, read_durable
 from leadscomm.protocol.segments import LANES
+from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
 
 if TYPE_CHECKING:
     from leadscomm.connections.journal import Journal

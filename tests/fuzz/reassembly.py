@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import segments as full
-from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.handshake import Handshake
-from leadscomm.protocol.link import Link
 from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.segments import Ack
+from leadscomm.protocol.session.full.full import FullSession
+from leadscomm.protocol.session.full.link import Link
 
 from .source import Source, held
 

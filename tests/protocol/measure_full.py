@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from time import process_time
 
-from leadscomm.protocol.full import FullSession
-from leadscomm.protocol.link import Link
+from leadscomm.protocol.session.full.full import FullSession
+from leadscomm.protocol.session.full.link import Link
 from tests.protocol.paths import Way, World, offer
 
 MIX = {"drop": 0.2, "double": 0.1, "reorder": 0.2, "corrupt": 0.02}

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.handshake import Handshake
-from leadscomm.protocol.link import Link
 from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.segments import LANES
+from leadscomm.protocol.session.full.full import FullSession
+from leadscomm.protocol.session.full.link import Link
 
 
 @dataclass

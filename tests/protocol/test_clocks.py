@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from leadscomm.protocol.clocks import DRIFT, LONGEST_TRIP_S, PeerClock
+from leadscomm.protocol.session.full.clocks import DRIFT, LONGEST_TRIP_S, PeerClock
 
 
 def ask(clock: PeerClock, now: float, ahead: float, there: float, back: float) -> float:

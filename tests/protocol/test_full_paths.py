@@ -6,10 +6,10 @@ from math import inf
 
 import pytest
 
-from leadscomm.protocol.congestion import FIRST_SEGMENT, Congestion, segment_weight
-from leadscomm.protocol.lanes import Lane, Sent
-from leadscomm.protocol.link import Link
-from leadscomm.protocol.recovery import MAX_WAIT_S, Recovery
+from leadscomm.protocol.session.full.congestion import FIRST_SEGMENT, Congestion, segment_weight
+from leadscomm.protocol.session.full.lanes import Lane, Sent
+from leadscomm.protocol.session.full.link import Link
+from leadscomm.protocol.session.full.recovery import MAX_WAIT_S, Recovery
 from tests.protocol.measure_full import RADIO, SERIAL, STREAM_SEGMENT, STREAMS, THIN, cost, cost_of_mix, fresh, measure
 from tests.protocol.paths import Way, World
 

@@ -9,7 +9,6 @@ import pytest
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import offer as offers
 from leadscomm.protocol import segments as full
-from leadscomm.protocol.full import SILENCE_S, FullSession
 from leadscomm.protocol.handshake import (
     ASKING,
     NO_KEY,
@@ -20,10 +19,11 @@ from leadscomm.protocol.handshake import (
     Handshake,
     Refusal,
 )
-from leadscomm.protocol.joining import DOUBT_S
-from leadscomm.protocol.link import GREET_EVERY_S, Link
 from leadscomm.protocol.seals import Proof
 from leadscomm.protocol.segments import lane_number
+from leadscomm.protocol.session.full.full import SILENCE_S, FullSession
+from leadscomm.protocol.session.full.joining import DOUBT_S
+from leadscomm.protocol.session.full.link import GREET_EVERY_S, Link
 from tests.protocol.paths import Way, World, offer
 
 KEY = b"sixteen bytes or more"

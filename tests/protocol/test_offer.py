@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol.frames import parse
-from leadscomm.protocol.full import FullSession
 from leadscomm.protocol.handshake import (
     ASKING,
     COMPACT,
@@ -23,10 +22,11 @@ from leadscomm.protocol.handshake import (
     refusal_of,
     welcome_of,
 )
-from leadscomm.protocol.link import Link
 from leadscomm.protocol.offer import Offer, answer, no_session, read_hello, read_no_session
 from leadscomm.protocol.segments import control, data, ping
 from leadscomm.protocol.session.compact.compact import Session
+from leadscomm.protocol.session.full.full import FullSession
+from leadscomm.protocol.session.full.link import Link
 
 KEY = b"sixteen bytes or more"
 ME = Handshake(7, tag="base")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadscomm.protocol.prefixed import PREFIX_BYTES, Separator, joined, sizes
+from leadscomm.protocol.session.full.prefixed import PREFIX_BYTES, Separator, joined, sizes
 
 LENGTHS = (0, 1, 127, 128, 255, 256, 300, 4095, 4096, 16383, 16384, 1 << 21)
 

@@ -26,7 +26,6 @@ from leadscomm.protocol.handshake import (
     Handshake,
     Refusal,
 )
-from leadscomm.protocol.link import Link
 from leadscomm.protocol.offer import (
     Offer,
     answer,
@@ -38,6 +37,7 @@ from leadscomm.protocol.offer import (
     shown,
 )
 from leadscomm.protocol.seals import Proof
+from leadscomm.protocol.session.full.link import Link
 
 DOUBT_S: Final = 0.5
 """How long a peer has to show that it was not restarted; four round trips, if that is more."""

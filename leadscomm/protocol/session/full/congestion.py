@@ -17,8 +17,8 @@ from collections import deque
 from math import inf
 from typing import Final
 
-from leadscomm.protocol.lanes import Sent
-from leadscomm.protocol.recovery import ACK_AFTER_S, FIRST_WAIT_S
+from leadscomm.protocol.session.full.lanes import Sent
+from leadscomm.protocol.session.full.recovery import ACK_AFTER_S, FIRST_WAIT_S
 
 FIRST_SEGMENTS: Final = 10
 FIRST_BYTES: Final = 1 << 16

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from leadscomm.protocol.lanes import DONE, FLYING, Sent
+from leadscomm.protocol.session.full.lanes import DONE, FLYING, Sent
 
 ACK_AFTER_S: Final = 0.002
 """How long an acknowledgement may wait for more to acknowledge."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable
 
 from leadscomm.errors import LocalProtocolError, RemoteProtocolError
-from leadscomm.protocol.datagrams import Datagrams
 from leadscomm.protocol.framing.base import MAX_FAULTS_KEPT
 from leadscomm.protocol.handshake import MANY
-from leadscomm.protocol.joining import Joining
-from leadscomm.protocol.lanes import DEFAULT_LANE
 from leadscomm.protocol.offer import Offer
-from leadscomm.protocol.outgoing import Outgoing
-from leadscomm.protocol.prefixed import LONGEST, PREFIX_BYTES
-from leadscomm.protocol.reassembly import Incoming
 from leadscomm.protocol.segments import MESSAGES, lane_number
+from leadscomm.protocol.session.full.datagrams import Datagrams
+from leadscomm.protocol.session.full.joining import Joining
+from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
+from leadscomm.protocol.session.full.prefixed import LONGEST, PREFIX_BYTES
+from leadscomm.protocol.session.full.receiving import Incoming
+from leadscomm.protocol.session.full.sending import Outgoing
 
 
 class Exchange(Joining):

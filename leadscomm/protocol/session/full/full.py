@@ -16,11 +16,11 @@ from typing import Final
 from leadscomm.protocol import frames as wire
 from leadscomm.protocol import segments as full
 from leadscomm.protocol.counters import LinkCounters, SessionStats
-from leadscomm.protocol.exchange import Exchange
-from leadscomm.protocol.lanes import Carrier, Lane, Sent
-from leadscomm.protocol.link import Link
 from leadscomm.protocol.offer import Offer, too_long
 from leadscomm.protocol.segments import Ack
+from leadscomm.protocol.session.full.exchange import Exchange
+from leadscomm.protocol.session.full.lanes import Carrier, Lane, Sent
+from leadscomm.protocol.session.full.link import Link
 
 SILENCE_S: Final = 5.0
 """A link over which nothing came for so long is dead."""

@@ -1,0 +1,1 @@
+"""The full profile between hosts: lanes, several links, selective acknowledgements."""

@@ -36,7 +36,7 @@ FLOORS = {
 }
 # Steps within a floor; modules that are not named may stand anywhere, as long as nothing turns in a circle.
 STEPS = {
-    "leadscomm.protocol.segments": 1,
+    "leadscomm.protocol.session.segments": 1,
     "leadscomm.protocol.session.full.lanes": 2,
     "leadscomm.protocol.session.full.receiving": 3,
     "leadscomm.protocol.session.full.recovery": 3,

@@ -17,10 +17,9 @@ from typing import Final
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.opening import HEARD_BYTES, Plan, new_epoch, what_it_says
-from leadscomm.protocol.frames import parse
 from leadscomm.protocol.framing.board import BOARD_CRC
 from leadscomm.protocol.framing.cobs import CobsFraming
-from leadscomm.protocol.handshake import (
+from leadscomm.protocol.session.handshake import (
     ASKING,
     OTHER_VERSION,
     VERSION,
@@ -29,6 +28,7 @@ from leadscomm.protocol.handshake import (
     refusal_of,
     welcome_of,
 )
+from leadscomm.protocol.session.wire import parse
 from leadscomm.protocol.words import words
 
 ASK: Final = b"ic"

@@ -34,7 +34,7 @@ from leadscomm.connections.url import (
 )
 from leadscomm.errors import EndpointError
 from leadscomm.protocol.framing import FramingSpec, framing_options
-from leadscomm.protocol.segments import AROUND_BYTES, STREAM_SEGMENT_BYTES
+from leadscomm.protocol.session.segments import AROUND_BYTES, STREAM_SEGMENT_BYTES
 
 DEFAULT_PORT: Final = 16900
 """LEADS's."""

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from leadscomm.errors import AuthenticationFailed, CommTimeout, ConnectFailed
 from leadscomm.protocol import challenge
-from leadscomm.protocol.beginning import GIVES_BACK
 from leadscomm.protocol.framing import guess
+from leadscomm.protocol.session.base import GIVES_BACK
 
 _MEND = "give both sides the same key (key_file= or key_env=), or neither"
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from leadscomm.errors import CommError, CommTimeout, ConnectFailed
-from leadscomm.protocol.beginning import Beginning
 from leadscomm.protocol.framing import Framing, FramingSpec, guess
 from leadscomm.protocol.framing.board import BOARD_CRC
 from leadscomm.protocol.framing.cobs import DEFAULT_CRC, CobsFraming
+from leadscomm.protocol.session.base import Beginning
 from leadscomm.protocol.session.compact import bootloader
 from leadscomm.protocol.session.compact.compact import ask_steadily
 from leadscomm.protocol.session.compact.go_back_n import Wire

@@ -18,9 +18,9 @@ from leadscomm.connections.writer import here
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
 from leadscomm.protocol.framing.base import Framing, plain
 from leadscomm.protocol.records import read_durable
-from leadscomm.protocol.segments import LANES
 from leadscomm.protocol.session.full.full import FullSession
 from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
+from leadscomm.protocol.session.segments import LANES
 
 PACE_S: Final = 200e-6
 """As of the ordinary outbox; a frame of its own costs more here."""

@@ -27,10 +27,10 @@ from leadscomm.connections.timed import LOOK_S, TimedConnection
 from leadscomm.connections.waiting import Interrupted, enter
 from leadscomm.connections.writer import Flusher
 from leadscomm.errors import ConnectionLost, LocalProtocolError
-from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.framing.base import plain
-from leadscomm.protocol.handshake import MANY, Handshake
 from leadscomm.protocol.session.compact.compact import ACK_AFTER_S, Session
+from leadscomm.protocol.session.counters import LinkCounters
+from leadscomm.protocol.session.handshake import MANY, Handshake
 
 SEGMENT_BYTES: Final = 1024
 """The longest frame that this side takes, behind its header."""

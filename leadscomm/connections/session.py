@@ -26,13 +26,13 @@ from leadscomm.connections.timed import LOOK_S, TimedConnection
 from leadscomm.connections.waiting import enter
 from leadscomm.connections.writer import Flusher, here
 from leadscomm.errors import LocalProtocolError, OutboxFull, RemoteProtocolError
-from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.framing.base import plain
-from leadscomm.protocol.handshake import Handshake
-from leadscomm.protocol.segments import RECORDS
+from leadscomm.protocol.session.counters import LinkCounters
 from leadscomm.protocol.session.full.full import FullSession
 from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
 from leadscomm.protocol.session.full.recovery import ACK_AFTER_S
+from leadscomm.protocol.session.handshake import Handshake
+from leadscomm.protocol.session.segments import RECORDS
 
 
 class SessionConnection(TimedConnection, LaneCarrier):

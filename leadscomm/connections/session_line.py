@@ -12,9 +12,9 @@ from leadscomm.connections.opening import Plan, nothing_of_a_session, why_not
 from leadscomm.connections.writer import Flusher
 from leadscomm.errors import CommError, CommTimeout, ConnectionLost
 from leadscomm.protocol.framing import FramingSpec
-from leadscomm.protocol.segments import STREAM_SEGMENT_BYTES
 from leadscomm.protocol.session.full.full import FullSession
 from leadscomm.protocol.session.full.link import Link
+from leadscomm.protocol.session.segments import STREAM_SEGMENT_BYTES
 
 DATAGRAM_SEGMENT_BYTES: Final = 1200
 """The same in a datagram: what every path on the Internet carries in one piece."""

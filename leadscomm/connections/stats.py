@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from leadscomm.protocol.counters import LinkStats, SessionStats
+from leadscomm.protocol.session.counters import LinkStats, SessionStats
 
 
 @dataclass(frozen=True)

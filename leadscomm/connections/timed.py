@@ -14,10 +14,10 @@ from leadscomm.connections.timer import Reminder
 from leadscomm.connections.waiting import Waiters, enter, interrupted
 from leadscomm.connections.writer import Flusher, weakly
 from leadscomm.errors import DeliveryError
-from leadscomm.protocol.beginning import Beginning
-from leadscomm.protocol.counters import LinkCounters
 from leadscomm.protocol.framing.base import Framing
-from leadscomm.protocol.handshake import Handshake
+from leadscomm.protocol.session.base import Beginning
+from leadscomm.protocol.session.counters import LinkCounters
+from leadscomm.protocol.session.handshake import Handshake
 
 LOOK_S: Final = 0.5
 """How often a thread that waits looks whether the session has ended in silence."""

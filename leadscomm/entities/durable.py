@@ -39,8 +39,8 @@ from leadscomm.errors import (
 )
 from leadscomm.protocol.framing.base import plain
 from leadscomm.protocol.records import Durable, read_durable
-from leadscomm.protocol.segments import LANES
 from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
+from leadscomm.protocol.session.segments import LANES
 
 if TYPE_CHECKING:
     from leadscomm.connections.journal import Journal

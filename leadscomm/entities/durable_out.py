@@ -10,7 +10,7 @@ from leadscomm.connections.journal_records import Stored
 from leadscomm.connections.session import SessionConnection
 from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol.records import DURABLE_OVERHEAD, Durable
-from leadscomm.protocol.segments import LANES
+from leadscomm.protocol.session.segments import LANES
 
 if TYPE_CHECKING:
     from leadscomm.connections.journal import Journal

@@ -27,8 +27,8 @@ from leadscomm.entities.pair import FORMER
 from leadscomm.entities.places import DISPLACED, displaced
 from leadscomm.entities.session import SessionStage
 from leadscomm.errors import CommError, CommTimeout, ConnectFailed, ConnectionLost
-from leadscomm.protocol.handshake import Handshake
-from leadscomm.protocol.offer import Offer, token
+from leadscomm.protocol.session.handshake import Handshake
+from leadscomm.protocol.session.offer import Offer, token
 
 PROVE_S: Final = 1.0
 """So long is waited at most for a sign that a peer that was restarted is there: others of its name wait meanwhile."""

@@ -21,7 +21,7 @@ from leadscomm.entities.namesakes import NameTaken, check_away, check_gone
 from leadscomm.entities.pair import FORMER
 from leadscomm.entities.places import DISPLACED, displaced
 from leadscomm.entities.session import SessionStage
-from leadscomm.protocol.offer import Offer
+from leadscomm.protocol.session.offer import Offer
 
 
 class Sessions:

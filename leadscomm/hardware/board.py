@@ -19,7 +19,7 @@ from leadscomm.hardware.layout import Layout
 from leadscomm.hardware.orders import AnAnswer, Making, Orders
 from leadscomm.hardware.pins import Analog, Pin
 from leadscomm.hardware.reports import Reports, Sample, Subscription
-from leadscomm.protocol.counters import LinkCounters
+from leadscomm.protocol.session.counters import LinkCounters
 
 ALayout = TypeVar("ALayout", bound=Layout)
 ANSWER_TIMEOUT_S: Final = 2.0

@@ -1,6 +1,6 @@
 """What the toolkit itself says above the lanes of a session, beside the application's messages. No I/O.
 
-A record is a message of the channel :data:`~leadscomm.protocol.segments.RECORDS`. Its first byte is its kind;
+A record is a message of the channel :data:`~leadscomm.protocol.session.segments.RECORDS`. Its first byte is its kind;
 who does not know the kind ignores the record. ``docs/wire-protocol.md``, "Records".
 
 ::

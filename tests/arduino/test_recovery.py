@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from leadscomm.connections.opening import Plan
-from leadscomm.protocol.handshake import Handshake
+from leadscomm.protocol.session.handshake import Handshake
 from tests.arduino.stepper import Stepper
 from tests.arduino.timed import TimedLine
 

@@ -8,10 +8,10 @@ import pytest
 
 from leadscomm.protocol import make_framing
 from leadscomm.protocol.framing.board import BOARD_CRC
-from leadscomm.protocol.handshake import Handshake
-from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.session.full.full import FullSession
 from leadscomm.protocol.session.full.link import Link
+from leadscomm.protocol.session.handshake import Handshake
+from leadscomm.protocol.session.offer import Offer
 from tests.arduino.model import (
     ACK,
     BYE,

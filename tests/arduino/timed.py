@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from leadscomm.protocol.handshake import Handshake
 from leadscomm.protocol.session.compact.compact import Session
 from leadscomm.protocol.session.compact.go_back_n import Wire
+from leadscomm.protocol.session.handshake import Handshake
 from tests.arduino.lossy import Faults
 from tests.arduino.stepper import Stepper
 from tests.protocol.wire import End

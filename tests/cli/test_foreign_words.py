@@ -10,9 +10,9 @@ import pytest
 
 from leadscomm import Client, Server
 from leadscomm.connections.terms import Terms
-from leadscomm.protocol.frames import parse
 from leadscomm.protocol.framing.cobs import CobsFraming
-from leadscomm.protocol.handshake import welcome_of
+from leadscomm.protocol.session.handshake import welcome_of
+from leadscomm.protocol.session.wire import parse
 from tests.cli.program import PATIENCE_S, Program
 from tests.entities.recorder import Recorder
 

@@ -18,13 +18,13 @@ import pytest
 from leadscomm import Callback, Client, Node, Server, Service, connect
 from leadscomm.connections.address import is_loopback
 from leadscomm.entities.session import SessionStage
-from leadscomm.protocol import frames as wire
-from leadscomm.protocol import segments as full
 from leadscomm.protocol.challenge import MAGIC
 from leadscomm.protocol.framing.cobs import CobsFraming
-from leadscomm.protocol.handshake import ASKING, COMPACT, FULL, NAME_TAKEN, OTHER_PROFILE, Handshake, Refusal
-from leadscomm.protocol.offer import Offer
-from leadscomm.protocol.segments import lane_number
+from leadscomm.protocol.session import segments as full
+from leadscomm.protocol.session import wire
+from leadscomm.protocol.session.handshake import ASKING, COMPACT, FULL, NAME_TAKEN, OTHER_PROFILE, Handshake, Refusal
+from leadscomm.protocol.session.offer import Offer
+from leadscomm.protocol.session.segments import lane_number
 from tests.entities.raw_peer import raw, read_until_end
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 

@@ -10,14 +10,16 @@ from leadscomm.entities import node_groups
 from leadscomm.errors import RemoteProtocolError
 from leadscomm.hardware import companion
 from leadscomm.hardware.layout import Layout
-from leadscomm.protocol import FramingSpec, challenge, frames, offer, records
-from leadscomm.protocol import segments as full
+from leadscomm.protocol import FramingSpec, challenge, records
 from leadscomm.protocol.framing import guess
-from leadscomm.protocol.handshake import FULL, Handshake, Refusal, refusal_of, welcome_of
-from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.records import Durable
-from leadscomm.protocol.segments import Ack, LaneAck
+from leadscomm.protocol.session import offer
+from leadscomm.protocol.session import segments as full
+from leadscomm.protocol.session import wire as frames
 from leadscomm.protocol.session.compact import bootloader
+from leadscomm.protocol.session.handshake import FULL, Handshake, Refusal, refusal_of, welcome_of
+from leadscomm.protocol.session.offer import Offer
+from leadscomm.protocol.session.segments import Ack, LaneAck
 
 from .source import Source
 

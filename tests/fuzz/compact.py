@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from leadscomm.protocol import frames as wire
-from leadscomm.protocol.handshake import Handshake, Refusal
+from leadscomm.protocol.session import wire
 from leadscomm.protocol.session.compact.compact import Session
 from leadscomm.protocol.session.compact.go_back_n import Wire
+from leadscomm.protocol.session.handshake import Handshake, Refusal
 
 from . import forged
 from .source import Source, held

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from leadscomm.protocol import frames as wire
-from leadscomm.protocol import segments as full
-from leadscomm.protocol.handshake import Handshake, Refusal
-from leadscomm.protocol.offer import Offer, no_session
-from leadscomm.protocol.seals import Checked, NoSeal, Proof, Seal
-from leadscomm.protocol.segments import Ack, LaneAck
+from leadscomm.protocol.session import segments as full
+from leadscomm.protocol.session import wire
+from leadscomm.protocol.session.handshake import Handshake, Refusal
+from leadscomm.protocol.session.offer import Offer, no_session
+from leadscomm.protocol.session.seals import Checked, NoSeal, Proof, Seal
+from leadscomm.protocol.session.segments import Ack, LaneAck
 
 from .source import Source
 

@@ -13,14 +13,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from leadscomm.protocol import segments as full
-from leadscomm.protocol.handshake import COMPACT, FULL, Handshake
-from leadscomm.protocol.offer import Offer
-from leadscomm.protocol.seals import Checked
-from leadscomm.protocol.segments import LANES, MESSAGES, RECORDS
+from leadscomm.protocol.session import segments as full
 from leadscomm.protocol.session.full.full import FullSession
 from leadscomm.protocol.session.full.link import Link
 from leadscomm.protocol.session.full.prefixed import PREFIX_BYTES
+from leadscomm.protocol.session.handshake import COMPACT, FULL, Handshake
+from leadscomm.protocol.session.offer import Offer
+from leadscomm.protocol.session.seals import Checked
+from leadscomm.protocol.session.segments import LANES, MESSAGES, RECORDS
 
 from . import forged
 from .source import Source, held

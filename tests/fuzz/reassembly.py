@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from leadscomm.protocol import frames as wire
-from leadscomm.protocol import segments as full
-from leadscomm.protocol.handshake import Handshake
-from leadscomm.protocol.offer import Offer
-from leadscomm.protocol.segments import Ack
+from leadscomm.protocol.session import segments as full
+from leadscomm.protocol.session import wire
 from leadscomm.protocol.session.full.full import FullSession
 from leadscomm.protocol.session.full.link import Link
+from leadscomm.protocol.session.handshake import Handshake
+from leadscomm.protocol.session.offer import Offer
+from leadscomm.protocol.session.segments import Ack
 
 from .source import Source, held
 

@@ -14,10 +14,10 @@ import pytest
 
 from leadscomm import Callback, Server, Service
 from leadscomm.protocol.framing.cobs import cobs_decode, cobs_encode
-from leadscomm.protocol.handshake import FULL, Handshake
-from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.session.full.full import FullSession
 from leadscomm.protocol.session.full.link import Link
+from leadscomm.protocol.session.handshake import FULL, Handshake
+from leadscomm.protocol.session.offer import Offer
 from tests.interop import stranger
 from tests.interop.stranger import Peer, stuffed, unstuffed
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from leadscomm.protocol.handshake import Handshake
-from leadscomm.protocol.offer import Offer
-from leadscomm.protocol.segments import LANES
 from leadscomm.protocol.session.full.full import FullSession
 from leadscomm.protocol.session.full.link import Link
+from leadscomm.protocol.session.handshake import Handshake
+from leadscomm.protocol.session.offer import Offer
+from leadscomm.protocol.session.segments import LANES
 
 
 @dataclass

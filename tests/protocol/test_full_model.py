@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from leadscomm.protocol.segments import RECORDS
 from leadscomm.protocol.session.full.full import FullSession
+from leadscomm.protocol.session.segments import RECORDS
 from tests.protocol.paths import Path, Way, World, offer
 
 KEY = b"sixteen bytes or more"

@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from leadscomm.protocol import frames as wire
-from leadscomm.protocol import offer as offers
-from leadscomm.protocol import segments as full
-from leadscomm.protocol.handshake import (
+from leadscomm.protocol.session import offer as offers
+from leadscomm.protocol.session import segments as full
+from leadscomm.protocol.session import wire
+from leadscomm.protocol.session.full.full import SILENCE_S, FullSession
+from leadscomm.protocol.session.full.joining import DOUBT_S
+from leadscomm.protocol.session.full.link import GREET_EVERY_S, Link
+from leadscomm.protocol.session.handshake import (
     ASKING,
     NO_KEY,
     NO_SESSION,
@@ -19,11 +22,8 @@ from leadscomm.protocol.handshake import (
     Handshake,
     Refusal,
 )
-from leadscomm.protocol.seals import Proof
-from leadscomm.protocol.segments import lane_number
-from leadscomm.protocol.session.full.full import SILENCE_S, FullSession
-from leadscomm.protocol.session.full.joining import DOUBT_S
-from leadscomm.protocol.session.full.link import GREET_EVERY_S, Link
+from leadscomm.protocol.session.seals import Proof
+from leadscomm.protocol.session.segments import lane_number
 from tests.protocol.paths import Way, World, offer
 
 KEY = b"sixteen bytes or more"

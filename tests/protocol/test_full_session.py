@@ -9,15 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadscomm.errors import LocalProtocolError
-from leadscomm.protocol import frames as wire
-from leadscomm.protocol import offer as offers
-from leadscomm.protocol import segments as full
-from leadscomm.protocol.handshake import COMPACT, FULL, MESSAGE_TOO_LONG, NAME_TAKEN, OTHER_PROFILE, Handshake, Refusal
-from leadscomm.protocol.offer import Offer
-from leadscomm.protocol.segments import MESSAGES, RECORDS, Ack, LaneAck, lane_number
+from leadscomm.protocol.session import offer as offers
+from leadscomm.protocol.session import segments as full
+from leadscomm.protocol.session import wire
 from leadscomm.protocol.session.full.full import FAREWELL_S, FullSession
 from leadscomm.protocol.session.full.joining import DOUBT_S
 from leadscomm.protocol.session.full.link import Link
+from leadscomm.protocol.session.handshake import (
+    COMPACT,
+    FULL,
+    MESSAGE_TOO_LONG,
+    NAME_TAKEN,
+    OTHER_PROFILE,
+    Handshake,
+    Refusal,
+)
+from leadscomm.protocol.session.offer import Offer
+from leadscomm.protocol.session.segments import MESSAGES, RECORDS, Ack, LaneAck, lane_number
 from tests.protocol.paths import Path, Way, World, offer
 
 MIX = {"drop": 0.2, "double": 0.1, "reorder": 0.2, "corrupt": 0.02}

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadscomm.errors import LocalProtocolError
-from leadscomm.protocol.segments import LANE_ACK_BYTES, MESSAGES, RECORDS, LaneAck, lane_number
 from leadscomm.protocol.session.full.lanes import DONE, Sent
 from leadscomm.protocol.session.full.prefixed import joined
 from leadscomm.protocol.session.full.receiving import MAX_GAPS, Incoming, LaneIn
 from leadscomm.protocol.session.full.sending import Outgoing
+from leadscomm.protocol.session.segments import LANE_ACK_BYTES, MESSAGES, RECORDS, LaneAck, lane_number
 
 LISTS = st.lists(st.binary(max_size=40), min_size=1, max_size=30)
 ROOM = 1 << 20

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadscomm.protocol import frames as wire
-from leadscomm.protocol.frames import parse
-from leadscomm.protocol.handshake import (
+from leadscomm.protocol.session import wire
+from leadscomm.protocol.session.compact.compact import Session
+from leadscomm.protocol.session.full.full import FullSession
+from leadscomm.protocol.session.full.link import Link
+from leadscomm.protocol.session.handshake import (
     ASKING,
     COMPACT,
     FRAME_TOO_LONG,
@@ -22,11 +24,9 @@ from leadscomm.protocol.handshake import (
     refusal_of,
     welcome_of,
 )
-from leadscomm.protocol.offer import Offer, answer, no_session, read_hello, read_no_session
-from leadscomm.protocol.segments import control, data, ping
-from leadscomm.protocol.session.compact.compact import Session
-from leadscomm.protocol.session.full.full import FullSession
-from leadscomm.protocol.session.full.link import Link
+from leadscomm.protocol.session.offer import Offer, answer, no_session, read_hello, read_no_session
+from leadscomm.protocol.session.segments import control, data, ping
+from leadscomm.protocol.session.wire import parse
 
 KEY = b"sixteen bytes or more"
 ME = Handshake(7, tag="base")

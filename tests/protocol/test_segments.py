@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadscomm.protocol import offer as offers
-from leadscomm.protocol import segments as full
-from leadscomm.protocol.handshake import FULL, NO_KEY, NO_SESSION, NOT_UNDERSTOOD, OTHER_KEY, Handshake, Refusal
-from leadscomm.protocol.offer import Offer
 from leadscomm.protocol.records import Durable
-from leadscomm.protocol.seals import Checked, NoSeal, Proof, Seal
-from leadscomm.protocol.segments import Ack, LaneAck
+from leadscomm.protocol.session import offer as offers
+from leadscomm.protocol.session import segments as full
+from leadscomm.protocol.session.handshake import FULL, NO_KEY, NO_SESSION, NOT_UNDERSTOOD, OTHER_KEY, Handshake, Refusal
+from leadscomm.protocol.session.offer import Offer
+from leadscomm.protocol.session.seals import Checked, NoSeal, Proof, Seal
+from leadscomm.protocol.session.segments import Ack, LaneAck
 
 ROOT = Path(__file__).parents[1]
 VECTORS = json.loads((ROOT / "vectors" / "full.json").read_text(encoding="ascii"))

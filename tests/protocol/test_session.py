@@ -9,9 +9,7 @@ from dataclasses import replace
 import pytest
 
 from leadscomm.errors import LocalProtocolError
-from leadscomm.protocol import frames
-from leadscomm.protocol.frames import ACK, CONTROL, DATA, DATAGRAM, MORE, PING, REFUSE, parse
-from leadscomm.protocol.handshake import COMPACT, Handshake, Refusal
+from leadscomm.protocol.session import wire as frames
 from leadscomm.protocol.session.compact.compact import Session
 from leadscomm.protocol.session.compact.go_back_n import (
     MARGIN_S,
@@ -22,6 +20,8 @@ from leadscomm.protocol.session.compact.go_back_n import (
     RoundTrip,
     Wire,
 )
+from leadscomm.protocol.session.handshake import COMPACT, Handshake, Refusal
+from leadscomm.protocol.session.wire import ACK, CONTROL, DATA, DATAGRAM, MORE, PING, REFUSE, parse
 from tests.protocol.wire import DELAY_S, End, Pair, host, small
 
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadscomm.errors import LocalProtocolError
-from leadscomm.protocol import BoardFraming, CobsFraming, frames, make_framing
-from leadscomm.protocol.handshake import COMPACT, VERSION, Handshake, Refusal, welcome_of
+from leadscomm.protocol import BoardFraming, CobsFraming, make_framing
+from leadscomm.protocol.session import wire as frames
+from leadscomm.protocol.session.handshake import COMPACT, VERSION, Handshake, Refusal, welcome_of
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "session.json").read_text(encoding="ascii"))
 CONTROLS = ("ACK", "HELLO", "WELCOME", "REFUSE", "BYE", "PING")

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from leadscomm.protocol.handshake import Handshake
 from leadscomm.protocol.session.compact.compact import Session
+from leadscomm.protocol.session.handshake import Handshake
 from tests.protocol.wire import End, Pair, host, small
 
 SIDES = st.sampled_from((0, 1))

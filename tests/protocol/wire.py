@@ -9,8 +9,8 @@ import random
 from collections import deque
 
 from leadscomm.protocol.framing.cobs import CobsFraming
-from leadscomm.protocol.handshake import Handshake
 from leadscomm.protocol.session.compact.compact import Session
+from leadscomm.protocol.session.handshake import Handshake
 
 DELAY_S = 0.003
 

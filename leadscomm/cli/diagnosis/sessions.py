@@ -10,9 +10,9 @@ from leadscomm.connections.endpoint import Endpoint, dial, opened
 from leadscomm.connections.opening import new_epoch
 from leadscomm.connections.options import TLS
 from leadscomm.errors import CommError, CommTimeout, RemoteProtocolError
-from leadscomm.protocol.frames import parse
 from leadscomm.protocol.framing.guess import ASKS_FOR_KEY
-from leadscomm.protocol.handshake import ASKING, Handshake, welcome_of
+from leadscomm.protocol.session.handshake import ASKING, Handshake, welcome_of
+from leadscomm.protocol.session.wire import parse
 
 _ANSWER_S: Final = 0.5
 _NETWORKS: Final = ("tcp", "tls", "unix", "udp")

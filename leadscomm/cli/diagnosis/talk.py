@@ -16,9 +16,9 @@ from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.tcp_info import round_trip
 from leadscomm.connections.timed import TimedConnection
 from leadscomm.errors import CommError, CommTimeout
-from leadscomm.protocol.counters import LinkStats
 from leadscomm.protocol.framing import guess
-from leadscomm.protocol.handshake import MANY
+from leadscomm.protocol.session.counters import LinkStats
+from leadscomm.protocol.session.handshake import MANY
 
 _MUCH_LOSS: Final = 0.02
 _BAD_CABLE: Final = "a shorter cable, a lower baud rate, or a sketch that polls more often"

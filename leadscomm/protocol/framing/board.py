@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from leadscomm.protocol import frames
 from leadscomm.protocol.framing.base import DEFAULT_MAX_MESSAGE, Framing, plain
 from leadscomm.protocol.framing.cobs import CobsFraming
-from leadscomm.protocol.handshake import Refusal
+from leadscomm.protocol.session import wire as frames
+from leadscomm.protocol.session.handshake import Refusal
 
 BOARD_CRC: Final = "crc-ccitt-false"
 """What boards have the time for."""

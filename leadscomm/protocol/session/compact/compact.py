@@ -15,12 +15,13 @@ from collections.abc import Callable
 from typing import Final
 
 from leadscomm.errors import LocalProtocolError, RemoteProtocolError
-from leadscomm.protocol import frames as wire
-from leadscomm.protocol.beginning import BEGUN_ANEW, GIVES_BACK, KNOWS_NOTHING, Beginning
-from leadscomm.protocol.counters import LinkCounters
-from leadscomm.protocol.frames import Frame, counts_missed, parse
 from leadscomm.protocol.framing.base import MAX_FAULTS_KEPT
-from leadscomm.protocol.handshake import (
+from leadscomm.protocol.session import wire
+from leadscomm.protocol.session.base import BEGUN_ANEW, GIVES_BACK, KNOWS_NOTHING, Beginning
+from leadscomm.protocol.session.compact.datagrams import CompactDatagrams
+from leadscomm.protocol.session.compact.go_back_n import CompactReceiver, CompactSender, Missing, RoundTrip, Wire
+from leadscomm.protocol.session.counters import LinkCounters
+from leadscomm.protocol.session.handshake import (
     ASKING,
     COMPACT,
     MANY,
@@ -32,8 +33,7 @@ from leadscomm.protocol.handshake import (
     Refusal,
     named,
 )
-from leadscomm.protocol.session.compact.datagrams import CompactDatagrams
-from leadscomm.protocol.session.compact.go_back_n import CompactReceiver, CompactSender, Missing, RoundTrip, Wire
+from leadscomm.protocol.session.wire import Frame, counts_missed, parse
 
 SILENCE_S: Final = 5.0
 """A peer from which nothing came for so long has left."""

@@ -8,9 +8,9 @@ from collections import deque
 from typing import Final
 
 from leadscomm.errors import LocalProtocolError
-from leadscomm.protocol import frames as wire
-from leadscomm.protocol.frames import next_count
+from leadscomm.protocol.session import wire
 from leadscomm.protocol.session.compact.go_back_n import CompactSender, Wire
+from leadscomm.protocol.session.wire import next_count
 
 PING_BYTES: Final = 5
 QUEUED_BYTES: Final = 64

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from leadscomm.protocol.frames import NUMBERS, data
 from leadscomm.protocol.framing.base import Pieces
-from leadscomm.protocol.handshake import Handshake
+from leadscomm.protocol.session.handshake import Handshake
+from leadscomm.protocol.session.wire import NUMBERS, data
 
 MAX_WINDOW: Final = NUMBERS - 1
 MARGIN_S: Final = 0.002

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from leadscomm.protocol.frames import COUNTS, counts_missed, datagram, next_count
+from leadscomm.protocol.session.wire import COUNTS, counts_missed, datagram, next_count
 
 MAX_DATAGRAMS: Final = 64
 """How many wait for the line, or to be taken; of more the oldest are lost, as datagrams may be."""

@@ -6,15 +6,15 @@ from collections.abc import Collection, Hashable
 
 from leadscomm.errors import LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol.framing.base import MAX_FAULTS_KEPT
-from leadscomm.protocol.handshake import MANY
-from leadscomm.protocol.offer import Offer
-from leadscomm.protocol.segments import MESSAGES, lane_number
 from leadscomm.protocol.session.full.datagrams import Datagrams
 from leadscomm.protocol.session.full.joining import Joining
 from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
 from leadscomm.protocol.session.full.prefixed import LONGEST, PREFIX_BYTES
 from leadscomm.protocol.session.full.receiving import Incoming
 from leadscomm.protocol.session.full.sending import Outgoing
+from leadscomm.protocol.session.handshake import MANY
+from leadscomm.protocol.session.offer import Offer
+from leadscomm.protocol.session.segments import MESSAGES, lane_number
 
 
 class Exchange(Joining):

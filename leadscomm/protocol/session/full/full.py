@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from leadscomm.protocol import frames as wire
-from leadscomm.protocol import segments as full
-from leadscomm.protocol.counters import LinkCounters, SessionStats
-from leadscomm.protocol.offer import Offer, too_long
-from leadscomm.protocol.segments import Ack
+from leadscomm.protocol.session import segments as full
+from leadscomm.protocol.session import wire
+from leadscomm.protocol.session.counters import LinkCounters, SessionStats
 from leadscomm.protocol.session.full.exchange import Exchange
 from leadscomm.protocol.session.full.lanes import Carrier, Lane, Sent
 from leadscomm.protocol.session.full.link import Link
+from leadscomm.protocol.session.offer import Offer, too_long
+from leadscomm.protocol.session.segments import Ack
 
 SILENCE_S: Final = 5.0
 """A link over which nothing came for so long is dead."""

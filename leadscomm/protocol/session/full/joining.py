@@ -8,10 +8,11 @@ from dataclasses import replace
 from math import inf
 from typing import Final
 
-from leadscomm.protocol import frames as wire
-from leadscomm.protocol import segments as full
-from leadscomm.protocol.beginning import BEGUN_ANEW, GIVES_BACK, KNOWS_NOTHING, Beginning
-from leadscomm.protocol.handshake import (
+from leadscomm.protocol.session import segments as full
+from leadscomm.protocol.session import wire
+from leadscomm.protocol.session.base import BEGUN_ANEW, GIVES_BACK, KNOWS_NOTHING, Beginning
+from leadscomm.protocol.session.full.link import Link
+from leadscomm.protocol.session.handshake import (
     ASKING,
     COMPACT,
     FRAME_TOO_LONG,
@@ -26,7 +27,7 @@ from leadscomm.protocol.handshake import (
     Handshake,
     Refusal,
 )
-from leadscomm.protocol.offer import (
+from leadscomm.protocol.session.offer import (
     Offer,
     answer,
     epoch_in,
@@ -36,8 +37,7 @@ from leadscomm.protocol.offer import (
     read_too_long,
     shown,
 )
-from leadscomm.protocol.seals import Proof
-from leadscomm.protocol.session.full.link import Link
+from leadscomm.protocol.session.seals import Proof
 
 DOUBT_S: Final = 0.5
 """How long a peer has to show that it was not restarted; four round trips, if that is more."""

@@ -15,8 +15,8 @@ from itertools import accumulate, islice
 from operator import attrgetter
 from typing import Final, Protocol, cast
 
-from leadscomm.protocol.segments import LaneAck
 from leadscomm.protocol.session.full.prefixed import Separator, joined, sizes
+from leadscomm.protocol.session.segments import LaneAck
 
 DEFAULT_LANE: Final = 4
 _AT_ONCE: Final = 1024

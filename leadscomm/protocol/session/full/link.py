@@ -6,14 +6,14 @@ from collections import deque
 from math import inf
 from typing import Final
 
-from leadscomm.protocol.counters import LinkStats
-from leadscomm.protocol.offer import Offer
-from leadscomm.protocol.seals import Checked, NoSeal, Proof, Seal
-from leadscomm.protocol.segments import DATA_OVERHEAD
+from leadscomm.protocol.session.counters import LinkStats
 from leadscomm.protocol.session.full.clocks import PeerClock
 from leadscomm.protocol.session.full.congestion import Congestion
 from leadscomm.protocol.session.full.lanes import Sent
 from leadscomm.protocol.session.full.recovery import ACK_AFTER_S, Recovery
+from leadscomm.protocol.session.offer import Offer
+from leadscomm.protocol.session.seals import Checked, NoSeal, Proof, Seal
+from leadscomm.protocol.session.segments import DATA_OVERHEAD
 
 ASK_EVERY_S: Final = 0.05
 ASK_SLOWLY_EVERY_S: Final = 0.5

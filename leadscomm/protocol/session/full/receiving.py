@@ -10,8 +10,8 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from typing import Final
 
-from leadscomm.protocol.segments import LANE_ACK_BYTES, MESSAGES, RANGE_BYTES, RECORDS, LaneAck, lane_number
 from leadscomm.protocol.session.full.prefixed import Separator, TooLong, sizes
+from leadscomm.protocol.session.segments import LANE_ACK_BYTES, MESSAGES, RANGE_BYTES, RECORDS, LaneAck, lane_number
 
 MAX_GAPS: Final = 1024
 """A lane with so many gaps takes nothing beyond its last range."""

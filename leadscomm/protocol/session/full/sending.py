@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 
 from leadscomm.errors import LocalProtocolError
-from leadscomm.protocol.segments import CHANNELS, LANES, MESSAGES, RECORDS, LaneAck, is_lane
 from leadscomm.protocol.session.full.lanes import Lane, Sent, message_of
 from leadscomm.protocol.session.full.prefixed import PREFIX_BYTES
+from leadscomm.protocol.session.segments import CHANNELS, LANES, MESSAGES, RECORDS, LaneAck, is_lane
 
 
 class Outgoing:

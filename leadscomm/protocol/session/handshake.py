@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass, replace
 from typing import Final, TypeGuard
 
-from leadscomm.protocol.frames import CONTROL, HELLO, REFUSE, WELCOME, Frame, control
+from leadscomm.protocol.session.wire import CONTROL, HELLO, REFUSE, WELCOME, Frame, control
 from leadscomm.protocol.words import words
 
 VERSION: Final = 1

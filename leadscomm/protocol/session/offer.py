@@ -7,8 +7,8 @@ import struct
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from leadscomm.protocol import frames as wire
-from leadscomm.protocol.handshake import (
+from leadscomm.protocol.session import wire
+from leadscomm.protocol.session.handshake import (
     ASKING,
     FULL,
     MANY,
@@ -19,7 +19,7 @@ from leadscomm.protocol.handshake import (
     Handshake,
     Refusal,
 )
-from leadscomm.protocol.seals import closed, closing_bytes, intact
+from leadscomm.protocol.session.seals import closed, closing_bytes, intact
 
 _EPOCH: Final = struct.Struct("<I")
 _OFFER: Final = struct.Struct("<IIIB")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from typing import Final, NamedTuple
 
-from leadscomm.protocol import frames as wire
+from leadscomm.protocol.session import wire
 
 PONG: Final = 6
 LANES: Final = 8

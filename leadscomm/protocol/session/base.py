@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from leadscomm.protocol.handshake import OTHER_VERSION, VERSION, Refusal
+from leadscomm.protocol.session.handshake import OTHER_VERSION, VERSION, Refusal
 
 BEGUN_ANEW: Final = "the peer began anew; it was restarted or reset"
 KNOWS_NOTHING: Final = "the peer knows nothing of the session; it was restarted or reset"

@@ -17,7 +17,7 @@ from leadscomm.connections.waiting import enter, interrupted
 from leadscomm.connections.writer import here
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
 from leadscomm.protocol.framing.base import Framing, plain
-from leadscomm.protocol.records import read_durable
+from leadscomm.protocol.records.durable import read_durable
 from leadscomm.protocol.session.full.full import FullSession
 from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
 from leadscomm.protocol.session.segments import LANES

@@ -38,7 +38,7 @@ from leadscomm.errors import (
     RemoteProtocolError,
 )
 from leadscomm.protocol.framing.base import plain
-from leadscomm.protocol.records import Durable, read_durable
+from leadscomm.protocol.records.durable import Durable, read_durable
 from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
 from leadscomm.protocol.session.segments import LANES
 

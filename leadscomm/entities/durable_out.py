@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from leadscomm.connections.journal_records import Stored
 from leadscomm.connections.session import SessionConnection
 from leadscomm.errors import LocalProtocolError
-from leadscomm.protocol.records import DURABLE_OVERHEAD, Durable
+from leadscomm.protocol.records.durable import DURABLE_OVERHEAD, Durable
 from leadscomm.protocol.session.segments import LANES
 
 if TYPE_CHECKING:

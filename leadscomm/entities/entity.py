@@ -29,7 +29,7 @@ from leadscomm.entities.stage import Stage
 from leadscomm.entities.streams import Streams
 from leadscomm.errors import CommError
 from leadscomm.packages import Self
-from leadscomm.protocol.records import DURABLE, STREAM
+from leadscomm.protocol.records.durable import DURABLE, STREAM
 
 _log = logging.getLogger("leadscomm")
 _AGAIN_S: Final = 0.25

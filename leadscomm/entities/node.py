@@ -26,7 +26,7 @@ from leadscomm.entities.stream_files import Readable
 from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, EndpointError, LocalProtocolError
 from leadscomm.packages import Self
-from leadscomm.protocol.records import GROUPS
+from leadscomm.protocol.records.durable import GROUPS
 
 _START_S: Final = 10.0
 

@@ -10,7 +10,7 @@ from leadscomm.connections.session import SessionConnection
 from leadscomm.entities.records import RecordHandler
 from leadscomm.entities.stage import Stage
 from leadscomm.errors import EndpointError, LocalProtocolError, RemoteProtocolError
-from leadscomm.protocol.records import GROUPS
+from leadscomm.protocol.records.durable import GROUPS
 from leadscomm.protocol.words import words
 
 LANE: Final = 0

@@ -15,7 +15,7 @@ from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.records import RecordHandler
 from leadscomm.entities.service import Service
 from leadscomm.errors import ServiceError
-from leadscomm.protocol.records import STREAM
+from leadscomm.protocol.records.durable import STREAM
 
 
 class Owner(Service):

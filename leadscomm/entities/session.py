@@ -18,7 +18,7 @@ from leadscomm.entities.owner import Owner
 from leadscomm.entities.records import NotNow
 from leadscomm.entities.stage import DRAIN_TIMEOUT_S, Stage
 from leadscomm.errors import RemoteProtocolError
-from leadscomm.protocol.records import kind_of
+from leadscomm.protocol.records.durable import kind_of
 
 _log = logging.getLogger("leadscomm")
 _SHORT_S: Final = 0.001

@@ -19,7 +19,7 @@ from leadscomm.entities.owner import Former, Owner
 from leadscomm.entities.readers import ReaderPool, Task
 from leadscomm.errors import ConnectFailed, DeliveryError
 from leadscomm.protocol.framing import Framing, guess
-from leadscomm.protocol.records import STREAM
+from leadscomm.protocol.records.durable import STREAM
 
 _log = logging.getLogger("leadscomm")
 _NOTHING: Final[list[bytes]] = []

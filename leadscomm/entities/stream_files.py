@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from leadscomm.errors import LocalProtocolError
-from leadscomm.protocol.stream_records import Offer
-from leadscomm.protocol.streams import Digest, new_digest
+from leadscomm.protocol.records.stream_records import Offer
+from leadscomm.protocol.records.streams import Digest, new_digest
 
 PART: Final = ".leadscomm-part"
 _BLOCK: Final = 1 << 20

@@ -13,7 +13,7 @@ from typing import Final
 from leadscomm.entities.stream_files import FileSink, Sink, Writable, WritableSink, clean_name
 from leadscomm.entities.transfer import Progress, Side, Transfer, told
 from leadscomm.errors import CommError, ConnectionLost, RemoteProtocolError, ServiceError, TransferError
-from leadscomm.protocol.stream_records import (
+from leadscomm.protocol.records.stream_records import (
     BROKEN,
     CANCELLED,
     DAMAGED,
@@ -26,7 +26,7 @@ from leadscomm.protocol.stream_records import (
     Refuse,
     Said,
 )
-from leadscomm.protocol.streams import ReceivingStream, credit_beside
+from leadscomm.protocol.records.streams import ReceivingStream, credit_beside
 
 _ALIVE_EVERY: Final = 64 << 20
 """While it looks through what there is already, it gives a sign of life after so many bytes."""

@@ -11,8 +11,8 @@ from typing import Final, Protocol
 from leadscomm.entities.stream_files import Source
 from leadscomm.entities.transfer import Progress, Side, Transfer, told
 from leadscomm.errors import CommError, ConnectionLost, RemoteProtocolError, TransferError
-from leadscomm.protocol.stream_records import AT_ONCE, CANCELLED, FAILED, NOT_WANTED, Answer, Drop, Offer
-from leadscomm.protocol.streams import SendingStream
+from leadscomm.protocol.records.stream_records import AT_ONCE, CANCELLED, FAILED, NOT_WANTED, Answer, Drop, Offer
+from leadscomm.protocol.records.streams import SendingStream
 
 _DROP_S: Final = 1.0
 """How long there may be no room to tell the peer that a stream is given up."""

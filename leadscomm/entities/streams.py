@@ -28,7 +28,7 @@ from leadscomm.entities.stream_receiving import Stream
 from leadscomm.entities.stream_sending import SendingTransfer
 from leadscomm.entities.transfer import Progress, Side, Transfer
 from leadscomm.errors import ConnectionLost, RemoteProtocolError, ServiceError
-from leadscomm.protocol.stream_records import AT_ONCE, Data, Drop, End, Offer, read
+from leadscomm.protocol.records.stream_records import AT_ONCE, Data, Drop, End, Offer, read
 
 TIMEOUT_S: Final = 60.0
 """How long a stream waits while nothing moves."""

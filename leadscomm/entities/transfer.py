@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeAlias
 
 from leadscomm.connections.session import SessionConnection
 from leadscomm.errors import CommError, TransferError
-from leadscomm.protocol.stream_records import ANSWERED_ON, SAID_ON
-from leadscomm.protocol.streams import Pace
+from leadscomm.protocol.records.stream_records import ANSWERED_ON, SAID_ON
+from leadscomm.protocol.records.streams import Pace
 
 
 class Runner(Protocol):

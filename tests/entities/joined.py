@@ -13,7 +13,7 @@ from leadscomm.connections.writer import here
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.streams import Streams
 from leadscomm.errors import ConnectionLost
-from leadscomm.protocol.stream_records import read
+from leadscomm.protocol.records.stream_records import read
 from tests.entities.recorder import Recorder
 
 

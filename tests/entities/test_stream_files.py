@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from leadscomm.entities import stream_files
 from leadscomm.entities.stream_files import PART, FileSink, FileSource, Source, clean_name
-from leadscomm.protocol.stream_records import Offer
+from leadscomm.protocol.records.stream_records import Offer
 
 
 def look() -> None:

@@ -14,7 +14,7 @@ import pytest
 from leadscomm.entities import stream_files
 from leadscomm.entities.stream_files import PART
 from leadscomm.errors import ConnectionLost, RemoteProtocolError, ServiceError, TransferError
-from leadscomm.protocol.stream_records import BROKEN, Accept, Data, Done, Drop, End, Offer, Refuse
+from leadscomm.protocol.records.stream_records import BROKEN, Accept, Data, Done, Drop, End, Offer, Refuse
 from tests.entities.joined import Joined, joined
 from tests.entities.recorder import PATIENCE_S, wait_until
 

@@ -10,9 +10,10 @@ from leadscomm.entities import node_groups
 from leadscomm.errors import RemoteProtocolError
 from leadscomm.hardware import companion
 from leadscomm.hardware.layout import Layout
-from leadscomm.protocol import FramingSpec, challenge, records
+from leadscomm.protocol import FramingSpec, challenge
 from leadscomm.protocol.framing import guess
-from leadscomm.protocol.records import Durable
+from leadscomm.protocol.records import durable as records
+from leadscomm.protocol.records.durable import Durable
 from leadscomm.protocol.session import offer
 from leadscomm.protocol.session import segments as full
 from leadscomm.protocol.session import wire as frames

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from leadscomm.errors import RemoteProtocolError
-from leadscomm.protocol.stream_records import (
+from leadscomm.protocol.records.stream_records import (
     Accept,
     Answer,
     Data,
@@ -19,7 +19,7 @@ from leadscomm.protocol.stream_records import (
     Said,
     read,
 )
-from leadscomm.protocol.streams import Digest, Pace, ReceivingStream, SendingStream, new_digest
+from leadscomm.protocol.records.streams import Digest, Pace, ReceivingStream, SendingStream, new_digest
 
 from .source import Source, held
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadscomm.protocol.records import DURABLE, DURABLE_OVERHEAD, Durable, kind_of, read_durable
+from leadscomm.protocol.records.durable import DURABLE, DURABLE_OVERHEAD, Durable, kind_of, read_durable
 from leadscomm.protocol.session.full.prefixed import Separator
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "full.json").read_text(encoding="ascii"))

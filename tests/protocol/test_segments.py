@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadscomm.protocol.records import Durable
+from leadscomm.protocol.records.durable import Durable
 from leadscomm.protocol.session import offer as offers
 from leadscomm.protocol.session import segments as full
 from leadscomm.protocol.session.handshake import FULL, NO_KEY, NO_SESSION, NOT_UNDERSTOOD, OTHER_KEY, Handshake, Refusal

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadscomm.errors import RemoteProtocolError
-from leadscomm.protocol import stream_records as wire
-from leadscomm.protocol.stream_records import Accept, Data, Done, Drop, End, Got, Offer, Refuse, read
-from leadscomm.protocol.streams import (
+from leadscomm.protocol.records import stream_records as wire
+from leadscomm.protocol.records.stream_records import Accept, Data, Done, Drop, End, Got, Offer, Refuse, read
+from leadscomm.protocol.records.streams import (
     CHUNKS,
     FIRST_CHUNK,
     LARGEST_CHUNK,

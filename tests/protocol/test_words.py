@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadscomm.entities.node_groups import decode as read_groups
+from leadscomm.protocol.records.stream_records import Drop, Offer, Refuse, read
 from leadscomm.protocol.session.handshake import Handshake
-from leadscomm.protocol.stream_records import Drop, Offer, Refuse, read
 from leadscomm.protocol.words import UNKNOWN, marked, printable, unmarked, words
 
 EVIL = b"\x1b]0;owned\x07\x1b[2J\r\n+ admin"

@@ -17,7 +17,7 @@ from collections import deque
 from typing import Final, Protocol
 
 from leadscomm.errors import RemoteProtocolError
-from leadscomm.protocol.stream_records import (
+from leadscomm.protocol.records.stream_records import (
     DATA_OVERHEAD,
     Accept,
     Answer,

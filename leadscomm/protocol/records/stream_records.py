@@ -16,7 +16,7 @@ import struct
 from typing import Final, NamedTuple, TypeAlias
 
 from leadscomm.errors import RemoteProtocolError
-from leadscomm.protocol.records import STREAM
+from leadscomm.protocol.records.durable import STREAM
 from leadscomm.protocol.words import words
 
 SAID_ON: Final = 7

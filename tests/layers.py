@@ -23,6 +23,7 @@ FLOORS = {
     "leadscomm.packages": 1,
     "leadscomm.protocol": 2,
     "leadscomm.connections": 3,
+    "leadscomm.journal": 3,
     "leadscomm.entities": 4,
     "leadscomm.broker": 5,
     "leadscomm.api": 5,

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from benchmarks.machine import facts
 from benchmarks.report import figure, short, table, write_between_markers
-from leadscomm.connections.journal import Journal
-from leadscomm.connections.journal_records import Record
+from leadscomm.journal.journal import Journal
+from leadscomm.journal.records import Record
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "durable.md"
 MESSAGE = bytes(range(100))

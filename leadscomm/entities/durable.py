@@ -20,7 +20,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.journal_records import FAMILY, Duplicates, Record, Stored
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.shortage import why
 from leadscomm.connections.waiting import interrupted
@@ -37,13 +36,14 @@ from leadscomm.errors import (
     LocalProtocolError,
     RemoteProtocolError,
 )
+from leadscomm.journal.records import FAMILY, Duplicates, Record, Stored
 from leadscomm.protocol.framing.base import plain
 from leadscomm.protocol.records.durable import Durable, read_durable
 from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
 from leadscomm.protocol.session.segments import LANES
 
 if TYPE_CHECKING:
-    from leadscomm.connections.journal import Journal
+    from leadscomm.journal.journal import Journal
 
 TOGETHER: Final = 256
 """So many messages that have come are stored by one sync, at most."""
@@ -98,7 +98,7 @@ class DurableMessages(RecordHandler):
         """
         if self._path is not None and self._journal is None:
             try:
-                from leadscomm.connections.journal import Journal
+                from leadscomm.journal.journal import Journal
 
                 self._journal = Journal(self._path)
             except OSError as error:

@@ -6,14 +6,14 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from leadscomm.connections.journal_records import Stored
 from leadscomm.connections.session import SessionConnection
 from leadscomm.errors import LocalProtocolError
+from leadscomm.journal.records import Stored
 from leadscomm.protocol.records.durable import DURABLE_OVERHEAD, Durable
 from leadscomm.protocol.session.segments import LANES
 
 if TYPE_CHECKING:
-    from leadscomm.connections.journal import Journal
+    from leadscomm.journal.journal import Journal
 
 AHEAD_BYTES: Final = 1 << 20
 """So much of a lane is kept in memory until the session takes it; what is beyond is read from the journal again."""

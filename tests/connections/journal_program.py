@@ -12,9 +12,9 @@ from contextlib import suppress
 from multiprocessing.connection import Client, Listener
 from random import Random
 
-from leadscomm.connections.journal import Journal
-from leadscomm.connections.journal_records import Record
 from leadscomm.errors import JournalError
+from leadscomm.journal.journal import Journal
+from leadscomm.journal.records import Record
 
 LANES = (0, 4, 7)
 PEER = "base"

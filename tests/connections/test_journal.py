@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from leadscomm import JournalError, JournalFull, RemoteProtocolError
-from leadscomm.connections import journal_file, journal_inbox
-from leadscomm.connections.journal import Journal
-from leadscomm.connections.journal_records import Duplicates, Record, Stored
+from leadscomm.journal import file as journal_file
+from leadscomm.journal import inbox as journal_inbox
+from leadscomm.journal.journal import Journal
+from leadscomm.journal.records import Duplicates, Record, Stored
 from tests.entities.recorder import PATIENCE_S
 
 ONE, OTHER = b"origin-1", b"origin-2"
@@ -431,7 +432,7 @@ def test_a_path_may_be_relative_and_strange(tmp_path: Path, monkeypatch: pytest.
         assert len(journal.waiting("arm", 4)) == 2
 
 
-HOLDER = "import sys; from leadscomm.connections.journal import Journal; j = Journal(sys.argv[1]); print(); input()"
+HOLDER = "import sys; from leadscomm.journal.journal import Journal; j = Journal(sys.argv[1]); print(); input()"
 
 
 def test_one_program_at_a_time_and_the_other_one_is_named(path: str, monkeypatch: pytest.MonkeyPatch) -> None:

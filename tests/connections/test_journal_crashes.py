@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from leadscomm.connections.journal import Journal
+from leadscomm.journal.journal import Journal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = [sys.executable, "-m", "tests.connections.journal_program"]

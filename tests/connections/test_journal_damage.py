@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from leadscomm import Client, JournalError, Server
-from leadscomm.connections.journal import Journal
-from leadscomm.connections.journal_records import FAMILY, OPENINGS, Duplicates, Record
+from leadscomm.journal.journal import Journal
+from leadscomm.journal.records import FAMILY, OPENINGS, Duplicates, Record
 from tests.entities.recorder import Recorder
 
 PEER = "base"

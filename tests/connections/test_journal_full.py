@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from leadscomm import JournalFull
-from leadscomm.connections.journal import Journal
-from leadscomm.connections.journal_records import Record
+from leadscomm.journal.journal import Journal
+from leadscomm.journal.records import Record
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tmpfs and limits of Linux")
 
@@ -125,7 +125,7 @@ def test_there_is_no_room_for_the_file_itself(small_disk: Path) -> None:
 LIMITED = """
 import resource, sys
 from leadscomm import JournalFull
-from leadscomm.connections.journal import Journal
+from leadscomm.journal.journal import Journal
 
 limit = 300_000
 with Journal(sys.argv[1]) as journal:

@@ -145,7 +145,7 @@ for number in range(3):
     path = str(tmp_path / "journal")
     assert "Traceback" not in run(program, path, threads=False).stderr
     again = """
-from leadscomm.connections.journal import Journal
+from leadscomm.journal.journal import Journal
 with Journal(sys.argv[1]) as journal:
     print(journal.peers()["tcp://127.0.0.1:9"][0])
 """

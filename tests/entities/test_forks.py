@@ -252,7 +252,7 @@ for end in ("sys.exit(7)", "client.close(); sys.exit(7)", "del client; gc.collec
     assert os.stat(path + "-wal").st_ino == log.st_ino
 client.send(b"3")
 os.kill(os.getpid(), 9) if len(sys.argv) > 2 else client.close()
-from leadscomm.connections.journal import Journal
+from leadscomm.journal.journal import Journal
 with Journal(path) as journal:
     print([(peer, waiting[0]) for peer, waiting in journal.peers().items()])
 """

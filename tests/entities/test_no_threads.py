@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from leadscomm import Client, CommError, Node, Server, ServiceError, TransferError
-from leadscomm.connections.journal import Journal
 from leadscomm.entities import acceptor
+from leadscomm.journal.journal import Journal
 from tests.entities.recorder import Recorder, wait_until
 
 

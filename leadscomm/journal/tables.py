@@ -6,8 +6,8 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Final
 
-from leadscomm.connections.journal_file import JournalFile, damaged
 from leadscomm.errors import JournalFull
+from leadscomm.journal.file import JournalFile, damaged
 
 ROW: Final = 64
 """Bytes that a message is counted with besides its own."""

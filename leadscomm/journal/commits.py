@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from leadscomm.connections.journal_file import JournalFile
-from leadscomm.connections.journal_table import MessageTable
 from leadscomm.connections.waiting import interrupted
 from leadscomm.errors import JournalError, JournalFull
+from leadscomm.journal.file import JournalFile
+from leadscomm.journal.tables import MessageTable
 
 
 class Write(ABC):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from leadscomm.connections.journal_commits import Write
-from leadscomm.connections.journal_file import JournalFile
-from leadscomm.connections.journal_records import Duplicates, Record
-from leadscomm.connections.journal_table import MessageTable, checked, checksum
+from leadscomm.journal.commits import Write
+from leadscomm.journal.file import JournalFile
+from leadscomm.journal.records import Duplicates, Record
+from leadscomm.journal.tables import MessageTable, checked, checksum
 
 
 class JournalInbox(MessageTable):

@@ -7,10 +7,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-from leadscomm.connections.journal_commits import Write
-from leadscomm.connections.journal_file import JournalFile, damaged
-from leadscomm.connections.journal_records import FAMILY, LAST_SEQ, ORIGIN, Stored
-from leadscomm.connections.journal_table import MessageTable, checked, checksum
+from leadscomm.journal.commits import Write
+from leadscomm.journal.file import JournalFile, damaged
+from leadscomm.journal.records import FAMILY, LAST_SEQ, ORIGIN, Stored
+from leadscomm.journal.tables import MessageTable, checked, checksum
 
 Then = Callable[[str, list[Stored]], None]
 

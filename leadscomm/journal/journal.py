@@ -16,13 +16,13 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from leadscomm.connections.journal_commits import Commits
-from leadscomm.connections.journal_file import JournalFile
-from leadscomm.connections.journal_inbox import JournalInbox, TakingIn
-from leadscomm.connections.journal_mark import Mark, MarkFile
-from leadscomm.connections.journal_outbox import JournalOutbox, Storing, Then
-from leadscomm.connections.journal_records import LAST_SEQ, ORIGIN, Record, Stored
 from leadscomm.errors import JournalError, RemoteProtocolError
+from leadscomm.journal.commits import Commits
+from leadscomm.journal.file import JournalFile
+from leadscomm.journal.inbox import JournalInbox, TakingIn
+from leadscomm.journal.mark import Mark, MarkFile
+from leadscomm.journal.outbox import JournalOutbox, Storing, Then
+from leadscomm.journal.records import LAST_SEQ, ORIGIN, Record, Stored
 from leadscomm.protocol.framing.base import plain
 
 _log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""The outbox and the inbox of one program, on its disk."""

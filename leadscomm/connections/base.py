@@ -20,10 +20,10 @@ from typing import Any, ClassVar, Final
 from leadscomm.connections.handles import lead_nowhere
 from leadscomm.connections.keyed import authenticate
 from leadscomm.connections.losses import odd
-from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.outbox_leads import outbox_for
+from leadscomm.connections.sending.leads import outbox_for
+from leadscomm.connections.sending.outbox import Outbox
+from leadscomm.connections.sending.writer import Keeper, Writer, wait_for
 from leadscomm.connections.stats import ConnectionStats
-from leadscomm.connections.writer import Keeper, Writer, wait_for
 from leadscomm.errors import CommError, CommTimeout, RemoteProtocolError, ServiceError
 from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming, guess
 

@@ -19,11 +19,11 @@ from typing import Any, ClassVar, Final
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.errand import Errand
 from leadscomm.connections.faults import Faults, Way
-from leadscomm.connections.outbox_held import HeldOutbox
+from leadscomm.connections.sending.errand import Errand
+from leadscomm.connections.sending.held import HeldOutbox
+from leadscomm.connections.sending.writer import forget_frames, weakly
 from leadscomm.connections.timer import Reminder
-from leadscomm.connections.writer import forget_frames, weakly
 from leadscomm.errors import ConnectionLost
 from leadscomm.protocol.framing.cutting import cutter_for
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from leadscomm.connections.backlog import OUTBOX_BYTES, POLICIES, SEND_TIMEOUT_S
+from leadscomm.connections.sending.bound import OUTBOX_BYTES, POLICIES, SEND_TIMEOUT_S
 from leadscomm.errors import EndpointError
 from leadscomm.protocol.framing import DEFAULT_MAX_MESSAGE, parse_size
 

@@ -6,8 +6,8 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
-from leadscomm.connections.outbox_held import HeldOutbox
-from leadscomm.connections.writer import Gone, Writer
+from leadscomm.connections.sending.held import HeldOutbox
+from leadscomm.connections.sending.writer import Gone, Writer
 from leadscomm.protocol.framing.base import Framing, plain
 
 

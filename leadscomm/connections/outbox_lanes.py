@@ -9,12 +9,12 @@ from collections.abc import Callable, Hashable
 from time import perf_counter
 from typing import Final, NamedTuple
 
-from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES
-from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_acknowledged import AcknowledgedOutbox, Carrier, NoCarrier, SessionFraming
-from leadscomm.connections.outbox_writing import GRACE_S
+from leadscomm.connections.sending.bound import BLOCK_BYTES, MESSAGE_BYTES
+from leadscomm.connections.sending.outbox import Outbox
+from leadscomm.connections.sending.writer import here
+from leadscomm.connections.sending.writing import GRACE_S
 from leadscomm.connections.waiting import enter, interrupted
-from leadscomm.connections.writer import here
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
 from leadscomm.protocol.framing.base import Framing, plain
 from leadscomm.protocol.records.durable import read_durable

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
-from leadscomm.connections.outbox import Outbox
 from leadscomm.connections.outbox_acknowledged import AcknowledgedOutbox, Carrier
-from leadscomm.connections.writer import Flusher
+from leadscomm.connections.sending.outbox import Outbox
+from leadscomm.connections.sending.writer import Flusher
 from leadscomm.errors import DeliveryError
 from leadscomm.protocol.framing.base import Framing
 from leadscomm.protocol.session.compact.compact import Session

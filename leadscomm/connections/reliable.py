@@ -19,13 +19,13 @@ from dataclasses import replace
 from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.errand import Errand
 from leadscomm.connections.opening import HEARD_BYTES, Plan, new_epoch, why_not
 from leadscomm.connections.outbox_acknowledged import Carrier, SessionFraming
 from leadscomm.connections.outbox_session import MARK, SessionOutbox
+from leadscomm.connections.sending.errand import Errand
+from leadscomm.connections.sending.writer import Flusher
 from leadscomm.connections.timed import LOOK_S, TimedConnection
 from leadscomm.connections.waiting import Interrupted, enter
-from leadscomm.connections.writer import Flusher
 from leadscomm.errors import ConnectionLost, LocalProtocolError
 from leadscomm.protocol.framing.base import plain
 from leadscomm.protocol.session.compact.compact import ACK_AFTER_S, Session

@@ -19,12 +19,12 @@ from collections.abc import Callable, Collection, Hashable
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.outbox_lanes import LaneCarrier, LaneFraming, LaneOutbox
+from leadscomm.connections.sending.writer import Flusher, here
 from leadscomm.connections.session_line import Line
 from leadscomm.connections.stats import ConnectionStats
 from leadscomm.connections.terms import Terms
 from leadscomm.connections.timed import LOOK_S, TimedConnection
 from leadscomm.connections.waiting import enter
-from leadscomm.connections.writer import Flusher, here
 from leadscomm.errors import LocalProtocolError, OutboxFull, RemoteProtocolError
 from leadscomm.protocol.framing.base import plain
 from leadscomm.protocol.session.counters import LinkCounters

@@ -7,9 +7,9 @@ from typing import Final, Protocol
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.errand import Errand
 from leadscomm.connections.opening import Plan, nothing_of_a_session, why_not
-from leadscomm.connections.writer import Flusher
+from leadscomm.connections.sending.errand import Errand
+from leadscomm.connections.sending.writer import Flusher
 from leadscomm.errors import CommError, CommTimeout, ConnectionLost
 from leadscomm.protocol.framing import FramingSpec
 from leadscomm.protocol.session.full.full import FullSession

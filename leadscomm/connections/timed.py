@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import ClassVar, Final
 
 from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.sending.writer import Flusher, weakly
 from leadscomm.connections.timer import Reminder
 from leadscomm.connections.waiting import Waiters, enter, interrupted
-from leadscomm.connections.writer import Flusher, weakly
 from leadscomm.errors import DeliveryError
 from leadscomm.protocol.framing.base import Framing
 from leadscomm.protocol.session.base import Beginning

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from math import inf
 
-from leadscomm.connections.writer import Flusher
+from leadscomm.connections.sending.writer import Flusher
 
 
 class Reminder:

@@ -15,8 +15,8 @@ from leadscomm.connections.endpoint import Endpoint, listen_for_lines
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.losses import odd
 from leadscomm.connections.reliable import ReliableConnection
+from leadscomm.connections.sending.writer import weakly
 from leadscomm.connections.shortage import is_short, why
-from leadscomm.connections.writer import weakly
 from leadscomm.entities.dialler import Backoff
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged

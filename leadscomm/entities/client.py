@@ -13,7 +13,7 @@ from leadscomm.connections.address import Caller
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.doors import connect
 from leadscomm.connections.endpoint import Endpoint, opened
-from leadscomm.connections.writer import weakly
+from leadscomm.connections.sending.writer import weakly
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.dialler import Backoff, Dialler, attempt
 from leadscomm.entities.entity import Entity

@@ -14,7 +14,7 @@ from typing import Final
 from leadscomm.connections.address import Caller, Gate
 from leadscomm.connections.base import ConnectionBase, leads_shaped
 from leadscomm.connections.endpoint import Endpoint, dial
-from leadscomm.connections.writer import weakly
+from leadscomm.connections.sending.writer import weakly
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.owner import Owner
 from leadscomm.errors import ConnectFailed

@@ -20,10 +20,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.sending.writer import here
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.shortage import why
 from leadscomm.connections.waiting import interrupted
-from leadscomm.connections.writer import here
 from leadscomm.entities.durable_out import Outgoing
 from leadscomm.entities.owner import Owner
 from leadscomm.entities.records import NotNow, RecordHandler

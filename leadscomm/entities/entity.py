@@ -15,9 +15,9 @@ from typing import Any, Final
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.handles import lead_nowhere
 from leadscomm.connections.options import DELIVERY
-from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.sending.outbox import Outbox
+from leadscomm.connections.sending.writer import Flusher, forget_frames, here
 from leadscomm.connections.waiting import Waiters, interrupted
-from leadscomm.connections.writer import Flusher, forget_frames, here
 from leadscomm.entities.callback import Callback, checked, unawaited
 from leadscomm.entities.durable import DurableMessages
 from leadscomm.entities.flusher import FlusherThread

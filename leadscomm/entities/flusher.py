@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from leadscomm.connections.writer import Flusher, Waiting
+from leadscomm.connections.sending.writer import Flusher, Waiting
 
 _log = logging.getLogger("leadscomm")
 _IDLE_S: Final = 3600.0

@@ -9,8 +9,8 @@ from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.reliable import ReliableConnection
+from leadscomm.connections.sending.writer import weakly
 from leadscomm.connections.session_line import Line
-from leadscomm.connections.writer import weakly
 from leadscomm.entities.owner import Owner
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Stage

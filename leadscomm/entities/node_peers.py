@@ -15,10 +15,10 @@ from leadscomm.connections.agreeing import agree
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.meeting import Guest, Stale
+from leadscomm.connections.sending.writer import weakly
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.session_line import Line
 from leadscomm.connections.terms import SpeaksCompact, Terms, compact_session
-from leadscomm.connections.writer import weakly
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.namesakes import NameTaken, check_away, check_gone
 from leadscomm.entities.node_meeting import Introduction

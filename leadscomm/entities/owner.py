@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.writer import Flusher
+from leadscomm.connections.sending.outbox import Outbox
+from leadscomm.connections.sending.writer import Flusher
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.records import RecordHandler

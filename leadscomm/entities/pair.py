@@ -8,9 +8,9 @@ from typing import Final
 
 from leadscomm.connections.agreeing import agree
 from leadscomm.connections.endpoint import Endpoint
+from leadscomm.connections.sending.writer import weakly
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.terms import SpeaksCompact, Terms, compact_session
-from leadscomm.connections.writer import weakly
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.owner import Owner
 from leadscomm.entities.session import SessionStage

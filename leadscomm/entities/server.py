@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.writer import Flusher, weakly
+from leadscomm.connections.sending.fanout import FanOut
+from leadscomm.connections.sending.outbox import Outbox
+from leadscomm.connections.sending.writer import Flusher, weakly
 from leadscomm.entities.acceptor import Acceptor
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.entity import Entity
-from leadscomm.entities.fanout import FanOut
 from leadscomm.entities.pair import Pair
 from leadscomm.entities.sessions import Sessions
 from leadscomm.entities.stage import Stage

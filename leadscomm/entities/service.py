@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final
 
+from leadscomm.connections.sending.writer import here
 from leadscomm.connections.waiting import Flag
-from leadscomm.connections.writer import here
 from leadscomm.errors import ServiceError
 from leadscomm.packages import Self
 

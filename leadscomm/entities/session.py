@@ -11,9 +11,9 @@ from operator import length_hint
 from time import perf_counter
 from typing import Any, Final
 
+from leadscomm.connections.sending.writer import weakly
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.waiting import Flag
-from leadscomm.connections.writer import weakly
 from leadscomm.entities.owner import Owner
 from leadscomm.entities.records import NotNow
 from leadscomm.entities.stage import DRAIN_TIMEOUT_S, Stage

@@ -12,9 +12,9 @@ from leadscomm.connections.agreeing import agree
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.meeting import Meeting, Stale
+from leadscomm.connections.sending.writer import weakly
 from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.terms import Terms, compact_session
-from leadscomm.connections.writer import weakly
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.namesakes import NameTaken, check_away, check_gone

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from leadscomm.connections.base import LINGER_S, ConnectionBase
 from leadscomm.connections.losses import lost, odd
-from leadscomm.connections.outbox import Outbox
+from leadscomm.connections.sending.outbox import Outbox
+from leadscomm.connections.sending.writer import here, weakly
 from leadscomm.connections.waiting import interrupted
-from leadscomm.connections.writer import here, weakly
 from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.owner import Former, Owner
 from leadscomm.entities.readers import ReaderPool, Task

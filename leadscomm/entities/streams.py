@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.sending.writer import here
 from leadscomm.connections.session import SessionConnection
-from leadscomm.connections.writer import here
 from leadscomm.entities.owner import Owner
 from leadscomm.entities.records import RecordHandler
 from leadscomm.entities.session import SessionStage

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from concurrent import futures
 from typing import Final, TypeVar
 
-from leadscomm.connections.writer import here
+from leadscomm.connections.sending.writer import here
 from leadscomm.entities.client import Client
 from leadscomm.errors import BoardError, CommTimeout, DeliveryError, OutboxFull, ServiceError
 from leadscomm.hardware.companion import Answer, Order, Status

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from leadscomm import ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
-from leadscomm.connections.backlog import MESSAGE_BYTES
-from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.writer import Flusher, Waiting, Writer
+from leadscomm.connections.sending.bound import MESSAGE_BYTES
+from leadscomm.connections.sending.outbox import Outbox
+from leadscomm.connections.sending.writer import Flusher, Waiting, Writer
 from leadscomm.protocol.framing import LengthFraming
 
 LIMIT = 1 << 18

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
+from leadscomm.connections.sending.writer import Flusher, Waiting
 from leadscomm.connections.timer import Reminder
-from leadscomm.connections.writer import Flusher, Waiting
 from leadscomm.entities.flusher import FlusherThread
 from tests.entities.recorder import PATIENCE_S, wait_until
 from tests.entities.watched import Watched

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from leadscomm.connections.sending.writer import here
 from leadscomm.connections.session import SessionConnection
-from leadscomm.connections.writer import here
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.streams import Streams
 from leadscomm.errors import ConnectionLost

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from leadscomm.connections.writer import Waiting
+from leadscomm.connections.sending.writer import Waiting
 from leadscomm.entities.flusher import FlusherThread
 
 

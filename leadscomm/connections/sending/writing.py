@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from typing import Final
 
-from leadscomm.connections.backlog import BLOCK_BYTES, Backlog
 from leadscomm.connections.losses import odd
+from leadscomm.connections.sending.bound import BLOCK_BYTES, Backlog
+from leadscomm.connections.sending.writer import Flusher, Writer, here
 from leadscomm.connections.waiting import Interrupted
-from leadscomm.connections.writer import Flusher, Writer, here
 from leadscomm.errors import CommError, LocalProtocolError, OutboxFull
 from leadscomm.protocol.framing import Framing
 

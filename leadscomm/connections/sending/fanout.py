@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from time import perf_counter
 
-from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.outbox_writing import TURN_S
+from leadscomm.connections.sending.outbox import Outbox
+from leadscomm.connections.sending.writer import Writer
+from leadscomm.connections.sending.writing import TURN_S
 from leadscomm.connections.waiting import enter
-from leadscomm.connections.writer import Writer
 from leadscomm.protocol.framing import Framing
 
 

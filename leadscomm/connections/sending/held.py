@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.writer import Flusher
+from leadscomm.connections.sending.outbox import Outbox
+from leadscomm.connections.sending.writer import Flusher
 
 
 class HeldOutbox(Outbox, ABC):

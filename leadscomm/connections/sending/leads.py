@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Final
 
-from leadscomm.connections.backlog import BLOCK_BYTES
-from leadscomm.connections.outbox import Outbox
-from leadscomm.connections.writer import Writer
+from leadscomm.connections.sending.bound import BLOCK_BYTES
+from leadscomm.connections.sending.outbox import Outbox
+from leadscomm.connections.sending.writer import Writer
 from leadscomm.protocol.framing import FAREWELL, Framing, SeparatorFraming, plain
 
 _SHORT: Final = len(FAREWELL)

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
+from leadscomm.connections.sending.writer import Writer, here
 from leadscomm.connections.waiting import Interrupted, Waiters, enter, interrupted
-from leadscomm.connections.writer import Writer, here
 from leadscomm.errors import ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
 
 OUTBOX_BYTES: Final = 8 * 1024 * 1024

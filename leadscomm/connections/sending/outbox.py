@@ -25,10 +25,10 @@ from collections.abc import Callable, Hashable, Sequence
 from time import perf_counter
 from typing import Final
 
-from leadscomm.connections.backlog import BLOCK_BYTES, MESSAGE_BYTES
-from leadscomm.connections.outbox_writing import Writing
+from leadscomm.connections.sending.bound import BLOCK_BYTES, MESSAGE_BYTES
+from leadscomm.connections.sending.writer import Flusher, Gone, Writer, forget_frames
+from leadscomm.connections.sending.writing import Writing
 from leadscomm.connections.waiting import Waiters, enter, interrupted
-from leadscomm.connections.writer import Flusher, Gone, Writer, forget_frames
 from leadscomm.errors import ConnectionLost, DeliveryError
 from leadscomm.protocol.framing import Framing, plain
 

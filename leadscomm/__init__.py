@@ -7,9 +7,9 @@ from leadscomm.api import create_client, create_server, start_client, start_serv
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.doors import connect, listen
 from leadscomm.connections.endpoint import Endpoint, Scheme, register_scheme
-from leadscomm.connections.identity import AutoIdentity
 from leadscomm.connections.listener import ListenerBase
-from leadscomm.connections.serial import SerialConnection
+from leadscomm.connections.serial.connection import SerialConnection
+from leadscomm.connections.serial.identity import AutoIdentity
 from leadscomm.connections.tcp import TcpConnection as Connection
 from leadscomm.entities.callback import Callback, CallbackChain
 from leadscomm.entities.client import Client

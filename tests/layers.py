@@ -51,7 +51,7 @@ STEPS = {
     "leadscomm.connections.tls": 2,
     "leadscomm.connections.unix": 2,
     "leadscomm.connections.udp": 2,
-    "leadscomm.connections.serial": 2,
+    "leadscomm.connections.serial.connection": 2,
     "leadscomm.connections.loop": 2,
     "leadscomm.connections.reliable": 2,
     "leadscomm.connections.faulty": 2,

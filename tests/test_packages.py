@@ -15,7 +15,7 @@ ROOT = Path(leadscomm.__file__).parent.parent
 PROGRAM = """
 import queue, sys
 from leadscomm import Callback, Client, CommError, Node, Server, connect, create_client, listen
-from leadscomm.connections.ports import available_ports
+from leadscomm.connections.serial.ports import available_ports
 from leadscomm.hardware import Board
 
 told = queue.Queue()

@@ -6,7 +6,7 @@ import argparse
 import math
 
 from leadscomm.connections.endpoint import SCHEMES, Endpoint
-from leadscomm.connections.ports import available_ports
+from leadscomm.connections.serial.ports import available_ports
 from leadscomm.errors import EndpointError
 
 

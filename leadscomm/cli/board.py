@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from leadscomm.cli.wording import wrapped
-from leadscomm.connections.serial import who_are_there
+from leadscomm.connections.serial.connection import who_are_there
 from leadscomm.errors import EndpointError
 from leadscomm.hardware.toolchain import build
 from leadscomm.testing.emulated import EMULATED, find_emulated

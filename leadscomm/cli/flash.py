@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from leadscomm.connections.ports import Port
-from leadscomm.connections.serial import who_are_there
+from leadscomm.connections.serial.connection import who_are_there
+from leadscomm.connections.serial.ports import Port
 from leadscomm.errors import BuildFailed, CommError, ConnectFailed, FlashFailed
 from leadscomm.hardware import board_port
 from leadscomm.hardware.flashing import Stage, Upload, check_fits, size_of

@@ -106,7 +106,7 @@ def _unix() -> Transport:
 
 
 def _serial() -> Transport:
-    from leadscomm.connections.serial import connect_serial, listen_serial
+    from leadscomm.connections.serial.connection import connect_serial, listen_serial
 
     return connect_serial, listen_serial
 

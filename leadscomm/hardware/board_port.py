@@ -9,8 +9,8 @@ from typing import Final
 
 import serial
 
-from leadscomm.connections.port_state import IN_USE, NO_PERMISSION, permission_mend, state_of
-from leadscomm.connections.ports import NAMED_PORTS, Port, available_ports, listed
+from leadscomm.connections.serial.port_state import IN_USE, NO_PERMISSION, permission_mend, state_of
+from leadscomm.connections.serial.ports import NAMED_PORTS, Port, available_ports, listed
 from leadscomm.errors import ConnectFailed
 from leadscomm.hardware.models import MODELS, Model
 

@@ -17,9 +17,9 @@ from leadscomm import create_server
 from leadscomm.cli import main, ports
 from leadscomm.cli.demonstration.pty_cable import PtyCable
 from leadscomm.cli.diagnosis import devices, installation
-from leadscomm.connections import port_state
 from leadscomm.connections.holders import Holder, holders
-from leadscomm.connections.ports import Port
+from leadscomm.connections.serial import port_state
+from leadscomm.connections.serial.ports import Port
 from tests.cli.program import run
 from tests.cli.test_doctor import Echo, Report
 from tests.connections.wire_board import WireBoard

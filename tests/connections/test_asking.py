@@ -13,8 +13,8 @@ from contextlib import ExitStack, closing
 import pytest
 
 from leadscomm import CommTimeout, ConnectFailed, connect
-from leadscomm.connections import asking, ports
-from leadscomm.connections.serial import who_are_there
+from leadscomm.connections.serial import asking, ports
+from leadscomm.connections.serial.connection import who_are_there
 from leadscomm.protocol.session.compact.bootloader import LEAVE
 from tests.connections.cable import Board, Cable, Plugged
 from tests.connections.wire_board import WireBoard

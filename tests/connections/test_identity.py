@@ -9,8 +9,8 @@ import pytest
 from serial import Serial
 
 from leadscomm import AutoIdentity, Callback, ConnectFailed, Entity, SerialConnection, connect
-from leadscomm.connections import ports
-from leadscomm.connections.ports import Port
+from leadscomm.connections.serial import ports
+from leadscomm.connections.serial.ports import Port
 from tests.connections.cable import Board
 from tests.connections.transports import Later
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until

@@ -25,11 +25,11 @@ from leadscomm import (
     create_server,
     listen,
 )
-from leadscomm.connections import ports
-from leadscomm.connections import serial as module
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.lines import DescriptorLine
-from leadscomm.connections.ports import Port
+from leadscomm.connections.serial import connection as module
+from leadscomm.connections.serial import ports
+from leadscomm.connections.serial.handle import DescriptorLine
+from leadscomm.connections.serial.ports import Port
 from tests.connections.cable import Board, Cable
 from tests.connections.transports import Later
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
@@ -121,7 +121,7 @@ def test_a_line_is_read_by_its_descriptor(cable: Cable):
 
 def test_systems_that_cannot_poll_terminals(cable: Cable, monkeypatch):
     first, second = connect(f"serial://{cable.a}"), connect(f"serial://{cable.b}")
-    monkeypatch.setattr("leadscomm.connections.lines.sys.platform", "darwin")
+    monkeypatch.setattr("leadscomm.connections.serial.handle.sys.platform", "darwin")
     sending = Later(first.send, b"x" * 100_000)
     got = second.receive(PATIENCE_S)
     sending.result()
@@ -325,7 +325,7 @@ def test_a_device_that_reads_as_empty_was_hung_up(board: Board, monkeypatch):
     connection = connect(f"serial://{board.port}")
     line = connection._line
     assert isinstance(line, DescriptorLine)
-    monkeypatch.setattr("leadscomm.connections.lines.os.read", lambda fd, count: b"")
+    monkeypatch.setattr("leadscomm.connections.serial.handle.os.read", lambda fd, count: b"")
     monkeypatch.setattr(line, "_poll", lambda *args, **kwargs: True)
     with pytest.raises(ConnectionLost, match="it was unplugged, or its other end was closed"):
         connection._read()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from leadscomm.connections.port_state import NO_PERMISSION
-from leadscomm.connections.ports import Port
+from leadscomm.connections.serial.port_state import NO_PERMISSION
+from leadscomm.connections.serial.ports import Port
 from leadscomm.errors import ConnectFailed, FirmwareError, FlashFailed, MissingTool
 from leadscomm.hardware import board_port, flashing, places
 from leadscomm.hardware.flashing import Stage, Upload, check_fits

@@ -75,7 +75,7 @@ class Arduino(Controller, Entity, AutoIdentity):
 @contextlib.contextmanager
 def plugged_in(monkeypatch, *boards: Board):
     """These are the serial ports of this machine."""
-    from leadscomm.connections import ports
+    from leadscomm.connections.serial import ports
 
     monkeypatch.setattr(ports, "available_ports", lambda: [ports.Port(board.port) for board in boards])
     with contextlib.ExitStack() as stack:
@@ -231,7 +231,7 @@ def test_looking_calls_itself_for_every_port(monkeypatch):
         def check_identity(self, connection):
             return False
 
-    from leadscomm.connections import ports
+    from leadscomm.connections.serial import ports
 
     opened = []
     monkeypatch.setattr(ports, "available_ports", lambda: [ports.Port(f"/dev/nothing{n}") for n in range(500)])

@@ -11,9 +11,9 @@ from leadscomm.cli.ports import ANSWER_S, answer
 from leadscomm.cli.wording import duration
 from leadscomm.connections.doors import connect
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.port_state import FREE, IN_USE, NO_PERMISSION, is_fitted, permission_mend, state_of
-from leadscomm.connections.ports import available_ports
-from leadscomm.connections.serial import who_are_there
+from leadscomm.connections.serial.connection import who_are_there
+from leadscomm.connections.serial.port_state import FREE, IN_USE, NO_PERMISSION, is_fitted, permission_mend, state_of
+from leadscomm.connections.serial.ports import available_ports
 from leadscomm.errors import CommError
 
 

@@ -11,8 +11,8 @@ from typing import Final
 
 from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Findings
 from leadscomm.cli.wording import counted
-from leadscomm.connections.port_state import IN_USE, NO_PERMISSION, is_fitted, permission_mend, state_of
-from leadscomm.connections.ports import available_ports
+from leadscomm.connections.serial.port_state import IN_USE, NO_PERMISSION, is_fitted, permission_mend, state_of
+from leadscomm.connections.serial.ports import available_ports
 from leadscomm.errors import MissingExtra
 from leadscomm.packages import pyserial
 from leadscomm.version import __version__

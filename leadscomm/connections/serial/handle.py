@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from leadscomm.connections.base import CHUNK_BYTES
-from leadscomm.connections.ports import SLICE_S
+from leadscomm.connections.serial.ports import SLICE_S
 from leadscomm.errors import ConnectionLost
 
 if TYPE_CHECKING:

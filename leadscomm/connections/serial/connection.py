@@ -11,16 +11,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
-from leadscomm.connections import ports
 from leadscomm.connections.address import Address
-from leadscomm.connections.asking import AnyInquiry, Inquiry, find, inquiry, question
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.fitting import fit
 from leadscomm.connections.handles import lead_nowhere
-from leadscomm.connections.lines import Line, line_of
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.opening import Plan
 from leadscomm.connections.options import SERIAL
+from leadscomm.connections.serial import ports
+from leadscomm.connections.serial.asking import AnyInquiry, Inquiry, find, inquiry, question
+from leadscomm.connections.serial.handle import Line, line_of
 from leadscomm.connections.waiting import Waiters
 from leadscomm.errors import CommTimeout, ConnectFailed, ConnectionLost, EndpointError
 from leadscomm.packages import Self

@@ -6,8 +6,8 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
-from leadscomm.connections import ports
-from leadscomm.connections.serial import SerialConnection
+from leadscomm.connections.serial import ports
+from leadscomm.connections.serial.connection import SerialConnection
 from leadscomm.errors import CommTimeout, ConnectFailed
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from leadscomm.connections.endpoint import Endpoint, Scheme, register_scheme
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.serial.connection import SerialConnection
 from leadscomm.connections.serial.identity import AutoIdentity
-from leadscomm.connections.tcp import TcpConnection as Connection
+from leadscomm.connections.sockets.tcp import TcpConnection as Connection
 from leadscomm.entities.callback import Callback, CallbackChain
 from leadscomm.entities.client import Client
 from leadscomm.entities.entity import Entity

@@ -82,13 +82,13 @@ class Scheme:
 
 
 def _tcp() -> Transport:
-    from leadscomm.connections.tcp import connect_tcp, listen_tcp
+    from leadscomm.connections.sockets.tcp import connect_tcp, listen_tcp
 
     return connect_tcp, listen_tcp
 
 
 def _tls() -> Transport:
-    from leadscomm.connections.tls import connect_tls, listen_tls
+    from leadscomm.connections.sockets.tls import connect_tls, listen_tls
 
     return connect_tls, listen_tls
 
@@ -100,7 +100,7 @@ def _udp() -> Transport:
 
 
 def _unix() -> Transport:
-    from leadscomm.connections.unix import connect_unix, listen_unix
+    from leadscomm.connections.sockets.unix import connect_unix, listen_unix
 
     return connect_unix, listen_unix
 
@@ -112,7 +112,7 @@ def _serial() -> Transport:
 
 
 def _loop() -> Transport:
-    from leadscomm.connections.loop import connect_loop, listen_loop
+    from leadscomm.connections.sockets.loop import connect_loop, listen_loop
 
     return connect_loop, listen_loop
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 from leadscomm.connections.address import Address, is_loopback
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
-from leadscomm.connections.names import resolve
-from leadscomm.connections.sockets import bind_all, enlarge, place, readable, why_not
+from leadscomm.connections.sockets.common import bind_all, enlarge, place, readable, why_not
+from leadscomm.connections.sockets.names import resolve
 from leadscomm.connections.udp_peer import BURST
 from leadscomm.connections.udp_server import RECEIVE_BYTES, UdpListener
 from leadscomm.errors import ConnectFailed, ConnectionLost

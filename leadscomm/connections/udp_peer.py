@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from leadscomm.connections.address import is_loopback
 from leadscomm.connections.base import WARY_BYTES, ConnectionBase
 from leadscomm.connections.sending.writer import wait_for
-from leadscomm.connections.sockets import new_bell, place
+from leadscomm.connections.sockets.common import new_bell, place
 from leadscomm.errors import ConnectionLost, RemoteProtocolError
 from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
 

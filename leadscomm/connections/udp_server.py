@@ -13,7 +13,7 @@ from typing import Any, Final
 from leadscomm.connections.address import Address, is_loopback
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
-from leadscomm.connections.sockets import alarm_for, enlarge, readable
+from leadscomm.connections.sockets.common import alarm_for, enlarge, readable
 from leadscomm.connections.udp_peer import BURST, REPORT_EVERY_S, UdpPeer
 from leadscomm.connections.waiting import enter
 from leadscomm.errors import ConnectFailed

@@ -23,7 +23,7 @@ from leadscomm.cli.output import Output
 from leadscomm.cli.payload import as_hex, as_text, from_hex
 from leadscomm.cli.waiting import wait_until
 from leadscomm.cli.wording import cause_and_mend, counted, duration, one_line, wrapped
-from leadscomm.connections import tcp_info
+from leadscomm.connections.sockets import tcp_info
 from leadscomm.errors import EndpointError, LocalProtocolError
 from leadscomm.version import __version__
 from tests.cli.program import PATIENCE_S, ROOT, run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from leadscomm import ConnectFailed, EndpointError, connect, create_client, create_server, listen
-from leadscomm.connections import loop
+from leadscomm.connections.sockets import loop
 from tests.connections.transports import Later, accepted, listening
 from tests.entities.recorder import Recorder, wait_until
 

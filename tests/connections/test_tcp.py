@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from leadscomm import CommError, ConnectFailed, Connection, Endpoint, connect, create_client, create_server, listen
-from leadscomm.connections import sockets, tcp
 from leadscomm.connections.address import Caller
+from leadscomm.connections.sockets import common as sockets
+from leadscomm.connections.sockets import tcp
 from tests.connections.transports import TRANSPORTS, Later, accepted, conversation, listening
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 

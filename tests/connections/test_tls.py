@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from leadscomm import AuthenticationFailed, CommTimeout, EndpointError, connect, create_client, create_server, listen
-from leadscomm.connections import tls
+from leadscomm.connections.sockets import tls
 from tests.connections.transports import (
     CERTIFICATES,
     TLS_CLIENT,

@@ -20,7 +20,8 @@ from leadscomm import (
     create_server,
     listen,
 )
-from leadscomm.connections import sockets, udp, udp_peer, udp_server
+from leadscomm.connections import udp, udp_peer, udp_server
+from leadscomm.connections.sockets import common as sockets
 from tests.connections.test_tcp import no_descriptors
 from tests.connections.transports import TRANSPORTS, Later, accepted, conversation, listening
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until

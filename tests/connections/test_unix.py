@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from leadscomm import ConnectFailed, EndpointError, connect, create_server, listen
-from leadscomm.connections import unix
+from leadscomm.connections.sockets import unix
 from tests.connections.transports import Later, accepted, listening
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a Unix system: no mend on Windows")

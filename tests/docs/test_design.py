@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGE = ROOT / "leadscomm"
 PAGE = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
 MAKE_THREADS = ("entities", "cli")
-LOOKS_UP = "connections/names.py"
+LOOKS_UP = "connections/sockets/names.py"
 """The system's look-up of a name can neither be ended nor told how long it may take."""
 
 

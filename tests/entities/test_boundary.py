@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from leadscomm import Client, CommError, DeliveryError, Server
-from leadscomm.connections import tcp
-from leadscomm.connections.tcp import TcpConnection
+from leadscomm.connections.sockets import tcp
+from leadscomm.connections.sockets.tcp import TcpConnection
 from leadscomm.entities import acceptor
 from tests.entities.recorder import Recorder, wait_until
 

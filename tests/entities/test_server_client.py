@@ -260,7 +260,9 @@ def test_max_per_address_counts_other_hosts_only(monkeypatch):
     with create_server(0, heard, max_per_address=1) as server:
         with raw(server.port()), raw(server.port()):
             heard.wait("connect", 2)  # loopback is exempt
-        monkeypatch.setattr("leadscomm.connections.tcp.TcpConnection._origin", property(lambda self: "10.9.0.2"))
+        monkeypatch.setattr(
+            "leadscomm.connections.sockets.tcp.TcpConnection._origin", property(lambda self: "10.9.0.2")
+        )
         with raw(server.port()):
             heard.wait("connect", 3)
             with raw(server.port()) as second:

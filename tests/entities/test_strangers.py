@@ -225,7 +225,7 @@ def test_an_address_that_never_answers_gets_little(kind: str, said: bytes) -> No
 @pytest.fixture
 def addresses_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """``max_per_address`` counts peers of this machine as well."""
-    from leadscomm.connections import tcp
+    from leadscomm.connections.sockets import tcp
 
     assert is_loopback("127.0.0.1")
     monkeypatch.setattr(tcp, "is_loopback", lambda host: False)

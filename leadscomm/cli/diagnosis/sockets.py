@@ -14,9 +14,9 @@ from leadscomm.cli.wording import cause_and_mend, duration
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.holders import listeners
-from leadscomm.connections.names import resolve
-from leadscomm.connections.tcp import connect_tcp
-from leadscomm.connections.tls import TlsConnection, connect_tls
+from leadscomm.connections.sockets.names import resolve
+from leadscomm.connections.sockets.tcp import connect_tcp
+from leadscomm.connections.sockets.tls import TlsConnection, connect_tls
 from leadscomm.errors import CommError, ConnectFailed
 
 _EXPIRES_SOON_DAYS = 14

@@ -13,7 +13,7 @@ from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Find
 from leadscomm.cli.wording import counted, duration
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.tcp_info import round_trip
+from leadscomm.connections.sockets.tcp_info import round_trip
 from leadscomm.connections.timed import TimedConnection
 from leadscomm.errors import CommError, CommTimeout
 from leadscomm.protocol.framing import guess

@@ -15,8 +15,8 @@ from leadscomm.connections.address import Address, Caller
 from leadscomm.connections.base import CHUNK_BYTES, ConnectionBase
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.shortage import unreadable
-from leadscomm.connections.sockets import SocketListener, dial
-from leadscomm.connections.tcp import TcpConnection, listening, tune
+from leadscomm.connections.sockets.common import SocketListener, dial
+from leadscomm.connections.sockets.tcp import TcpConnection, listening, tune
 from leadscomm.connections.waiting import Interrupted, enter
 from leadscomm.errors import AuthenticationFailed, CommTimeout, ConnectFailed, EndpointError
 from leadscomm.protocol.framing import Framing

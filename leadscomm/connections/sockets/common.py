@@ -17,8 +17,8 @@ from typing import Any, Final
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
-from leadscomm.connections.names import resolve
 from leadscomm.connections.shortage import why
+from leadscomm.connections.sockets.names import resolve
 from leadscomm.errors import ConnectFailed
 
 _log = logging.getLogger("leadscomm")

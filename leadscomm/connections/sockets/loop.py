@@ -15,7 +15,7 @@ from typing import Final
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
-from leadscomm.connections.tcp import TcpConnection
+from leadscomm.connections.sockets.tcp import TcpConnection
 from leadscomm.connections.waiting import Waiters
 from leadscomm.errors import ConnectFailed, EndpointError
 

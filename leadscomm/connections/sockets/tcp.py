@@ -14,8 +14,8 @@ from typing import Any, Final
 from leadscomm.connections.address import Address, is_loopback
 from leadscomm.connections.base import CHUNK_BYTES, ConnectionBase
 from leadscomm.connections.listener import ListenerBase
-from leadscomm.connections.sockets import SocketListener, bind_all, dial, place
-from leadscomm.connections.tcp_info import HostWatch, round_trip
+from leadscomm.connections.sockets.common import SocketListener, bind_all, dial, place
+from leadscomm.connections.sockets.tcp_info import HostWatch, round_trip
 from leadscomm.protocol.framing import Framing
 
 _NOWAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)

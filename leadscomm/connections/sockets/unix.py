@@ -13,8 +13,8 @@ from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.shortage import or_failed, why
-from leadscomm.connections.sockets import BACKLOG, SocketListener
-from leadscomm.connections.tcp import TcpConnection
+from leadscomm.connections.sockets.common import BACKLOG, SocketListener
+from leadscomm.connections.sockets.tcp import TcpConnection
 from leadscomm.errors import ConnectFailed, EndpointError
 
 MAX_PATH_BYTES = 103

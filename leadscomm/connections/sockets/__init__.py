@@ -1,0 +1,1 @@
+"""TCP, TLS, Unix sockets, and conversations inside one program."""

@@ -50,7 +50,7 @@ STEPS = {
     "leadscomm.connections.sockets.tcp": 2,
     "leadscomm.connections.sockets.tls": 2,
     "leadscomm.connections.sockets.unix": 2,
-    "leadscomm.connections.udp": 2,
+    "leadscomm.connections.udp.client": 2,
     "leadscomm.connections.serial.connection": 2,
     "leadscomm.connections.sockets.loop": 2,
     "leadscomm.connections.reliable": 2,

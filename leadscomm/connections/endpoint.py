@@ -94,7 +94,7 @@ def _tls() -> Transport:
 
 
 def _udp() -> Transport:
-    from leadscomm.connections.udp import connect_udp, listen_udp
+    from leadscomm.connections.udp.client import connect_udp, listen_udp
 
     return connect_udp, listen_udp
 

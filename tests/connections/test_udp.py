@@ -20,8 +20,10 @@ from leadscomm import (
     create_server,
     listen,
 )
-from leadscomm.connections import udp, udp_peer, udp_server
 from leadscomm.connections.sockets import common as sockets
+from leadscomm.connections.udp import client as udp
+from leadscomm.connections.udp import peer as udp_peer
+from leadscomm.connections.udp import server as udp_server
 from tests.connections.test_tcp import no_descriptors
 from tests.connections.transports import TRANSPORTS, Later, accepted, conversation, listening
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until

@@ -14,7 +14,7 @@ from leadscomm.connections.address import Address, is_loopback
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.sockets.common import alarm_for, enlarge, readable
-from leadscomm.connections.udp_peer import BURST, REPORT_EVERY_S, UdpPeer
+from leadscomm.connections.udp.peer import BURST, REPORT_EVERY_S, UdpPeer
 from leadscomm.connections.waiting import enter
 from leadscomm.errors import ConnectFailed
 

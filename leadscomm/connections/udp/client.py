@@ -1,4 +1,4 @@
-"""UDP, the dialling side. The listening side is :mod:`leadscomm.connections.udp_server`.
+"""UDP, the dialling side. The listening side is :mod:`leadscomm.connections.udp.server`.
 
 A datagram is a message; an empty one only says that its sender is there. Nobody says goodbye: a client that is closed
 has left once it has been silent for long enough, as one has whose host died.
@@ -20,8 +20,8 @@ from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.sockets.common import bind_all, enlarge, place, readable, why_not
 from leadscomm.connections.sockets.names import resolve
-from leadscomm.connections.udp_peer import BURST
-from leadscomm.connections.udp_server import RECEIVE_BYTES, UdpListener
+from leadscomm.connections.udp.peer import BURST
+from leadscomm.connections.udp.server import RECEIVE_BYTES, UdpListener
 from leadscomm.errors import ConnectFailed, ConnectionLost
 from leadscomm.protocol.framing import MAX_DATAGRAM, Framing
 

@@ -1,4 +1,4 @@
-"""UDP, the listening side: the conversation with one address. Its listener, :mod:`leadscomm.connections.udp_server`,
+"""UDP, the listening side: the conversation with one address. Its listener, :mod:`leadscomm.connections.udp.server`,
 receives for all of them."""
 
 from __future__ import annotations

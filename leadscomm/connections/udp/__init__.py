@@ -1,0 +1,1 @@
+"""UDP: the dialling and the listening side."""

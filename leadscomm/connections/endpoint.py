@@ -314,7 +314,7 @@ def dial(endpoint: Endpoint, deadline: float) -> ConnectionBase:
         open_it: Connect = _load(SCHEMES[endpoint.scheme].connect)
         connection = open_it(endpoint.line(), deadline)
     if endpoint.faulty:
-        from leadscomm.connections.faulty_listener import with_faults
+        from leadscomm.connections.faults.listener import with_faults
 
         connection = with_faults(connection, endpoint.line())
     if not leads_shaped(connection):
@@ -349,7 +349,7 @@ def listen_for_lines(endpoint: Endpoint) -> ListenerBase:
         bind: Listen = _load(accepts)
         listener = bind(endpoint.line())
     if endpoint.faulty:
-        from leadscomm.connections.faulty_listener import FaultyListener
+        from leadscomm.connections.faults.listener import FaultyListener
 
         listener = FaultyListener(listener, endpoint.line())
     return listener

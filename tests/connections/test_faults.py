@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from leadscomm.connections.faults import AHEAD_S, BITS, HELD_BYTES, OVERTAKEN_S, OVERTAKERS, Faults, Way
+from leadscomm.connections.faults.faults import AHEAD_S, BITS, HELD_BYTES, OVERTAKEN_S, OVERTAKERS, Faults, Way
 
 COUNT = 20_000
 FRAMES = [b"%d;" % i for i in range(COUNT)]

@@ -24,7 +24,7 @@ from leadscomm import (
     register_scheme,
 )
 from leadscomm.connections.endpoint import SCHEMES
-from leadscomm.connections.faulty import FaultyConnection
+from leadscomm.connections.faults.connection import FaultyConnection
 from leadscomm.connections.timed import TimedConnection
 from leadscomm.protocol.framing import FRAMINGS, LengthFraming
 from tests.connections.cable import Cable

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.faults import Faults, Way
+from leadscomm.connections.faults.faults import Faults, Way
 from leadscomm.connections.sending.errand import Errand
 from leadscomm.connections.sending.held import HeldOutbox
 from leadscomm.connections.sending.writer import forget_frames, weakly

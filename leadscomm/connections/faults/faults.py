@@ -1,6 +1,6 @@
 """Faults that are made on purpose, for tests: what is to go wrong, and the decision about each frame.
 
-No I/O and no clock: :mod:`leadscomm.connections.faulty` has them.
+No I/O and no clock: :mod:`leadscomm.connections.faults.connection` has them.
 """
 
 from __future__ import annotations

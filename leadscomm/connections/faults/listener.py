@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase, leads_shaped
-from leadscomm.connections.faulty import FaultyConnection
+from leadscomm.connections.faults.connection import FaultyConnection
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.errors import EndpointError
 

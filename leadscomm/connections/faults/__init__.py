@@ -1,0 +1,1 @@
+"""``fault://`` before an endpoint: faults made on purpose."""

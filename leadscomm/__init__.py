@@ -5,7 +5,6 @@
 
 from leadscomm.api import create_client, create_server, start_client, start_server
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.doors import connect, listen
 from leadscomm.connections.endpoint import Endpoint, Scheme, register_scheme
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.serial.connection import SerialConnection
@@ -46,6 +45,7 @@ from leadscomm.errors import (
 )
 from leadscomm.log import L, Level
 from leadscomm.protocol.framing import Framing, register_framing
+from leadscomm.sessions.doors import connect, listen
 from leadscomm.version import __version__
 
 __all__ = [

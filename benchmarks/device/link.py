@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from time import monotonic, perf_counter
 
 from leadscomm import Callback, Client
-from leadscomm.connections.doors import connect
-from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.hardware.flashing import Upload
 from leadscomm.hardware.image import read_image
 from leadscomm.hardware.models import model_of
 from leadscomm.protocol import make_framing
+from leadscomm.sessions.board import ReliableConnection
+from leadscomm.sessions.doors import connect
 from leadscomm.testing import VirtualBoard
 
 from .firmware import Firmware

@@ -18,10 +18,10 @@ from leadscomm.cli.diagnosis.sessions import asked
 from leadscomm.cli.diagnosis.sockets import open_socket, resolved
 from leadscomm.cli.wording import counted, duration
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.doors import connect
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.timed import TimedConnection
 from leadscomm.errors import CommError, DeliveryError, EndpointError
+from leadscomm.sessions.doors import connect
+from leadscomm.sessions.timers import TimedConnection
 
 LISTEN_S: Final = 1.0
 MEASURE_S: Final = 2.0

@@ -14,7 +14,6 @@ from leadscomm.connections.base import ConnectionBase, leads_shaped
 from leadscomm.connections.endpoint import Endpoint, listen_for_lines
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.losses import odd
-from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.connections.sending.writer import weakly
 from leadscomm.connections.shortage import is_short, why
 from leadscomm.entities.dialler import Backoff
@@ -25,6 +24,7 @@ from leadscomm.entities.readers import ReaderPool, can_pool
 from leadscomm.entities.service import CLOSE_TIMEOUT_S
 from leadscomm.entities.stage import Stage
 from leadscomm.errors import CommError, MissingExtra
+from leadscomm.sessions.board import ReliableConnection
 
 _log = logging.getLogger("leadscomm")
 OWN_THREADS: Final = 8

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from leadscomm.connections.address import Caller
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.doors import connect
 from leadscomm.connections.endpoint import Endpoint, opened
 from leadscomm.connections.sending.writer import weakly
 from leadscomm.entities.callback import Callback
@@ -25,6 +24,7 @@ from leadscomm.entities.stream_files import Readable
 from leadscomm.entities.streams import Streams
 from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectFailed, ConnectionLost, EndpointError, MissingExtra, ServiceError
+from leadscomm.sessions.doors import connect
 
 _log = logging.getLogger("leadscomm")
 _TELLING_S: Final = 1.0

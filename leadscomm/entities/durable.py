@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.sending.writer import here
-from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.shortage import why
 from leadscomm.connections.waiting import interrupted
 from leadscomm.entities.durable_out import Outgoing
@@ -41,6 +40,7 @@ from leadscomm.protocol.framing.base import plain
 from leadscomm.protocol.records.durable import Durable, read_durable
 from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
 from leadscomm.protocol.session.segments import LANES
+from leadscomm.sessions.session import SessionConnection
 
 if TYPE_CHECKING:
     from leadscomm.journal.journal import Journal

@@ -6,11 +6,11 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from leadscomm.connections.session import SessionConnection
 from leadscomm.errors import LocalProtocolError
 from leadscomm.journal.records import Stored
 from leadscomm.protocol.records.durable import DURABLE_OVERHEAD, Durable
 from leadscomm.protocol.session.segments import LANES
+from leadscomm.sessions.session import SessionConnection
 
 if TYPE_CHECKING:
     from leadscomm.journal.journal import Journal

@@ -8,13 +8,13 @@ from __future__ import annotations
 import threading
 
 from leadscomm.connections.base import ConnectionBase, Incomplete, leads_shaped
-from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.connections.sending.outbox import Outbox
 from leadscomm.connections.sending.writer import Writer
 from leadscomm.entities.owner import Owner
 from leadscomm.entities.reliable import ReliableStage
 from leadscomm.entities.stage import Stage
 from leadscomm.protocol.framing import FAREWELL, DatagramFraming, plain
+from leadscomm.sessions.board import ReliableConnection
 
 
 def staged(entity: Owner, connection: ConnectionBase) -> Stage:

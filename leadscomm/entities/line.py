@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.connections.sending.writer import weakly
-from leadscomm.connections.session_line import Line
 from leadscomm.entities.owner import Owner
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Stage
+from leadscomm.sessions.board import ReliableConnection
+from leadscomm.sessions.line import Line
 
 _log = logging.getLogger("leadscomm")
 _GRACE_S: Final = 1.0

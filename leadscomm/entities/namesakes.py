@@ -10,10 +10,10 @@ import time
 from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.session import SessionConnection
 from leadscomm.entities.session import SessionStage
 from leadscomm.errors import ConnectFailed
 from leadscomm.protocol.session.full.link import MEASURE_EVERY_S
+from leadscomm.sessions.session import SessionConnection
 
 SETTLE_S: Final = 0.2
 """What a peer that is gone has sent may still be on its way for so long."""

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterable
 from typing import Final
 
-from leadscomm.connections.session import SessionConnection
 from leadscomm.entities.records import RecordHandler
 from leadscomm.entities.stage import Stage
 from leadscomm.errors import EndpointError, LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol.records.durable import GROUPS
 from leadscomm.protocol.words import words
+from leadscomm.sessions.session import SessionConnection
 
 LANE: Final = 0
 _LONGEST: Final = 255

@@ -8,14 +8,14 @@ from typing import Final, Protocol
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.meeting import Guest, Meeting
 from leadscomm.connections.opening import new_epoch
-from leadscomm.connections.session_line import plan_of
-from leadscomm.connections.terms import Terms
 from leadscomm.protocol.session.compact.compact import ASK_EVERY_S, ask_steadily
 from leadscomm.protocol.session.handshake import ASKING, Handshake, welcome_of
 from leadscomm.protocol.session.offer import Hello, shown
 from leadscomm.protocol.session.wire import CONTROL, HELLO, parse
+from leadscomm.sessions.line import plan_of
+from leadscomm.sessions.meeting import Guest, Meeting
+from leadscomm.sessions.terms import Terms
 
 SHOW_S: Final = 0.25
 """So long a peer is shown that this side is in a session with it, before it is taken for another one."""

@@ -11,14 +11,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from leadscomm.connections.agreeing import agree
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.meeting import Guest, Stale
 from leadscomm.connections.sending.writer import weakly
-from leadscomm.connections.session import SessionConnection
-from leadscomm.connections.session_line import Line
-from leadscomm.connections.terms import SpeaksCompact, Terms, compact_session
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.namesakes import NameTaken, check_away, check_gone
 from leadscomm.entities.node_meeting import Introduction
@@ -29,6 +24,11 @@ from leadscomm.entities.session import SessionStage
 from leadscomm.errors import CommError, CommTimeout, ConnectFailed, ConnectionLost
 from leadscomm.protocol.session.handshake import Handshake
 from leadscomm.protocol.session.offer import Offer, token
+from leadscomm.sessions.agreeing import agree
+from leadscomm.sessions.line import Line
+from leadscomm.sessions.meeting import Guest, Stale
+from leadscomm.sessions.session import SessionConnection
+from leadscomm.sessions.terms import SpeaksCompact, Terms, compact_session
 
 PROVE_S: Final = 1.0
 """So long is waited at most for a sign that a peer that was restarted is there: others of its name wait meanwhile."""

@@ -6,14 +6,14 @@ import time
 from collections import deque
 from typing import Final
 
-from leadscomm.connections.agreeing import agree
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.sending.writer import weakly
-from leadscomm.connections.session import SessionConnection
-from leadscomm.connections.terms import SpeaksCompact, Terms, compact_session
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.owner import Owner
 from leadscomm.entities.session import SessionStage
+from leadscomm.sessions.agreeing import agree
+from leadscomm.sessions.session import SessionConnection
+from leadscomm.sessions.terms import SpeaksCompact, Terms, compact_session
 
 FORMER: Final = 64
 """So many sessions that are over are remembered, since frames of theirs may still be on the way."""

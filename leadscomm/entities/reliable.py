@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.entities.owner import Owner
 from leadscomm.entities.stage import Stage
+from leadscomm.sessions.board import ReliableConnection
 
 
 class ReliableStage(Stage):

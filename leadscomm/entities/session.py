@@ -12,13 +12,13 @@ from time import perf_counter
 from typing import Any, Final
 
 from leadscomm.connections.sending.writer import weakly
-from leadscomm.connections.session import SessionConnection
 from leadscomm.connections.waiting import Flag
 from leadscomm.entities.owner import Owner
 from leadscomm.entities.records import NotNow
 from leadscomm.entities.stage import DRAIN_TIMEOUT_S, Stage
 from leadscomm.errors import RemoteProtocolError
 from leadscomm.protocol.records.durable import kind_of
+from leadscomm.sessions.session import SessionConnection
 
 _log = logging.getLogger("leadscomm")
 _SHORT_S: Final = 0.001

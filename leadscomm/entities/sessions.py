@@ -8,13 +8,9 @@ import weakref
 from collections import deque
 from functools import partial
 
-from leadscomm.connections.agreeing import agree
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.meeting import Meeting, Stale
 from leadscomm.connections.sending.writer import weakly
-from leadscomm.connections.session import SessionConnection
-from leadscomm.connections.terms import Terms, compact_session
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.line import LineStage
 from leadscomm.entities.namesakes import NameTaken, check_away, check_gone
@@ -22,6 +18,10 @@ from leadscomm.entities.pair import FORMER
 from leadscomm.entities.places import DISPLACED, displaced
 from leadscomm.entities.session import SessionStage
 from leadscomm.protocol.session.offer import Offer
+from leadscomm.sessions.agreeing import agree
+from leadscomm.sessions.meeting import Meeting, Stale
+from leadscomm.sessions.session import SessionConnection
+from leadscomm.sessions.terms import Terms, compact_session
 
 
 class Sessions:

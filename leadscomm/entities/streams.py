@@ -18,7 +18,6 @@ from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.sending.writer import here
-from leadscomm.connections.session import SessionConnection
 from leadscomm.entities.owner import Owner
 from leadscomm.entities.records import RecordHandler
 from leadscomm.entities.session import SessionStage
@@ -29,6 +28,7 @@ from leadscomm.entities.stream_sending import SendingTransfer
 from leadscomm.entities.transfer import Progress, Side, Transfer
 from leadscomm.errors import ConnectionLost, RemoteProtocolError, ServiceError
 from leadscomm.protocol.records.stream_records import AT_ONCE, Data, Drop, End, Offer, read
+from leadscomm.sessions.session import SessionConnection
 
 TIMEOUT_S: Final = 60.0
 """How long a stream waits while nothing moves."""

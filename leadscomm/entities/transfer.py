@@ -7,10 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-from leadscomm.connections.session import SessionConnection
 from leadscomm.errors import CommError, TransferError
 from leadscomm.protocol.records.stream_records import ANSWERED_ON, SAID_ON
 from leadscomm.protocol.records.streams import Pace
+from leadscomm.sessions.session import SessionConnection
 
 
 class Runner(Protocol):

@@ -9,7 +9,6 @@ from typing import Any, Final, TypeVar
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.timed import TimedConnection
 from leadscomm.entities.callback import Callback, CallbackChain
 from leadscomm.entities.client import Client
 from leadscomm.entities.service import Service
@@ -20,6 +19,7 @@ from leadscomm.hardware.orders import AnAnswer, Making, Orders
 from leadscomm.hardware.pins import Analog, Pin
 from leadscomm.hardware.reports import Reports, Sample, Subscription
 from leadscomm.protocol.session.counters import LinkCounters
+from leadscomm.sessions.timers import TimedConnection
 
 ALayout = TypeVar("ALayout", bound=Layout)
 ANSWER_TIMEOUT_S: Final = 2.0

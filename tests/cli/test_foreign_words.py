@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from leadscomm import Client, Server
-from leadscomm.connections.terms import Terms
 from leadscomm.protocol.framing.cobs import CobsFraming
 from leadscomm.protocol.session.handshake import welcome_of
 from leadscomm.protocol.session.wire import parse
+from leadscomm.sessions.terms import Terms
 from tests.cli.program import PATIENCE_S, Program
 from tests.entities.recorder import Recorder
 

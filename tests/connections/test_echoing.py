@@ -12,7 +12,7 @@ import pytest
 
 from leadscomm import ConnectFailed, connect
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.reliable import ReliableConnection
+from leadscomm.sessions.board import ReliableConnection
 
 
 class _Echo(socketserver.BaseRequestHandler):

@@ -25,8 +25,8 @@ from leadscomm import (
 )
 from leadscomm.connections.endpoint import SCHEMES
 from leadscomm.connections.faults.connection import FaultyConnection
-from leadscomm.connections.timed import TimedConnection
 from leadscomm.protocol.framing import FRAMINGS, LengthFraming
+from leadscomm.sessions.timers import TimedConnection
 from tests.connections.cable import Cable
 from tests.connections.transports import CERTIFICATES, Later, accepted, listening
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until

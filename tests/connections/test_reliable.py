@@ -25,8 +25,8 @@ from leadscomm import (
     Server,
     connect,
 )
-from leadscomm.connections.reliable import ReliableConnection
 from leadscomm.protocol.session.compact import compact as session_module
+from leadscomm.sessions.board import ReliableConnection
 from tests.connections.cable import Board, Cable
 from tests.connections.wire_board import WireBoard
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until

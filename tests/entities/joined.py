@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from leadscomm.connections.sending.writer import here
-from leadscomm.connections.session import SessionConnection
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.streams import Streams
 from leadscomm.errors import ConnectionLost
 from leadscomm.protocol.records.stream_records import read
+from leadscomm.sessions.session import SessionConnection
 from tests.entities.recorder import Recorder
 
 

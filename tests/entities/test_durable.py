@@ -26,8 +26,8 @@ from leadscomm import (
     connect,
     listen,
 )
-from leadscomm.connections.session import SessionConnection
 from leadscomm.journal.journal import Journal
+from leadscomm.sessions.session import SessionConnection
 from tests.entities.recorder import Recorder, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -25,12 +25,12 @@ from leadscomm import (
     LocalProtocolError,
     Service,
 )
-from leadscomm.connections.doors import connect
 from leadscomm.connections.endpoint import Endpoint, dial
-from leadscomm.connections.terms import Terms
 from leadscomm.entities.node import Node
 from leadscomm.entities.session import SessionStage
 from leadscomm.errors import DeliveryError
+from leadscomm.sessions.doors import connect
+from leadscomm.sessions.terms import Terms
 from tests.connections.cable import Cable
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 

@@ -27,10 +27,10 @@ from leadscomm import (
     Service,
     connect,
 )
-from leadscomm.connections.session import SessionConnection
-from leadscomm.connections.terms import Terms
 from leadscomm.entities import line
 from leadscomm.entities.line import LineStage
+from leadscomm.sessions.session import SessionConnection
+from leadscomm.sessions.terms import Terms
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 from tests.interop import stranger
 from tests.interop.stranger import Peer, Wire, prefixed

@@ -14,11 +14,11 @@ from leadscomm.cli.wording import counted, duration
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.sockets.tcp_info import round_trip
-from leadscomm.connections.timed import TimedConnection
 from leadscomm.errors import CommError, CommTimeout
 from leadscomm.protocol.framing import guess
 from leadscomm.protocol.session.counters import LinkStats
 from leadscomm.protocol.session.handshake import MANY
+from leadscomm.sessions.timers import TimedConnection
 
 _MUCH_LOSS: Final = 0.02
 _BAD_CABLE: Final = "a shorter cable, a lower baud rate, or a sketch that polls more often"

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable
 
 from leadscomm.connections.address import Address
-from leadscomm.connections.agreeing import agree
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
-from leadscomm.connections.meeting import Meeting
-from leadscomm.connections.session import SessionConnection
-from leadscomm.connections.session_line import Line
-from leadscomm.connections.terms import SpeaksCompact, Terms, compact_session
+from leadscomm.sessions.agreeing import agree
+from leadscomm.sessions.line import Line
+from leadscomm.sessions.meeting import Meeting
+from leadscomm.sessions.session import SessionConnection
+from leadscomm.sessions.terms import SpeaksCompact, Terms, compact_session
 
 
 class BareSession(SessionConnection):

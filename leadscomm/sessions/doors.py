@@ -28,7 +28,7 @@ def connect(endpoint: str | int | Endpoint, timeout: float | None = None, **opti
     deadline = time.monotonic() + (parsed.options["connect_timeout"] if timeout is None else timeout)
     with or_failed(f"{parsed} cannot be reached"):
         if parsed.has_session:
-            from leadscomm.connections.bare_session import connect_session  # sessions are loaded where one is wanted
+            from leadscomm.sessions.bare import connect_session  # sessions are loaded where one is wanted
 
             return connect_session(parsed, dial(parsed, deadline), deadline)
         connection = dial(parsed, deadline)
@@ -56,6 +56,6 @@ def listen(endpoint: str | int | Endpoint, **options: Any) -> ListenerBase:
     listener = listen_for_lines(parsed)
     if not parsed.has_session:
         return listener
-    from leadscomm.connections.bare_session import SessionListener
+    from leadscomm.sessions.bare import SessionListener
 
     return SessionListener(listener, parsed)

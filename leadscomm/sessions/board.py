@@ -20,17 +20,17 @@ from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.opening import HEARD_BYTES, Plan, new_epoch, why_not
-from leadscomm.connections.outbox_acknowledged import Carrier, SessionFraming
-from leadscomm.connections.outbox_session import MARK, SessionOutbox
 from leadscomm.connections.sending.errand import Errand
 from leadscomm.connections.sending.writer import Flusher
-from leadscomm.connections.timed import LOOK_S, TimedConnection
 from leadscomm.connections.waiting import Interrupted, enter
 from leadscomm.errors import ConnectionLost, LocalProtocolError
 from leadscomm.protocol.framing.base import plain
 from leadscomm.protocol.session.compact.compact import ACK_AFTER_S, Session
 from leadscomm.protocol.session.counters import LinkCounters
 from leadscomm.protocol.session.handshake import MANY, Handshake
+from leadscomm.sessions.acknowledged import Carrier, SessionFraming
+from leadscomm.sessions.board_outbox import MARK, SessionOutbox
+from leadscomm.sessions.timers import LOOK_S, TimedConnection
 
 SEGMENT_BYTES: Final = 1024
 """The longest frame that this side takes, behind its header."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
-from leadscomm.connections.outbox_acknowledged import AcknowledgedOutbox, Carrier
 from leadscomm.connections.sending.outbox import Outbox
 from leadscomm.connections.sending.writer import Flusher
 from leadscomm.errors import DeliveryError
 from leadscomm.protocol.framing.base import Framing
 from leadscomm.protocol.session.compact.compact import Session
+from leadscomm.sessions.acknowledged import AcknowledgedOutbox, Carrier
 
 MARK: Final = b"\0"
 """Stands before each message in the outbox, where a block of no bytes would be none."""

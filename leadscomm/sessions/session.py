@@ -18,12 +18,8 @@ from collections.abc import Callable, Collection, Hashable
 
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.outbox_lanes import LaneCarrier, LaneFraming, LaneOutbox
 from leadscomm.connections.sending.writer import Flusher, here
-from leadscomm.connections.session_line import Line
 from leadscomm.connections.stats import ConnectionStats
-from leadscomm.connections.terms import Terms
-from leadscomm.connections.timed import LOOK_S, TimedConnection
 from leadscomm.connections.waiting import enter
 from leadscomm.errors import LocalProtocolError, OutboxFull, RemoteProtocolError
 from leadscomm.protocol.framing.base import plain
@@ -33,6 +29,10 @@ from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
 from leadscomm.protocol.session.full.recovery import ACK_AFTER_S
 from leadscomm.protocol.session.handshake import Handshake
 from leadscomm.protocol.session.segments import RECORDS
+from leadscomm.sessions.line import Line
+from leadscomm.sessions.outbox import LaneCarrier, LaneFraming, LaneOutbox
+from leadscomm.sessions.terms import Terms
+from leadscomm.sessions.timers import LOOK_S, TimedConnection
 
 
 class SessionConnection(TimedConnection, LaneCarrier):

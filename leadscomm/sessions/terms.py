@@ -9,13 +9,13 @@ from typing import Final
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.opening import new_epoch
-from leadscomm.connections.reliable import ReliableConnection
-from leadscomm.connections.session_line import plan_of
 from leadscomm.errors import ConnectFailed
 from leadscomm.protocol.session.full.prefixed import PREFIX_BYTES
 from leadscomm.protocol.session.handshake import COMPACT, FULL, MANY, Handshake
 from leadscomm.protocol.session.offer import Offer
 from leadscomm.protocol.session.segments import STREAM_SEGMENT_BYTES
+from leadscomm.sessions.board import ReliableConnection
+from leadscomm.sessions.line import plan_of
 
 ROOM_BYTES: Final = 4 << 20
 """How much may be under way to this side and not dealt with; more only where a single message needs it."""

@@ -10,7 +10,6 @@ from typing import Final
 from leadscomm.connections.address import Address
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.opening import HEARD_BYTES, nothing_of_a_session
-from leadscomm.connections.terms import Terms
 from leadscomm.errors import AuthenticationFailed, CommError, ConnectFailed, ConnectionLost
 from leadscomm.protocol.session.full.link import Allowance
 from leadscomm.protocol.session.handshake import (
@@ -29,6 +28,7 @@ from leadscomm.protocol.session.handshake import (
 from leadscomm.protocol.session.offer import Hello, Offer, answer, epoch_in, no_session, read_hello
 from leadscomm.protocol.session.segments import DATA_OVERHEAD
 from leadscomm.protocol.session.wire import CONTROL, parse
+from leadscomm.sessions.terms import Terms
 
 HINT_EVERY_S: Final = 0.25
 """How often a peer is told at most why it gets no session: nobody knows yet who it is."""

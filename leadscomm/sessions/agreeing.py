@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from leadscomm.connections.opening import HEARD_BYTES
-from leadscomm.connections.session import SessionConnection
-from leadscomm.connections.session_line import Line
-from leadscomm.connections.terms import SpeaksCompact
+from leadscomm.sessions.line import Line
+from leadscomm.sessions.session import SessionConnection
+from leadscomm.sessions.terms import SpeaksCompact
 
 
 def agree(connection: SessionConnection, line: Line, deadline: float) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Hashable
 from time import perf_counter
 from typing import Final, NamedTuple
 
-from leadscomm.connections.outbox_acknowledged import AcknowledgedOutbox, Carrier, NoCarrier, SessionFraming
 from leadscomm.connections.sending.bound import BLOCK_BYTES, MESSAGE_BYTES
 from leadscomm.connections.sending.outbox import Outbox
 from leadscomm.connections.sending.writer import here
@@ -21,6 +20,7 @@ from leadscomm.protocol.records.durable import read_durable
 from leadscomm.protocol.session.full.full import FullSession
 from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
 from leadscomm.protocol.session.segments import LANES
+from leadscomm.sessions.acknowledged import AcknowledgedOutbox, Carrier, NoCarrier, SessionFraming
 
 PACE_S: Final = 200e-6
 """As of the ordinary outbox; a frame of its own costs more here."""

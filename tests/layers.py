@@ -21,6 +21,7 @@ FLOORS = {
     "leadscomm.errors": 1,
     "leadscomm.log": 1,
     "leadscomm.packages": 1,
+    "leadscomm.holders": 1,
     "leadscomm.protocol": 2,
     "leadscomm.connections": 3,
     "leadscomm.journal": 3,

@@ -11,10 +11,10 @@ from typing import Any, Final, TextIO
 
 from leadscomm.cli import arguments
 from leadscomm.cli.wording import wrapped
-from leadscomm.connections.holders import Holder
 from leadscomm.connections.serial.connection import Identity, who_are_there
 from leadscomm.connections.serial.port_state import IN_USE, NO_PERMISSION, is_fitted, permission_mend, state_of
 from leadscomm.connections.serial.ports import Port, available_ports
+from leadscomm.holders import Holder
 
 _BAUD: Final = 115200
 ANSWER_S: Final = 3.0

@@ -23,9 +23,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-from leadscomm.connections.holders import holders
 from leadscomm.connections.shortage import why
 from leadscomm.errors import JournalError, JournalFull
+from leadscomm.holders import holders
 
 APPLICATION_ID: Final = 0x4C434A31
 """What an SQLite file says of itself, at byte 68: ``LCJ1``."""

@@ -17,9 +17,9 @@ from leadscomm import create_server
 from leadscomm.cli import main, ports
 from leadscomm.cli.demonstration.pty_cable import PtyCable
 from leadscomm.cli.diagnosis import devices, installation
-from leadscomm.connections.holders import Holder, holders
 from leadscomm.connections.serial import port_state
 from leadscomm.connections.serial.ports import Port
+from leadscomm.holders import Holder, holders
 from tests.cli.program import run
 from tests.cli.test_doctor import Echo, Report
 from tests.connections.wire_board import WireBoard
@@ -111,7 +111,7 @@ def test_a_lock_tells_of_a_program_whose_files_are_hidden(cable: PtyCable, tmp_p
     device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
     table = tmp_path / "locks"
     table.write_text(f"1: FLOCK  ADVISORY  WRITE 0 {device} 0 EOF\n2: POSIX  ADVISORY  READ 7 00:01:1 0 EOF\n")
-    monkeypatch.setattr("leadscomm.connections.holders.LOCKS", str(table))
+    monkeypatch.setattr("leadscomm.holders.LOCKS", str(table))
     assert list(map(str, holders(here))) == ["another program"]
     assert str(Holder(12, "")) == "process 12"
     assert holders("/dev/no-such-port") == []

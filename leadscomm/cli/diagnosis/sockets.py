@@ -13,11 +13,11 @@ from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Find
 from leadscomm.cli.wording import cause_and_mend, duration
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.holders import listeners
 from leadscomm.connections.sockets.names import resolve
 from leadscomm.connections.sockets.tcp import connect_tcp
 from leadscomm.connections.sockets.tls import TlsConnection, connect_tls
 from leadscomm.errors import CommError, ConnectFailed
+from leadscomm.holders import listeners
 
 _EXPIRES_SOON_DAYS = 14
 

@@ -8,7 +8,7 @@ import stat
 import sys
 from typing import Final
 
-from leadscomm.connections.holders import Holder, holders
+from leadscomm.holders import Holder, holders
 
 FREE: Final = "free"
 IN_USE: Final = "in use"

@@ -14,8 +14,8 @@ from leadscomm.cli.wording import one_line
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.client import Client
+from leadscomm.entities.records.streams import TIMEOUT_S
 from leadscomm.entities.service import Service
-from leadscomm.entities.streams import TIMEOUT_S
 from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import ConnectionLost, TransferError
 

@@ -18,10 +18,10 @@ from leadscomm.entities.dialler import Backoff, Dialler, attempt
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
 from leadscomm.entities.pair import Pair
+from leadscomm.entities.records.streams import Streams
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import Readable
-from leadscomm.entities.streams import Streams
 from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectFailed, ConnectionLost, EndpointError, MissingExtra, ServiceError
 from leadscomm.sessions.doors import connect

@@ -18,8 +18,8 @@ from leadscomm.entities.entity import Entity
 from leadscomm.entities.foreign import staged
 from leadscomm.entities.namesakes import NameTaken
 from leadscomm.entities.node_file import from_file
-from leadscomm.entities.node_groups import Groups
 from leadscomm.entities.node_peers import Peers, Way
+from leadscomm.entities.records.groups import Groups
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import Readable

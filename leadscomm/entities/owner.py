@@ -12,7 +12,7 @@ from leadscomm.connections.sending.outbox import Outbox
 from leadscomm.connections.sending.writer import Flusher
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.flusher import FlusherThread
-from leadscomm.entities.records import RecordHandler
+from leadscomm.entities.records.handler import RecordHandler
 from leadscomm.entities.service import Service
 from leadscomm.errors import ServiceError
 from leadscomm.protocol.records.durable import STREAM

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from leadscomm.connections.sending.writer import here
+from leadscomm.entities.records.streams import Streams
 from leadscomm.entities.session import SessionStage
-from leadscomm.entities.streams import Streams
 from leadscomm.errors import ConnectionLost
 from leadscomm.protocol.records.stream_records import read
 from leadscomm.sessions.session import SessionConnection

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from leadscomm import EndpointError, RemoteProtocolError
-from leadscomm.entities.node_groups import decode, encode
+from leadscomm.entities.records.groups import decode, encode
 
 ARMS_AND_LEFT = bytes.fromhex("03 04 61 72 6d 73 04 6c 65 66 74")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from leadscomm.entities import node_groups
+from leadscomm.entities.records import groups as node_groups
 from leadscomm.errors import RemoteProtocolError
 from leadscomm.hardware import companion
 from leadscomm.hardware.layout import Layout

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadscomm.entities.node_groups import decode as read_groups
+from leadscomm.entities.records.groups import decode as read_groups
 from leadscomm.protocol.records.stream_records import Drop, Offer, Refuse, read
 from leadscomm.protocol.session.handshake import Handshake
 from leadscomm.protocol.words import UNKNOWN, marked, printable, unmarked, words

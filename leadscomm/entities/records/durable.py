@@ -23,9 +23,9 @@ from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.sending.writer import here
 from leadscomm.connections.shortage import why
 from leadscomm.connections.waiting import interrupted
-from leadscomm.entities.durable_out import Outgoing
 from leadscomm.entities.owner import Owner
-from leadscomm.entities.records import NotNow, RecordHandler
+from leadscomm.entities.records.handler import NotNow, RecordHandler
+from leadscomm.entities.records.outgoing import Outgoing
 from leadscomm.entities.stage import Stage
 from leadscomm.errors import (
     CommError,

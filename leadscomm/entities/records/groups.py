@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 from typing import Final
 
-from leadscomm.entities.records import RecordHandler
+from leadscomm.entities.records.handler import RecordHandler
 from leadscomm.entities.stage import Stage
 from leadscomm.errors import EndpointError, LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol.records.durable import GROUPS

@@ -19,7 +19,7 @@ from typing import Final
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.sending.writer import here
 from leadscomm.entities.owner import Owner
-from leadscomm.entities.records import RecordHandler
+from leadscomm.entities.records.handler import RecordHandler
 from leadscomm.entities.session import SessionStage
 from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import FileSource, Readable, Source

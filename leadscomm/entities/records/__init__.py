@@ -1,0 +1,1 @@
+"""What the toolkit itself says inside sessions, kept by an entity: streams, durable messages, groups."""

@@ -63,7 +63,7 @@ STEPS = {
     "leadscomm.entities.service": 1,
     "leadscomm.entities.callback": 2,
     "leadscomm.entities.entity": 3,
-    "leadscomm.entities.acceptor": 4,
+    "leadscomm.entities.running.acceptor": 4,
     "leadscomm.entities.server": 5,
     "leadscomm.entities.client": 5,
     "leadscomm.entities.node": 6,

@@ -11,9 +11,9 @@ from leadscomm.cli.output import Output
 from leadscomm.cli.wording import counted, one_line
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
+from leadscomm.entities.running.reader import Stage
 from leadscomm.entities.server import Server
 from leadscomm.entities.service import Service
-from leadscomm.entities.stage import Stage
 from leadscomm.errors import OutboxFull
 
 

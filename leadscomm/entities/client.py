@@ -14,13 +14,13 @@ from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint, opened
 from leadscomm.connections.sending.writer import weakly
 from leadscomm.entities.callback import Callback
-from leadscomm.entities.dialler import Backoff, Dialler, attempt
 from leadscomm.entities.entity import Entity
-from leadscomm.entities.foreign import staged
 from leadscomm.entities.pair import Pair
 from leadscomm.entities.records.streams import Streams
-from leadscomm.entities.session import SessionStage
-from leadscomm.entities.stage import Stage
+from leadscomm.entities.running.conversation import SessionStage
+from leadscomm.entities.running.dialler import Backoff, Dialler, attempt
+from leadscomm.entities.running.foreign import staged
+from leadscomm.entities.running.reader import Stage
 from leadscomm.entities.stream_files import Readable
 from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectFailed, ConnectionLost, EndpointError, MissingExtra, ServiceError

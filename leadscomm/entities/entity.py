@@ -19,14 +19,14 @@ from leadscomm.connections.sending.outbox import Outbox
 from leadscomm.connections.sending.writer import Flusher, forget_frames, here
 from leadscomm.connections.waiting import Waiters, interrupted
 from leadscomm.entities.callback import Callback, checked, unawaited
-from leadscomm.entities.flusher import FlusherThread
-from leadscomm.entities.foreign import staged
-from leadscomm.entities.owner import Owner
 from leadscomm.entities.records.durable import DurableMessages
 from leadscomm.entities.records.handler import RecordHandler
 from leadscomm.entities.records.streams import Streams
+from leadscomm.entities.running.flusher import FlusherThread
+from leadscomm.entities.running.foreign import staged
+from leadscomm.entities.running.owner import Owner
+from leadscomm.entities.running.reader import Stage
 from leadscomm.entities.service import CLOSE_TIMEOUT_S
-from leadscomm.entities.stage import Stage
 from leadscomm.errors import CommError
 from leadscomm.packages import Self
 from leadscomm.protocol.records.durable import DURABLE, STREAM

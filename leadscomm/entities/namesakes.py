@@ -10,7 +10,7 @@ import time
 from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.entities.session import SessionStage
+from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.errors import ConnectFailed
 from leadscomm.protocol.session.full.link import MEASURE_EVERY_S
 from leadscomm.sessions.session import SessionConnection

@@ -11,17 +11,17 @@ from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.entities.acceptor import Acceptor
 from leadscomm.entities.callback import Callback
-from leadscomm.entities.dialler import Dialler
 from leadscomm.entities.entity import Entity
-from leadscomm.entities.foreign import staged
 from leadscomm.entities.namesakes import NameTaken
 from leadscomm.entities.node_file import from_file
 from leadscomm.entities.node_peers import Peers, Way
 from leadscomm.entities.records.groups import Groups
-from leadscomm.entities.session import SessionStage
-from leadscomm.entities.stage import Stage
+from leadscomm.entities.running.acceptor import Acceptor
+from leadscomm.entities.running.conversation import SessionStage
+from leadscomm.entities.running.dialler import Dialler
+from leadscomm.entities.running.foreign import staged
+from leadscomm.entities.running.reader import Stage
 from leadscomm.entities.stream_files import Readable
 from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, EndpointError, LocalProtocolError

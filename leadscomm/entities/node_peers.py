@@ -14,13 +14,13 @@ from typing import Final
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.sending.writer import weakly
-from leadscomm.entities.line import LineStage
 from leadscomm.entities.namesakes import NameTaken, check_away, check_gone
 from leadscomm.entities.node_meeting import Introduction
-from leadscomm.entities.owner import Owner
 from leadscomm.entities.pair import FORMER
 from leadscomm.entities.places import DISPLACED, displaced
-from leadscomm.entities.session import SessionStage
+from leadscomm.entities.running.conversation import SessionStage
+from leadscomm.entities.running.line import LineStage
+from leadscomm.entities.running.owner import Owner
 from leadscomm.errors import CommError, CommTimeout, ConnectFailed, ConnectionLost
 from leadscomm.protocol.session.handshake import Handshake
 from leadscomm.protocol.session.offer import Offer, token

@@ -8,9 +8,9 @@ from typing import Final
 
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.sending.writer import weakly
-from leadscomm.entities.line import LineStage
-from leadscomm.entities.owner import Owner
-from leadscomm.entities.session import SessionStage
+from leadscomm.entities.running.conversation import SessionStage
+from leadscomm.entities.running.line import LineStage
+from leadscomm.entities.running.owner import Owner
 from leadscomm.sessions.agreeing import agree
 from leadscomm.sessions.session import SessionConnection
 from leadscomm.sessions.terms import SpeaksCompact, Terms, compact_session

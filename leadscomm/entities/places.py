@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from leadscomm.entities.session import SessionStage
-from leadscomm.entities.stage import Stage
+from leadscomm.entities.running.conversation import SessionStage
+from leadscomm.entities.running.reader import Stage
 from leadscomm.errors import CommError
 
 DISPLACED: Final = "others needed its place, and it had no line"

@@ -12,12 +12,12 @@ from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.sending.fanout import FanOut
 from leadscomm.connections.sending.outbox import Outbox
 from leadscomm.connections.sending.writer import Flusher, weakly
-from leadscomm.entities.acceptor import Acceptor
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.pair import Pair
+from leadscomm.entities.running.acceptor import Acceptor
+from leadscomm.entities.running.reader import Stage
 from leadscomm.entities.sessions import Sessions
-from leadscomm.entities.stage import Stage
 from leadscomm.entities.stream_files import Readable
 from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, LocalProtocolError

@@ -12,11 +12,11 @@ from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.sending.writer import weakly
 from leadscomm.entities.entity import Entity
-from leadscomm.entities.line import LineStage
 from leadscomm.entities.namesakes import NameTaken, check_away, check_gone
 from leadscomm.entities.pair import FORMER
 from leadscomm.entities.places import DISPLACED, displaced
-from leadscomm.entities.session import SessionStage
+from leadscomm.entities.running.conversation import SessionStage
+from leadscomm.entities.running.line import LineStage
 from leadscomm.protocol.session.offer import Offer
 from leadscomm.sessions.agreeing import agree
 from leadscomm.sessions.meeting import Meeting, Stale

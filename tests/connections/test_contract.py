@@ -261,7 +261,7 @@ def test_a_closed_connection_does_not_touch_what_has_its_number_now(transport: T
 @pytest.fixture(params=["threads", "pool"])
 def readers(request, monkeypatch):
     """A server reads its first connections by a thread each and the others by a pool; here all by one or the other."""
-    monkeypatch.setattr("leadscomm.entities.acceptor.OWN_THREADS", 0 if request.param == "pool" else 1000)
+    monkeypatch.setattr("leadscomm.entities.running.acceptor.OWN_THREADS", 0 if request.param == "pool" else 1000)
 
 
 class Both:

@@ -13,7 +13,7 @@ import pytest
 
 from leadscomm.connections.sending.writer import Flusher, Waiting
 from leadscomm.connections.timer import Reminder
-from leadscomm.entities.flusher import FlusherThread
+from leadscomm.entities.running.flusher import FlusherThread
 from tests.entities.recorder import PATIENCE_S, wait_until
 from tests.entities.watched import Watched
 

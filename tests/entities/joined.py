@@ -10,7 +10,7 @@ from typing import Any
 
 from leadscomm.connections.sending.writer import here
 from leadscomm.entities.records.streams import Streams
-from leadscomm.entities.session import SessionStage
+from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.errors import ConnectionLost
 from leadscomm.protocol.records.stream_records import read
 from leadscomm.sessions.session import SessionConnection

@@ -13,7 +13,7 @@ import pytest
 from leadscomm import Client, CommError, DeliveryError, Server
 from leadscomm.connections.sockets import tcp
 from leadscomm.connections.sockets.tcp import TcpConnection
-from leadscomm.entities import acceptor
+from leadscomm.entities.running import acceptor
 from tests.entities.recorder import Recorder, wait_until
 
 ERRORS = [ValueError("closed file"), RuntimeError(), struct.error("no"), MemoryError(), RecursionError()]

@@ -208,7 +208,7 @@ def test_a_receiver_without_room_takes_it_in_later(
     tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says so once, acknowledges nothing, and goes on with ordinary messages meanwhile."""
-    monkeypatch.setattr("leadscomm.entities.session.AGAIN_S", 0.05)
+    monkeypatch.setattr("leadscomm.entities.running.conversation.AGAIN_S", 0.05)
     there = Told()
     with Server(at(free_port), there, durable=tmp_path / "in") as server, Client(at(free_port)) as ordinary:
         with Client(at(free_port), Recorder(), durable=tmp_path / "out") as client:

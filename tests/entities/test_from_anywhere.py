@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from leadscomm import Client, ConnectionLost, JournalError, Node, Server, connect
-from leadscomm.entities import stage
+from leadscomm.entities.running import reader as stage
 from tests.entities.intruder import interrupt, interrupt_everywhere
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from leadscomm import Client, CommError, ConnectFailed, JournalError, Server, connect, listen
-from leadscomm.entities.flusher import FlusherThread
+from leadscomm.entities.running.flusher import FlusherThread
 from tests.connections.transports import TLS_CLIENT, TLS_SERVER
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 from tests.entities.watched import Watched

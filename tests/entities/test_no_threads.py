@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from leadscomm import Client, CommError, Node, Server, ServiceError, TransferError
-from leadscomm.entities import acceptor
+from leadscomm.entities.running import acceptor
 from leadscomm.journal.journal import Journal
 from tests.entities.recorder import Recorder, wait_until
 

@@ -27,7 +27,7 @@ from leadscomm import (
 )
 from leadscomm.connections.endpoint import Endpoint, dial
 from leadscomm.entities.node import Node
-from leadscomm.entities.session import SessionStage
+from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.errors import DeliveryError
 from leadscomm.sessions.doors import connect
 from leadscomm.sessions.terms import Terms
@@ -258,7 +258,7 @@ def test_messages_wait_while_no_line_leads_there(nodes: Nodes, monkeypatch: pyte
     arm = nodes.start("arm", connect=[place(base)])
     meet(base, arm)
     with monkeypatch.context() as cut:
-        cut.setattr("leadscomm.entities.dialler.dial", Mock(side_effect=ConnectFailed("the cable is pulled")))
+        cut.setattr("leadscomm.entities.running.dialler.dial", Mock(side_effect=ConnectFailed("the cable is pulled")))
         lines(arm, "base")[0].connection.abort()
         notes(base).wait("down")
         notes(arm).wait("down")
@@ -345,7 +345,7 @@ def test_with_a_key_a_copied_hello_ends_no_session(nodes: Nodes, monkeypatch: py
     arm = nodes.start("arm", connect=[place(base)], key=key)
     meet(base, arm)
     with monkeypatch.context() as cut:
-        cut.setattr("leadscomm.entities.dialler.dial", Mock(side_effect=ConnectFailed("the cable is pulled")))
+        cut.setattr("leadscomm.entities.running.dialler.dial", Mock(side_effect=ConnectFailed("the cable is pulled")))
         lines(arm, "base")[0].connection.abort()
         notes(base).wait("down")
         notes(arm).wait("down")

@@ -7,8 +7,8 @@ import socket
 import pytest
 
 from leadscomm import Client, ConnectionLost, create_client, create_server
-from leadscomm.entities import dialler
-from leadscomm.entities.dialler import Backoff, backoff
+from leadscomm.entities.running import dialler
+from leadscomm.entities.running.dialler import Backoff, backoff
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 
 QUICK = {"reconnect": True, "reconnect_min": 0.001, "reconnect_max": 0.01}

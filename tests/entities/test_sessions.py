@@ -27,8 +27,8 @@ from leadscomm import (
     Service,
     connect,
 )
-from leadscomm.entities import line
-from leadscomm.entities.line import LineStage
+from leadscomm.entities.running import line
+from leadscomm.entities.running.line import LineStage
 from leadscomm.sessions.session import SessionConnection
 from leadscomm.sessions.terms import Terms
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until

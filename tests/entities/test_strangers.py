@@ -17,7 +17,7 @@ import pytest
 
 from leadscomm import Callback, Client, Node, Server, Service, connect
 from leadscomm.connections.address import is_loopback
-from leadscomm.entities.session import SessionStage
+from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.protocol.challenge import MAGIC
 from leadscomm.protocol.framing.cobs import CobsFraming
 from leadscomm.protocol.session import segments as full

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from leadscomm.connections.sending.writer import Waiting
-from leadscomm.entities.flusher import FlusherThread
+from leadscomm.entities.running.flusher import FlusherThread
 
 
 class Watched(Waiting):

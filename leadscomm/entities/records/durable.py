@@ -23,10 +23,10 @@ from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.sending.writer import here
 from leadscomm.connections.shortage import why
 from leadscomm.connections.waiting import interrupted
-from leadscomm.entities.owner import Owner
 from leadscomm.entities.records.handler import NotNow, RecordHandler
 from leadscomm.entities.records.outgoing import Outgoing
-from leadscomm.entities.stage import Stage
+from leadscomm.entities.running.owner import Owner
+from leadscomm.entities.running.reader import Stage
 from leadscomm.errors import (
     CommError,
     ConnectionLost,

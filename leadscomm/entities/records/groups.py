@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from leadscomm.entities.records.handler import RecordHandler
-from leadscomm.entities.stage import Stage
+from leadscomm.entities.running.reader import Stage
 from leadscomm.errors import EndpointError, LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol.records.durable import GROUPS
 from leadscomm.protocol.words import words

@@ -13,7 +13,7 @@ class NotNow(Exception):
 class RecordHandler(ABC):
     """Deals with the toolkit's own records of one kind. In turn with the callbacks of the session.
 
-    What is called a stage here is the :class:`~leadscomm.entities.stage.Stage` that runs the session.
+    What is called a stage here is the :class:`~leadscomm.entities.running.reader.Stage` that runs the session.
     """
 
     @abstractmethod

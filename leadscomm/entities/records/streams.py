@@ -18,10 +18,10 @@ from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.sending.writer import here
-from leadscomm.entities.owner import Owner
 from leadscomm.entities.records.handler import RecordHandler
-from leadscomm.entities.session import SessionStage
-from leadscomm.entities.stage import Stage
+from leadscomm.entities.running.conversation import SessionStage
+from leadscomm.entities.running.owner import Owner
+from leadscomm.entities.running.reader import Stage
 from leadscomm.entities.stream_files import FileSource, Readable, Source
 from leadscomm.entities.stream_receiving import Stream
 from leadscomm.entities.stream_sending import SendingTransfer

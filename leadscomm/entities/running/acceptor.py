@@ -16,13 +16,13 @@ from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.losses import odd
 from leadscomm.connections.sending.writer import weakly
 from leadscomm.connections.shortage import is_short, why
-from leadscomm.entities.dialler import Backoff
 from leadscomm.entities.entity import Entity
-from leadscomm.entities.foreign import staged
-from leadscomm.entities.line import LineStage
-from leadscomm.entities.readers import ReaderPool, can_pool
+from leadscomm.entities.running.dialler import Backoff
+from leadscomm.entities.running.foreign import staged
+from leadscomm.entities.running.line import LineStage
+from leadscomm.entities.running.pool import ReaderPool, can_pool
+from leadscomm.entities.running.reader import Stage
 from leadscomm.entities.service import CLOSE_TIMEOUT_S
-from leadscomm.entities.stage import Stage
 from leadscomm.errors import CommError, MissingExtra
 from leadscomm.sessions.board import ReliableConnection
 

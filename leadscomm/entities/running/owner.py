@@ -11,8 +11,8 @@ from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.sending.outbox import Outbox
 from leadscomm.connections.sending.writer import Flusher
 from leadscomm.entities.callback import Callback
-from leadscomm.entities.flusher import FlusherThread
 from leadscomm.entities.records.handler import RecordHandler
+from leadscomm.entities.running.flusher import FlusherThread
 from leadscomm.entities.service import Service
 from leadscomm.errors import ServiceError
 from leadscomm.protocol.records.durable import STREAM
@@ -21,7 +21,7 @@ from leadscomm.protocol.records.durable import STREAM
 class Owner(Service):
     """A service on whose behalf connections are run; what they need of it.
 
-    What is called a stage here is the :class:`~leadscomm.entities.stage.Stage` that runs a connection.
+    What is called a stage here is the :class:`~leadscomm.entities.running.reader.Stage` that runs a connection.
     The names have an underscore for the sake of users who subclass entities together with classes of their own.
     """
 

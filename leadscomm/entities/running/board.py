@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from leadscomm.entities.owner import Owner
-from leadscomm.entities.stage import Stage
+from leadscomm.entities.running.owner import Owner
+from leadscomm.entities.running.reader import Stage
 from leadscomm.sessions.board import ReliableConnection
 
 

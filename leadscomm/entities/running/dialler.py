@@ -15,8 +15,8 @@ from leadscomm.connections.address import Caller, Gate
 from leadscomm.connections.base import ConnectionBase, leads_shaped
 from leadscomm.connections.endpoint import Endpoint, dial
 from leadscomm.connections.sending.writer import weakly
-from leadscomm.entities.line import LineStage
-from leadscomm.entities.owner import Owner
+from leadscomm.entities.running.line import LineStage
+from leadscomm.entities.running.owner import Owner
 from leadscomm.errors import ConnectFailed
 
 _log = logging.getLogger("leadscomm")

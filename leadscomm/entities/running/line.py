@@ -9,9 +9,9 @@ from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.sending.writer import weakly
-from leadscomm.entities.owner import Owner
-from leadscomm.entities.session import SessionStage
-from leadscomm.entities.stage import Stage
+from leadscomm.entities.running.conversation import SessionStage
+from leadscomm.entities.running.owner import Owner
+from leadscomm.entities.running.reader import Stage
 from leadscomm.sessions.board import ReliableConnection
 from leadscomm.sessions.line import Line
 

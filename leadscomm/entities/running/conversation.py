@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from leadscomm.connections.sending.writer import weakly
 from leadscomm.connections.waiting import Flag
-from leadscomm.entities.owner import Owner
 from leadscomm.entities.records.handler import NotNow
-from leadscomm.entities.stage import DRAIN_TIMEOUT_S, Stage
+from leadscomm.entities.running.owner import Owner
+from leadscomm.entities.running.reader import DRAIN_TIMEOUT_S, Stage
 from leadscomm.errors import RemoteProtocolError
 from leadscomm.protocol.records.durable import kind_of
 from leadscomm.sessions.session import SessionConnection

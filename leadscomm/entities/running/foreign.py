@@ -10,9 +10,9 @@ import threading
 from leadscomm.connections.base import ConnectionBase, Incomplete, leads_shaped
 from leadscomm.connections.sending.outbox import Outbox
 from leadscomm.connections.sending.writer import Writer
-from leadscomm.entities.owner import Owner
-from leadscomm.entities.reliable import ReliableStage
-from leadscomm.entities.stage import Stage
+from leadscomm.entities.running.board import ReliableStage
+from leadscomm.entities.running.owner import Owner
+from leadscomm.entities.running.reader import Stage
 from leadscomm.protocol.framing import FAREWELL, DatagramFraming, plain
 from leadscomm.sessions.board import ReliableConnection
 

@@ -14,9 +14,9 @@ from leadscomm.connections.losses import lost, odd
 from leadscomm.connections.sending.outbox import Outbox
 from leadscomm.connections.sending.writer import here, weakly
 from leadscomm.connections.waiting import interrupted
-from leadscomm.entities.flusher import FlusherThread
-from leadscomm.entities.owner import Former, Owner
-from leadscomm.entities.readers import ReaderPool, Task
+from leadscomm.entities.running.flusher import FlusherThread
+from leadscomm.entities.running.owner import Former, Owner
+from leadscomm.entities.running.pool import ReaderPool, Task
 from leadscomm.errors import ConnectFailed, DeliveryError
 from leadscomm.protocol.framing import Framing, guess
 from leadscomm.protocol.records.durable import STREAM

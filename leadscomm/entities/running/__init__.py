@@ -1,0 +1,1 @@
+"""The threads of an entity, and what they run: readers, conversations, the flusher, acceptors and diallers."""

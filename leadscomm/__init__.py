@@ -16,8 +16,6 @@ from leadscomm.entities.entity import Entity
 from leadscomm.entities.node import Node
 from leadscomm.entities.server import Server
 from leadscomm.entities.service import Service
-from leadscomm.entities.stream_receiving import Stream
-from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import (
     AuthenticationFailed,
     BoardError,
@@ -46,6 +44,8 @@ from leadscomm.errors import (
 from leadscomm.log import L, Level
 from leadscomm.protocol.framing import Framing, register_framing
 from leadscomm.sessions.doors import connect, listen
+from leadscomm.streams.receiving import Stream
+from leadscomm.streams.transfer import Transfer
 from leadscomm.version import __version__
 
 __all__ = [

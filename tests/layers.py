@@ -26,6 +26,7 @@ FLOORS = {
     "leadscomm.connections": 3,
     "leadscomm.journal": 3,
     "leadscomm.sessions": 4,
+    "leadscomm.streams": 5,
     "leadscomm.entities": 6,
     "leadscomm.broker": 7,
     "leadscomm.api": 7,

@@ -11,8 +11,8 @@ from collections import deque
 from typing import Final, TextIO
 
 from leadscomm.cli.wording import WIDTH, data_size, rough_time
-from leadscomm.entities.stream_files import clean_name
-from leadscomm.entities.transfer import Transfer
+from leadscomm.streams.files import clean_name
+from leadscomm.streams.transfer import Transfer
 
 _DRAW_EVERY_S: Final = 0.1
 _SAY_EVERY_S: Final = 5.0

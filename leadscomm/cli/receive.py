@@ -17,7 +17,7 @@ from leadscomm.connections.endpoint import Endpoint
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.server import Server
 from leadscomm.entities.service import Service
-from leadscomm.entities.stream_receiving import Stream
+from leadscomm.streams.receiving import Stream
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,8 +16,8 @@ from leadscomm.entities.callback import Callback
 from leadscomm.entities.client import Client
 from leadscomm.entities.records.streams import TIMEOUT_S
 from leadscomm.entities.service import Service
-from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import ConnectionLost, TransferError
+from leadscomm.streams.transfer import Transfer
 
 _STDIN: Final = "-"
 

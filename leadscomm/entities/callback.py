@@ -16,7 +16,7 @@ from leadscomm.errors import CallbackError
 if TYPE_CHECKING:
     from leadscomm.connections.base import ConnectionBase
     from leadscomm.entities.service import Service
-    from leadscomm.entities.stream_receiving import Stream
+    from leadscomm.streams.receiving import Stream
 
 
 class CallbackChain:

@@ -21,10 +21,10 @@ from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.entities.running.dialler import Backoff, Dialler, attempt
 from leadscomm.entities.running.foreign import staged
 from leadscomm.entities.running.reader import Stage
-from leadscomm.entities.stream_files import Readable
-from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectFailed, ConnectionLost, EndpointError, MissingExtra, ServiceError
 from leadscomm.sessions.doors import connect
+from leadscomm.streams.files import Readable
+from leadscomm.streams.transfer import Transfer
 
 _log = logging.getLogger("leadscomm")
 _TELLING_S: Final = 1.0

@@ -22,11 +22,11 @@ from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.entities.running.dialler import Dialler
 from leadscomm.entities.running.foreign import staged
 from leadscomm.entities.running.reader import Stage
-from leadscomm.entities.stream_files import Readable
-from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, EndpointError, LocalProtocolError
 from leadscomm.packages import Self
 from leadscomm.protocol.records.durable import GROUPS
+from leadscomm.streams.files import Readable
+from leadscomm.streams.transfer import Transfer
 
 _START_S: Final = 10.0
 

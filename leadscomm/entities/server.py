@@ -18,9 +18,9 @@ from leadscomm.entities.pair import Pair
 from leadscomm.entities.running.acceptor import Acceptor
 from leadscomm.entities.running.reader import Stage
 from leadscomm.entities.sessions import Sessions
-from leadscomm.entities.stream_files import Readable
-from leadscomm.entities.transfer import Transfer
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, LocalProtocolError
+from leadscomm.streams.files import Readable
+from leadscomm.streams.transfer import Transfer
 
 _START_S: Final = 10.0
 """How long ``start(parallel=True)`` waits at most until it listens."""

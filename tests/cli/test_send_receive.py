@@ -13,7 +13,7 @@ import pytest
 
 from leadscomm.cli.progress import Pace, Progress
 from leadscomm.cli.wording import data_size, rough_time
-from leadscomm.entities.stream_files import PART
+from leadscomm.streams.files import PART
 from tests.cli.program import Program, run, without_controls
 from tests.cli.relay import Relay
 from tests.entities.recorder import wait_until

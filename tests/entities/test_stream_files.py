@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadscomm.entities import stream_files
-from leadscomm.entities.stream_files import PART, FileSink, FileSource, Source, clean_name
 from leadscomm.protocol.records.stream_records import Offer
+from leadscomm.streams import files as stream_files
+from leadscomm.streams.files import PART, FileSink, FileSource, Source, clean_name
 
 
 def look() -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from leadscomm.entities import stream_files
-from leadscomm.entities.stream_files import PART
 from leadscomm.errors import ConnectionLost, RemoteProtocolError, ServiceError, TransferError
 from leadscomm.protocol.records.stream_records import BROKEN, Accept, Data, Done, Drop, End, Offer, Refuse
+from leadscomm.streams import files as stream_files
+from leadscomm.streams.files import PART
 from tests.entities.joined import Joined, joined
 from tests.entities.recorder import PATIENCE_S, wait_until
 

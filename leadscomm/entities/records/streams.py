@@ -22,13 +22,13 @@ from leadscomm.entities.records.handler import RecordHandler
 from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.entities.running.owner import Owner
 from leadscomm.entities.running.reader import Stage
-from leadscomm.entities.stream_files import FileSource, Readable, Source
-from leadscomm.entities.stream_receiving import Stream
-from leadscomm.entities.stream_sending import SendingTransfer
-from leadscomm.entities.transfer import Progress, Side, Transfer
 from leadscomm.errors import ConnectionLost, RemoteProtocolError, ServiceError
 from leadscomm.protocol.records.stream_records import AT_ONCE, Data, Drop, End, Offer, read
 from leadscomm.sessions.session import SessionConnection
+from leadscomm.streams.files import FileSource, Readable, Source
+from leadscomm.streams.receiving import Stream
+from leadscomm.streams.sending import SendingTransfer
+from leadscomm.streams.transfer import Progress, Side, Transfer
 
 TIMEOUT_S: Final = 60.0
 """How long a stream waits while nothing moves."""

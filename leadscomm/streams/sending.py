@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from leadscomm.entities.stream_files import Source
-from leadscomm.entities.transfer import Progress, Side, Transfer, told
 from leadscomm.errors import CommError, ConnectionLost, RemoteProtocolError, TransferError
 from leadscomm.protocol.records.stream_records import AT_ONCE, CANCELLED, FAILED, NOT_WANTED, Answer, Drop, Offer
 from leadscomm.protocol.records.streams import SendingStream
+from leadscomm.streams.files import Source
+from leadscomm.streams.transfer import Progress, Side, Transfer, told
 
 _DROP_S: Final = 1.0
 """How long there may be no room to tell the peer that a stream is given up."""

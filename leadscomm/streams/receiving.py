@@ -10,8 +10,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
-from leadscomm.entities.stream_files import FileSink, Sink, Writable, WritableSink, clean_name
-from leadscomm.entities.transfer import Progress, Side, Transfer, told
 from leadscomm.errors import CommError, ConnectionLost, RemoteProtocolError, ServiceError, TransferError
 from leadscomm.protocol.records.stream_records import (
     BROKEN,
@@ -27,6 +25,8 @@ from leadscomm.protocol.records.stream_records import (
     Said,
 )
 from leadscomm.protocol.records.streams import ReceivingStream, credit_beside
+from leadscomm.streams.files import FileSink, Sink, Writable, WritableSink, clean_name
+from leadscomm.streams.transfer import Progress, Side, Transfer, told
 
 _ALIVE_EVERY: Final = 64 << 20
 """While it looks through what there is already, it gives a sign of life after so many bytes."""

@@ -11,7 +11,7 @@ from leadscomm.cli import arguments
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.service import Service
 from leadscomm.errors import ConnectFailed
-from leadscomm.hardware.board import Board
+from leadscomm.hardware.board.board import Board
 
 COMPANION: Final = "companion"
 ANY_COMPANION: Final = f"serial://auto?identity={COMPANION}"

@@ -9,9 +9,9 @@ from typing import Final, TextIO
 
 from leadscomm.cli.companions import PinName, add_board, opened_board, pin
 from leadscomm.errors import BoardError
-from leadscomm.hardware.board import Board
+from leadscomm.hardware.board.board import Board
+from leadscomm.hardware.board.pins import Pin
 from leadscomm.hardware.companion import Mode
-from leadscomm.hardware.pins import Pin
 
 _WORDS: Final[dict[str, Callable[[Pin], None]]] = {
     "on": lambda pin: pin.write(True),

@@ -15,7 +15,7 @@ from leadscomm.cli.companions import PinName, add_board, opened_board, pin
 from leadscomm.cli.pin import shown
 from leadscomm.cli.waiting import LOOK_S
 from leadscomm.errors import ConnectionLost
-from leadscomm.hardware.reports import Sample
+from leadscomm.hardware.board.reports import Sample
 
 Row = list[float | bool]
 

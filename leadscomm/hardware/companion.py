@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from typing import Annotated, Final
 
-from leadscomm.hardware.layout import Layout, UpTo, u8, u16, u32
+from leadscomm.hardware.board.layout import Layout, UpTo, u8, u16, u32
 
 VERSION: Final = (1, 0)
 """Of these messages. The first number changes when an old host would misunderstand."""

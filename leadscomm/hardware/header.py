@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Final, TypeAlias
 
-from leadscomm.hardware.layout import MOST, Field, Layout
+from leadscomm.hardware.board.layout import MOST, Field, Layout
 
 Declared: TypeAlias = type[Layout] | type[enum.IntEnum]
 _TYPES: Final = {

@@ -9,7 +9,7 @@ from dataclasses import replace
 from leadscomm.entities.records import groups as node_groups
 from leadscomm.errors import RemoteProtocolError
 from leadscomm.hardware import companion
-from leadscomm.hardware.layout import Layout
+from leadscomm.hardware.board.layout import Layout
 from leadscomm.protocol import FramingSpec, challenge
 from leadscomm.protocol.framing import guess
 from leadscomm.protocol.records import durable as records

@@ -6,7 +6,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["leadscomm.protocol", "leadscomm.hardware.layout"]):
+with atheris.instrument_imports(include=["leadscomm.protocol", "leadscomm.hardware.board.layout"]):
     from .targets import TARGETS
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from hypothesis import strategies as st
 
-from leadscomm.hardware.layout import RESERVED, Field, Layout, UpTo, f32, i8, i16, i32, i64, u8, u16, u32, u64
+from leadscomm.hardware.board.layout import RESERVED, Field, Layout, UpTo, f32, i8, i16, i32, i64, u8, u16, u32, u64
 
 SCALARS = {"u8": u8, "i8": i8, "u16": u16, "i16": i16, "u32": u32, "i32": i32, "u64": u64, "i64": i64, "f32": f32}
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,7}", fullmatch=True).filter(

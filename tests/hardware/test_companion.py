@@ -11,8 +11,8 @@ import pytest
 
 from leadscomm import BoardError, LocalProtocolError, ServiceError, create_client
 from leadscomm.hardware import Board, Mode, Sample, Status
+from leadscomm.hardware.board.layout import u8
 from leadscomm.hardware.companion import VERSION, Answer, Order
-from leadscomm.hardware.layout import u8
 from leadscomm.testing import VirtualBoard
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 from tests.hardware.sketches import Sketches

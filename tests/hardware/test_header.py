@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from leadscomm.hardware import companion
+from leadscomm.hardware.board.layout import Layout, UpTo, u8
 from leadscomm.hardware.header import declared_in, header
-from leadscomm.hardware.layout import Layout, UpTo, u8
 from tests.hardware.layouts import assignments, messages
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadscomm import LocalProtocolError, RemoteProtocolError
-from leadscomm.hardware.layout import Layout, UpTo, f32, i16, u8, u16, u32
+from leadscomm.hardware.board.layout import Layout, UpTo, f32, i16, u8, u16, u32
 from tests.hardware.layouts import layouts, messages
 
 

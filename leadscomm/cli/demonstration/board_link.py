@@ -14,7 +14,7 @@ from leadscomm.cli.payload import as_text
 from leadscomm.cli.wording import one_line
 from leadscomm.entities.service import Service
 from leadscomm.errors import CommError
-from leadscomm.hardware.board import Board
+from leadscomm.hardware.board.board import Board
 from leadscomm.hardware.toolchain import arduino_folder
 from leadscomm.testing.program import board_program
 from leadscomm.testing.virtual_board import VirtualBoard

@@ -14,10 +14,10 @@ from leadscomm.entities.client import Client
 from leadscomm.entities.service import Service
 from leadscomm.errors import ConnectionLost, EndpointError, RemoteProtocolError
 from leadscomm.hardware import companion
-from leadscomm.hardware.layout import Layout
-from leadscomm.hardware.orders import AnAnswer, Making, Orders
-from leadscomm.hardware.pins import Analog, Pin
-from leadscomm.hardware.reports import Reports, Sample, Subscription
+from leadscomm.hardware.board.layout import Layout
+from leadscomm.hardware.board.orders import AnAnswer, Making, Orders
+from leadscomm.hardware.board.pins import Analog, Pin
+from leadscomm.hardware.board.reports import Reports, Sample, Subscription
 from leadscomm.protocol.session.counters import LinkCounters
 from leadscomm.sessions.timers import TimedConnection
 

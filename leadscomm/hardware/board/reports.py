@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from leadscomm.errors import ServiceError
+from leadscomm.hardware.board.orders import Orders
+from leadscomm.hardware.board.pins import FULL_SCALE
 from leadscomm.hardware.companion import REPORTS, Report, SetReport
-from leadscomm.hardware.orders import Orders
-from leadscomm.hardware.pins import FULL_SCALE
 
 _WRAP_US: Final = 1 << 32
 _LONGEST_MS: Final = 0xFFFF
@@ -108,7 +108,7 @@ class Reports:
     def begin(
         self, callback: Callable[[Sample], None], analog: Iterable[int], digital: Iterable[int], rate: float
     ) -> Subscription:
-        """See :meth:`leadscomm.hardware.board.Board.report`."""
+        """See :meth:`leadscomm.hardware.board.board.Board.report`."""
         pins = _Pins(analog, digital)
         period = round(1000 / rate) if rate > 0 else 0
         if not 1 <= period <= _LONGEST_MS:

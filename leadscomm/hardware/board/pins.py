@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from leadscomm.hardware import companion
+from leadscomm.hardware.board.orders import Orders
 from leadscomm.hardware.companion import Mode
-from leadscomm.hardware.orders import Orders
 
 _NARROWEST_US: Final = 544
 _WIDEST_US: Final = 2400

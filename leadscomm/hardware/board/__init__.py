@@ -1,0 +1,1 @@
+"""An Arduino with its pins and layouts."""

@@ -18,7 +18,7 @@ PROGRAM = """
 import queue
 import sys
 from leadscomm import Callback, Client, Server, connect
-from leadscomm.hardware.places import arduino_folder
+from leadscomm.hardware.firmware.places import arduino_folder
 from leadscomm.testing.program import _SOURCES
 
 class Echo(Callback):
@@ -58,7 +58,7 @@ def test_import_statements_lead_everywhere() -> None:
     leads: dict[str, set[str]] = {}
     for found in sources.imports():
         leads.setdefault(found.importer, set()).add(found.target)
-    reached, new = set(), {"leadscomm", "leadscomm.hardware.board_port"}
+    reached, new = set(), {"leadscomm", "leadscomm.hardware.firmware.board_port"}
     while new:
         reached |= new
         new = set().union(*(leads.get(module, set()) for module in new)) - reached

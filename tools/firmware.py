@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from leadscomm.errors import BuildFailed, MissingTool
-from leadscomm.hardware import avr_gcc, places
+from leadscomm.hardware.firmware import avr_gcc, places
 from leadscomm.hardware.toolchain import build, size_of
 
 ARDUINO = Path(__file__).resolve().parent.parent / "arduino"

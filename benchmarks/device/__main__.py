@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.machine import facts
 from benchmarks.report import write_between_markers
-from leadscomm.hardware.avr_gcc import compiler_version
+from leadscomm.hardware.firmware.avr_gcc import compiler_version
 from leadscomm.protocol import make_framing
 from leadscomm.testing import VirtualBoard
 

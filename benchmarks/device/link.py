@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from time import monotonic, perf_counter
 
 from leadscomm import Callback, Client
-from leadscomm.hardware.flashing import Upload
-from leadscomm.hardware.image import read_image
-from leadscomm.hardware.models import model_of
+from leadscomm.hardware.firmware.flashing import Upload
+from leadscomm.hardware.firmware.image import read_image
+from leadscomm.hardware.firmware.models import model_of
 from leadscomm.protocol import make_framing
 from leadscomm.sessions.board import ReliableConnection
 from leadscomm.sessions.doors import connect

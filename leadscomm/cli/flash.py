@@ -16,10 +16,10 @@ from typing import Any, Final, TextIO
 from leadscomm.connections.serial.connection import who_are_there
 from leadscomm.connections.serial.ports import Port
 from leadscomm.errors import BuildFailed, CommError, ConnectFailed, FlashFailed
-from leadscomm.hardware import board_port
-from leadscomm.hardware.flashing import Stage, Upload, check_fits, size_of
-from leadscomm.hardware.image import Image, read_image
-from leadscomm.hardware.models import MODELS, Model
+from leadscomm.hardware.firmware import board_port
+from leadscomm.hardware.firmware.flashing import Stage, Upload, check_fits, size_of
+from leadscomm.hardware.firmware.image import Image, read_image
+from leadscomm.hardware.firmware.models import MODELS, Model
 from leadscomm.hardware.toolchain import arduino_folder, build
 
 ANSWER_S: Final = 1.8

@@ -7,7 +7,7 @@ scheme of a URL.
 
 from PyInstaller.utils.hooks import collect_data_files, collect_submodules
 
-from leadscomm.hardware.places import arduino_folder
+from leadscomm.hardware.firmware.places import arduino_folder
 
 datas = [
     *collect_data_files("leadscomm", excludes=["arduino"]),

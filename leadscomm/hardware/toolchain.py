@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leadscomm.errors import BuildFailed
-from leadscomm.hardware import arduino_cli, avr_gcc
-from leadscomm.hardware.models import Model, model_of
-from leadscomm.hardware.places import arduino_folder
-from leadscomm.hardware.sketch import sketch_at
+from leadscomm.hardware.firmware import arduino_cli, avr_gcc
+from leadscomm.hardware.firmware.models import Model, model_of
+from leadscomm.hardware.firmware.places import arduino_folder
+from leadscomm.hardware.firmware.sketch import sketch_at
 
 __all__ = ["Size", "arduino_folder", "build", "size_of"]
 

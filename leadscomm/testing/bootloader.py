@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 
 from leadscomm.errors import CommError
-from leadscomm.hardware.image import Image, read_image
-from leadscomm.hardware.places import cache_folder, core_folder, find
+from leadscomm.hardware.firmware.image import Image, read_image
+from leadscomm.hardware.firmware.places import cache_folder, core_folder, find
 from leadscomm.testing.emulated import Emulated
 from leadscomm.testing.program import build_atomically
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from leadscomm.errors import EndpointError
-from leadscomm.hardware.models import MODELS, Model
+from leadscomm.hardware.firmware.models import MODELS, Model
 
 _UNO_PINS: Final = "D0 D1 D2 D3 D4 D5 D6 D7 B0 B1 B2 B3 B4 B5 C0 C1 C2 C3 C4 C5"
 _MEGA_PINS: Final = (
@@ -38,7 +38,7 @@ class Bootloader:
 
 @dataclass(frozen=True)
 class Emulated:
-    """What emulating one kind of board needs beyond its :class:`~leadscomm.hardware.models.Model`.
+    """What emulating one kind of board needs beyond its :class:`~leadscomm.hardware.firmware.models.Model`.
 
     :ivar name: as users write it.
     :ivar model: the kind of board.

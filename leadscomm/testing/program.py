@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from leadscomm.errors import CommError, MissingTool
-from leadscomm.hardware.places import cache_folder
+from leadscomm.hardware.firmware.places import cache_folder
 
 _SOURCES: Final = Path(__file__).parent / "simulator"
 _FLAGS: Final = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror")

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Final, Literal
 
 from leadscomm.errors import FirmwareCrashed, FirmwareError
-from leadscomm.hardware.image import Image, read_image
+from leadscomm.hardware.firmware.image import Image, read_image
 from leadscomm.packages import Self
 from leadscomm.testing.bootloader import bootloader_image
 from leadscomm.testing.control import Control

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from leadscomm.errors import MissingTool
-from leadscomm.hardware.flashing import check_fits
-from leadscomm.hardware.image import read_image
-from leadscomm.hardware.models import MODELS
+from leadscomm.hardware.firmware.flashing import check_fits
+from leadscomm.hardware.firmware.image import read_image
+from leadscomm.hardware.firmware.models import MODELS
 from leadscomm.hardware.toolchain import arduino_folder
 from tests.hardware.tools import needs_compiler
 from tools import firmware

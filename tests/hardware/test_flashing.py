@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from leadscomm.hardware.image import read_image
+from leadscomm.hardware.firmware.image import read_image
 from leadscomm.hardware.toolchain import arduino_folder, build
 from leadscomm.testing import VirtualBoard
 from tests.cli.program import Program, run, without_controls

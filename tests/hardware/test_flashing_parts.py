@@ -10,10 +10,10 @@ import pytest
 from leadscomm.connections.serial.port_state import NO_PERMISSION
 from leadscomm.connections.serial.ports import Port
 from leadscomm.errors import ConnectFailed, FirmwareError, FlashFailed, MissingTool
-from leadscomm.hardware import board_port, flashing, places
-from leadscomm.hardware.flashing import Stage, Upload, check_fits
-from leadscomm.hardware.image import Image
-from leadscomm.hardware.models import MODELS
+from leadscomm.hardware.firmware import board_port, flashing, places
+from leadscomm.hardware.firmware.flashing import Stage, Upload, check_fits
+from leadscomm.hardware.firmware.image import Image
+from leadscomm.hardware.firmware.models import MODELS
 
 UNO, MEGA, NANO = MODELS["uno"], MODELS["mega"], MODELS["nano"]
 AN_UNO = Port("/dev/ttyACM0", "Arduino Uno", 0x2341, 0x0043)

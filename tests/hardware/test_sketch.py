@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from leadscomm.errors import BuildFailed
-from leadscomm.hardware.sketch import as_cpp, sketch_at
+from leadscomm.hardware.firmware.sketch import as_cpp, sketch_at
 from tests.hardware.tools import write
 
 

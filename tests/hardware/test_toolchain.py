@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from leadscomm.errors import BuildFailed, EndpointError, MissingTool
-from leadscomm.hardware import places
-from leadscomm.hardware.image import read_image
-from leadscomm.hardware.models import MODELS
+from leadscomm.hardware.firmware import places
+from leadscomm.hardware.firmware.image import read_image
+from leadscomm.hardware.firmware.models import MODELS
 from leadscomm.hardware.toolchain import arduino_folder, build, size_of
 from tests.hardware.tools import BLINK, needs_compiler, write
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from leadscomm.errors import FirmwareError, MissingTool
-from leadscomm.hardware.places import core_folder
+from leadscomm.hardware.firmware.places import core_folder
 from leadscomm.testing import VirtualBoard
 from leadscomm.testing.bootloader import bootloader_image
 from leadscomm.testing.emulated import find_emulated

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from leadscomm.errors import MissingTool
-from leadscomm.hardware.places import core_folder
+from leadscomm.hardware.firmware.places import core_folder
 from leadscomm.testing.emulated import EMULATED, find_emulated
 
 

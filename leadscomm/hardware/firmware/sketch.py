@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from leadscomm.errors import BuildFailed
-from leadscomm.hardware.prototypes import declare
+from leadscomm.hardware.firmware.prototypes import declare
 
 CODE: Final = (".cpp", ".c", ".S")
 _BLANKED: Final = re.compile(

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Final
 
 from leadscomm.errors import BuildFailed
-from leadscomm.hardware import places
-from leadscomm.hardware.models import Model
-from leadscomm.hardware.sketch import CODE, Sketch, as_cpp
+from leadscomm.hardware.firmware import places
+from leadscomm.hardware.firmware.models import Model
+from leadscomm.hardware.firmware.sketch import CODE, Sketch, as_cpp
 
 _log = logging.getLogger("leadscomm")
 # DECIMAL_DIG: the core's WString.cpp needs it, and float.h of gcc before 7 gives it to C alone.

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from leadscomm.errors import BuildFailed
-from leadscomm.hardware import places
-from leadscomm.hardware.models import Model
-from leadscomm.hardware.sketch import Sketch
+from leadscomm.hardware.firmware import places
+from leadscomm.hardware.firmware.models import Model
+from leadscomm.hardware.firmware.sketch import Sketch
 
 _log = logging.getLogger("leadscomm")
 PROGRAM: Final = "arduino-cli"

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Final
 
 from leadscomm.errors import ConnectFailed, FirmwareError, FlashFailed
-from leadscomm.hardware import places
-from leadscomm.hardware.board_port import start_bootloader, wait_for_port
-from leadscomm.hardware.image import Image
-from leadscomm.hardware.models import CHIPS, MODELS, Model
+from leadscomm.hardware.firmware import places
+from leadscomm.hardware.firmware.board_port import start_bootloader, wait_for_port
+from leadscomm.hardware.firmware.image import Image
+from leadscomm.hardware.firmware.models import CHIPS, MODELS, Model
 
 _log = logging.getLogger("leadscomm")
 SYNC_S: Final = 4.0

@@ -12,7 +12,7 @@ import serial
 from leadscomm.connections.serial.port_state import IN_USE, NO_PERMISSION, permission_mend, state_of
 from leadscomm.connections.serial.ports import NAMED_PORTS, Port, available_ports, listed
 from leadscomm.errors import ConnectFailed
-from leadscomm.hardware.models import MODELS, Model
+from leadscomm.hardware.firmware.models import MODELS, Model
 
 TOUCH_BAUD: Final = 1200
 """Whose processor is on USB itself starts its bootloader when its port was opened and closed at this rate."""

@@ -1,0 +1,1 @@
+"""Firmware compiled and uploaded."""

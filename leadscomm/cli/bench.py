@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TextIO
 
-from leadscomm.cli import arguments
+from leadscomm.cli.terminal import arguments
 
 from .benchkit.runner import OURS, Entrant, Results, run_rounds
 from .benchkit.works import Work, select

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from leadscomm.cli.wording import wrapped
+from leadscomm.cli.terminal.wording import wrapped
 from leadscomm.connections.serial.connection import who_are_there
 from leadscomm.errors import EndpointError
 from leadscomm.hardware.toolchain import build

@@ -36,8 +36,8 @@ from leadscomm.cli import (
     serve,
     servo,
 )
-from leadscomm.cli.output import StandardOutput
-from leadscomm.cli.wording import one_line
+from leadscomm.cli.terminal.output import StandardOutput
+from leadscomm.cli.terminal.wording import one_line
 from leadscomm.connections.url import closest
 from leadscomm.errors import CommError
 from leadscomm.version import __version__

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from leadscomm.cli import arguments
+from leadscomm.cli.terminal import arguments
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.service import Service
 from leadscomm.errors import ConnectFailed

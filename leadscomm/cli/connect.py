@@ -6,13 +6,13 @@ import argparse
 import threading
 from typing import Final, TextIO
 
-from leadscomm.cli import arguments
 from leadscomm.cli.diagnosis.sessions import with_session
-from leadscomm.cli.lines import Lines
-from leadscomm.cli.output import Output
-from leadscomm.cli.payload import as_hex, as_text, from_hex
-from leadscomm.cli.waiting import CLOSE_S, INTERRUPTED_S, wait_until
-from leadscomm.cli.wording import counted, one_line
+from leadscomm.cli.terminal import arguments
+from leadscomm.cli.terminal.lines import Lines
+from leadscomm.cli.terminal.output import Output
+from leadscomm.cli.terminal.payload import as_hex, as_text, from_hex
+from leadscomm.cli.terminal.waiting import CLOSE_S, INTERRUPTED_S, wait_until
+from leadscomm.cli.terminal.wording import counted, one_line
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.entities.callback import Callback

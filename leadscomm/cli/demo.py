@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final, TextIO
 
-from leadscomm.cli import arguments
 from leadscomm.cli.demonstration import pulled
 from leadscomm.cli.demonstration.board_link import BoardLink, companion
 from leadscomm.cli.demonstration.display import NOT_SHOWN, Display, LiveDisplay, PlainDisplay, can_write, is_capable
 from leadscomm.cli.demonstration.link import Link
 from leadscomm.cli.demonstration.pty_cable import PtyCable, can_make
-from leadscomm.cli.wording import WIDTH, duration, one_line, wrapped
+from leadscomm.cli.terminal import arguments
+from leadscomm.cli.terminal.wording import WIDTH, duration, one_line, wrapped
 from leadscomm.errors import CommError
 
 SECONDS: Final = 6.0

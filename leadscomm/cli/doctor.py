@@ -9,14 +9,14 @@ from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from typing import Final, TextIO
 
-from leadscomm.cli import arguments
 from leadscomm.cli.diagnosis import talk
 from leadscomm.cli.diagnosis.devices import open_device
 from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Findings, Opening, failed
 from leadscomm.cli.diagnosis.installation import installation
 from leadscomm.cli.diagnosis.sessions import asked
 from leadscomm.cli.diagnosis.sockets import open_socket, resolved
-from leadscomm.cli.wording import counted, duration
+from leadscomm.cli.terminal import arguments
+from leadscomm.cli.terminal.wording import counted, duration
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.errors import CommError, DeliveryError, EndpointError

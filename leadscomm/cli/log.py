@@ -9,11 +9,11 @@ import threading
 from datetime import datetime, timezone
 from typing import TextIO
 
-from leadscomm.cli import arguments
-from leadscomm.cli.output import Output
-from leadscomm.cli.payload import as_hex, as_text
-from leadscomm.cli.waiting import INTERRUPTED_S, wait_until
-from leadscomm.cli.wording import one_line
+from leadscomm.cli.terminal import arguments
+from leadscomm.cli.terminal.output import Output
+from leadscomm.cli.terminal.payload import as_hex, as_text
+from leadscomm.cli.terminal.waiting import INTERRUPTED_S, wait_until
+from leadscomm.cli.terminal.wording import one_line
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.client import Client

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Final, TextIO
 
-from leadscomm.cli import arguments
-from leadscomm.cli.attended import Attended, add_quit_on_eof
-from leadscomm.cli.output import Output
+from leadscomm.cli.terminal import arguments
+from leadscomm.cli.terminal.attended import Attended, add_quit_on_eof
+from leadscomm.cli.terminal.output import Output
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.entities.node import Node, name_of
 from leadscomm.entities.service import Service

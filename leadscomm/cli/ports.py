@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Final, TextIO
 
-from leadscomm.cli import arguments
-from leadscomm.cli.wording import wrapped
+from leadscomm.cli.terminal import arguments
+from leadscomm.cli.terminal.wording import wrapped
 from leadscomm.connections.serial.connection import Identity, who_are_there
 from leadscomm.connections.serial.port_state import IN_USE, NO_PERMISSION, is_fitted, permission_mend, state_of
 from leadscomm.connections.serial.ports import Port, available_ports

@@ -7,11 +7,11 @@ import threading
 from pathlib import Path
 from typing import TextIO
 
-from leadscomm.cli import arguments
-from leadscomm.cli.output import Output
-from leadscomm.cli.progress import Progress
-from leadscomm.cli.waiting import CLOSE_S, INTERRUPTED_S, wait_until
-from leadscomm.cli.wording import one_line
+from leadscomm.cli.terminal import arguments
+from leadscomm.cli.terminal.output import Output
+from leadscomm.cli.terminal.progress import Progress
+from leadscomm.cli.terminal.waiting import CLOSE_S, INTERRUPTED_S, wait_until
+from leadscomm.cli.terminal.wording import one_line
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.entities.callback import Callback

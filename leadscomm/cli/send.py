@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Final, TextIO
 
-from leadscomm.cli import arguments
-from leadscomm.cli.progress import Progress
-from leadscomm.cli.waiting import CLOSE_S, INTERRUPTED_S
-from leadscomm.cli.wording import one_line
+from leadscomm.cli.terminal import arguments
+from leadscomm.cli.terminal.progress import Progress
+from leadscomm.cli.terminal.waiting import CLOSE_S, INTERRUPTED_S
+from leadscomm.cli.terminal.wording import one_line
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.client import Client

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TextIO
 
-from leadscomm.cli import arguments
-from leadscomm.cli.attended import Attended, add_quit_on_eof
-from leadscomm.cli.output import Output
-from leadscomm.cli.wording import counted, one_line
+from leadscomm.cli.terminal import arguments
+from leadscomm.cli.terminal.attended import Attended, add_quit_on_eof
+from leadscomm.cli.terminal.output import Output
+from leadscomm.cli.terminal.wording import counted, one_line
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.entities.running.reader import Stage

@@ -14,15 +14,15 @@ from importlib import import_module
 import pytest
 
 from leadscomm import CommError, create_server
-from leadscomm.cli import lines as lines_module
 from leadscomm.cli import main
 from leadscomm.cli.commands import Command, execute
 from leadscomm.cli.diagnosis import installation as installation_module
-from leadscomm.cli.lines import Lines
-from leadscomm.cli.output import Output
-from leadscomm.cli.payload import as_hex, as_text, from_hex
-from leadscomm.cli.waiting import wait_until
-from leadscomm.cli.wording import cause_and_mend, counted, duration, one_line, wrapped
+from leadscomm.cli.terminal import lines as lines_module
+from leadscomm.cli.terminal.lines import Lines
+from leadscomm.cli.terminal.output import Output
+from leadscomm.cli.terminal.payload import as_hex, as_text, from_hex
+from leadscomm.cli.terminal.waiting import wait_until
+from leadscomm.cli.terminal.wording import cause_and_mend, counted, duration, one_line, wrapped
 from leadscomm.connections.sockets import tcp_info
 from leadscomm.errors import EndpointError, LocalProtocolError
 from leadscomm.version import __version__
@@ -221,7 +221,7 @@ def test_a_reader_that_has_gone_is_noticed_once():
 
 
 def test_waits_are_looked_after_where_nothing_interrupts_them(monkeypatch):
-    monkeypatch.setattr("leadscomm.cli.waiting.LOOK_S", 0.01)
+    monkeypatch.setattr("leadscomm.cli.terminal.waiting.LOOK_S", 0.01)
     condition = threading.Condition()
     for platform in ("win32", "linux"):
         monkeypatch.setattr(sys, "platform", platform)

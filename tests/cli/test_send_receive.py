@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from leadscomm.cli.progress import Pace, Progress
-from leadscomm.cli.wording import data_size, rough_time
+from leadscomm.cli.terminal.progress import Pace, Progress
+from leadscomm.cli.terminal.wording import data_size, rough_time
 from leadscomm.streams.files import PART
 from tests.cli.program import Program, run, without_controls
 from tests.cli.relay import Relay

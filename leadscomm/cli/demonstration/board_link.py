@@ -10,8 +10,8 @@ from typing import Final
 from leadscomm.cli.demonstration.histogram import Histogram
 from leadscomm.cli.demonstration.link import Link, Tell
 from leadscomm.cli.demonstration.report import Report
-from leadscomm.cli.payload import as_text
-from leadscomm.cli.wording import one_line
+from leadscomm.cli.terminal.payload import as_text
+from leadscomm.cli.terminal.wording import one_line
 from leadscomm.entities.service import Service
 from leadscomm.errors import CommError
 from leadscomm.hardware.board.board import Board

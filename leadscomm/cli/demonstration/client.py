@@ -14,7 +14,7 @@ from typing import Final
 
 from leadscomm.cli.demonstration.histogram import Histogram
 from leadscomm.cli.demonstration.report import ANSWER, Report
-from leadscomm.cli.wording import one_line
+from leadscomm.cli.terminal.wording import one_line
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.client import Client

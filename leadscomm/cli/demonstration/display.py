@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, TextIO
 
-from leadscomm.cli.wording import WIDTH
+from leadscomm.cli.terminal.wording import WIDTH
 
 TRAFFIC_LINES: Final = 8
 NOT_SHOWN: Final = "not shown on this machine; the reason follows in the end"

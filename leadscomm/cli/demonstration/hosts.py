@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from leadscomm.cli.demonstration.device_link import Device
 from leadscomm.cli.demonstration.pulling import DEAD_AFTER_S
-from leadscomm.cli.wording import counted, one_line
+from leadscomm.cli.terminal.wording import counted, one_line
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.node import Node, name_of

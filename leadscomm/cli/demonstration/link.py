@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import IO, Final
 
 from leadscomm.cli.demonstration.report import ANSWER, Report
-from leadscomm.cli.payload import as_text
-from leadscomm.cli.wording import one_line
+from leadscomm.cli.terminal.payload import as_text
+from leadscomm.cli.terminal.wording import one_line
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.server import Server

@@ -11,7 +11,7 @@ from leadscomm.cli.demonstration.device_link import BoardDevice, Device, NodeDev
 from leadscomm.cli.demonstration.display import NOT_SHOWN, Display
 from leadscomm.cli.demonstration.hosts import HOSTS, Company
 from leadscomm.cli.demonstration.pty_cable import can_make
-from leadscomm.cli.wording import counted, wrapped
+from leadscomm.cli.terminal.wording import counted, wrapped
 
 _STARTS_WITHIN_S: Final = 20.0
 _TICK_S: Final = 0.02

@@ -8,7 +8,7 @@ from typing import Any
 
 from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Findings, Opening, failed
 from leadscomm.cli.ports import ANSWER_S, answer
-from leadscomm.cli.wording import duration
+from leadscomm.cli.terminal.wording import duration
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.serial.connection import who_are_there
 from leadscomm.connections.serial.port_state import FREE, IN_USE, NO_PERMISSION, is_fitted, permission_mend, state_of

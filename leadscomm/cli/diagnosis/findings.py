@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Final
 
-from leadscomm.cli.wording import cause_and_mend, wrapped
+from leadscomm.cli.terminal.wording import cause_and_mend, wrapped
 from leadscomm.connections.base import ConnectionBase
 
 OK: Final = "ok"

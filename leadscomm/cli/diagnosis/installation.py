@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Findings
-from leadscomm.cli.wording import counted
+from leadscomm.cli.terminal.wording import counted
 from leadscomm.connections.serial.port_state import IN_USE, NO_PERMISSION, is_fitted, permission_mend, state_of
 from leadscomm.connections.serial.ports import available_ports
 from leadscomm.errors import MissingExtra

@@ -10,7 +10,7 @@ from typing import Any
 
 from leadscomm.cli.diagnosis import certificates
 from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Findings, Opening, failed
-from leadscomm.cli.wording import cause_and_mend, duration
+from leadscomm.cli.terminal.wording import cause_and_mend, duration
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.sockets.names import resolve

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from leadscomm.cli.diagnosis.findings import FAIL, OK, OPEN, WARN, Finding, Findings, failed
-from leadscomm.cli.wording import counted, duration
+from leadscomm.cli.terminal.wording import counted, duration
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.sockets.tcp_info import round_trip

@@ -6,11 +6,11 @@ import argparse
 import threading
 from abc import abstractmethod
 
-from leadscomm.cli.lines import Lines
-from leadscomm.cli.output import Output
-from leadscomm.cli.payload import as_hex, as_text, from_hex
-from leadscomm.cli.waiting import CLOSE_S, INTERRUPTED_S, wait_until
-from leadscomm.cli.wording import one_line
+from leadscomm.cli.terminal.lines import Lines
+from leadscomm.cli.terminal.output import Output
+from leadscomm.cli.terminal.payload import as_hex, as_text, from_hex
+from leadscomm.cli.terminal.waiting import CLOSE_S, INTERRUPTED_S, wait_until
+from leadscomm.cli.terminal.wording import one_line
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.service import Service
 from leadscomm.errors import CommError

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from typing import Final, TextIO
 
-from leadscomm.cli.wording import WIDTH, data_size, rough_time
+from leadscomm.cli.terminal.wording import WIDTH, data_size, rough_time
 from leadscomm.streams.files import clean_name
 from leadscomm.streams.transfer import Transfer
 

@@ -12,7 +12,7 @@ from queue import Empty, Full, Queue
 from types import TracebackType
 from typing import Final
 
-from leadscomm.cli.waiting import LOOK_S
+from leadscomm.cli.terminal.waiting import LOOK_S
 from leadscomm.errors import CommError
 from leadscomm.packages import Self
 

@@ -1,0 +1,1 @@
+"""What the commands share: arguments, lines in and out, words."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from leadscomm import CommTimeout, ConnectionLost, DeliveryError, connect, create_client, create_server
-from tests.connections.test_tls import CA, client_url, server_url
+from tests.connections.sockets.test_tls import CA, client_url, server_url
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 from tests.faults.namespaces import ADDRESSES, Network
 

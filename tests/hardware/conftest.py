@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.building import common_folder
-from tests.hardware.sketches import Sketches
+from tests.hardware.firmware.sketches import Sketches
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from leadscomm.hardware.board.layout import u8
 from leadscomm.hardware.companion import VERSION, Answer, Order
 from leadscomm.testing import VirtualBoard
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
-from tests.hardware.sketches import Sketches
+from tests.hardware.firmware.sketches import Sketches
 
 
 @pytest.fixture(params=["uno", "mega"])

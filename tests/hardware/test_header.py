@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from leadscomm.hardware import companion
 from leadscomm.hardware.board.layout import Layout, UpTo, u8
 from leadscomm.hardware.header import declared_in, header
-from tests.hardware.layouts import assignments, messages
+from tests.hardware.board.layouts import assignments, messages
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LIBRARY = ROOT / "arduino" / "LeadsComm" / "src"

@@ -1,5 +1,5 @@
 """What the full profile does on links of all kinds, in simulated time, and what it costs: ``python -m
-tests.protocol.measure_full``. The simulated figures are the same on every machine; the costs are not.
+tests.protocol.session.full.measure``. The simulated figures are the same on every machine; the costs are not.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from time import process_time
 
 from leadscomm.protocol.session.full.full import FullSession
 from leadscomm.protocol.session.full.link import Link
-from tests.protocol.paths import Way, World, offer
+from tests.protocol.session.full.paths import Way, World, offer
 
 MIX = {"drop": 0.2, "double": 0.1, "reorder": 0.2, "corrupt": 0.02}
 RADIO = 1_250_000.0

@@ -1,4 +1,4 @@
-"""Programs with journals that a test watches, or kills: ``python -m tests.connections.journal_program WHAT ...``.
+"""Programs with journals that a test watches, or kills: ``python -m tests.journal.journal_program WHAT ...``.
 
 Sender and receiver talk over a Unix socket as sessions do: each lane in its order, after each connect again from the
 first message that is not forgotten. What they have done they write into ledgers, line by line, which outlive them.

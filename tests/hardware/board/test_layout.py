@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from leadscomm import LocalProtocolError, RemoteProtocolError
 from leadscomm.hardware.board.layout import Layout, UpTo, f32, i16, u8, u16, u32
-from tests.hardware.layouts import layouts, messages
+from tests.hardware.board.layouts import layouts, messages
 
 
 class Imu(Layout, number=0x11):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from leadscomm.protocol.framing import FRAMINGS, CobsFraming, FramingSpec, guess, make_framing
 from leadscomm.protocol.session.handshake import Refusal
 from leadscomm.protocol.session.offer import no_session
-from tests.protocol.paths import offer
+from tests.protocol.session.full.paths import offer
 
 MESSAGES = [b"speed=42.1", b"temperature=20", b"{}"]
 NAMES = ("separator", "line", "length", "cobs")

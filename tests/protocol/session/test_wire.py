@@ -15,7 +15,7 @@ from leadscomm.protocol import BoardFraming, CobsFraming, make_framing
 from leadscomm.protocol.session import wire as frames
 from leadscomm.protocol.session.handshake import COMPACT, VERSION, Handshake, Refusal, welcome_of
 
-VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "session.json").read_text(encoding="ascii"))
+VECTORS = json.loads((Path(__file__).parent.parent.parent / "vectors" / "session.json").read_text(encoding="ascii"))
 CONTROLS = ("ACK", "HELLO", "WELCOME", "REFUSE", "BYE", "PING")
 KINDS = {"datagram": frames.DATAGRAM, "data": frames.DATA, "more": frames.MORE, "control": frames.CONTROL}
 

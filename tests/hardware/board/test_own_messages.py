@@ -14,9 +14,9 @@ from leadscomm.hardware import Board
 from leadscomm.testing import VirtualBoard
 from tests.docs.blocks import read_page
 from tests.entities.recorder import Recorder, wait_until
-from tests.hardware.sketches import Sketches
+from tests.hardware.firmware.sketches import Sketches
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
 
 @pytest.fixture

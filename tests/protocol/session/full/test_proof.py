@@ -24,7 +24,7 @@ from leadscomm.protocol.session.handshake import (
 )
 from leadscomm.protocol.session.seals import Proof
 from leadscomm.protocol.session.segments import lane_number
-from tests.protocol.paths import Way, World, offer
+from tests.protocol.session.full.paths import Way, World, offer
 
 KEY = b"sixteen bytes or more"
 MESSAGE = full.data(lane_number(4), 1, 0, b"\x02hi")

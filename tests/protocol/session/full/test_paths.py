@@ -10,8 +10,18 @@ from leadscomm.protocol.session.full.congestion import FIRST_SEGMENT, Congestion
 from leadscomm.protocol.session.full.lanes import Lane, Sent
 from leadscomm.protocol.session.full.link import Link
 from leadscomm.protocol.session.full.recovery import MAX_WAIT_S, Recovery
-from tests.protocol.measure_full import RADIO, SERIAL, STREAM_SEGMENT, STREAMS, THIN, cost, cost_of_mix, fresh, measure
-from tests.protocol.paths import Way, World
+from tests.protocol.session.full.measure import (
+    RADIO,
+    SERIAL,
+    STREAM_SEGMENT,
+    STREAMS,
+    THIN,
+    cost,
+    cost_of_mix,
+    fresh,
+    measure,
+)
+from tests.protocol.session.full.paths import Way, World
 
 
 @pytest.mark.slow

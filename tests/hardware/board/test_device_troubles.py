@@ -26,7 +26,7 @@ from leadscomm import (
 from leadscomm.hardware import Board, Mode, Sample
 from leadscomm.testing import VirtualBoard
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
-from tests.hardware.sketches import COMPANION, LIBRARY, Sketches
+from tests.hardware.firmware.sketches import COMPANION, LIBRARY, Sketches
 from tests.hardware.traffic import Echoes, random_messages
 
 STARTED, IN_SESSION = 1, 2  # marks of ECHO

@@ -29,7 +29,7 @@ from leadscomm.protocol.records.streams import (
     new_digest,
 )
 
-VECTORS = Path(__file__).parent.parent / "vectors"
+VECTORS = Path(__file__).parent.parent.parent / "vectors"
 STREAMS = json.loads((VECTORS / "streams.json").read_text(encoding="ascii"))
 TYPES = {"OFFER": Offer, "DATA": Data, "END": End, "DROP": Drop, "ACCEPT": Accept, "GOT": Got, "DONE": Done,
          "REFUSE": Refuse}  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 from leadscomm.hardware.toolchain import build
 from tests.building import one_at_a_time
 
-ARDUINO = Path(__file__).resolve().parent.parent.parent / "arduino"
+ARDUINO = Path(__file__).resolve().parent.parent.parent.parent / "arduino"
 LIBRARY = ARDUINO / "LeadsComm"
 COMPANION = ARDUINO / "companion"
 FLAGS = ("-Wall", "-Wextra", "-Werror")

@@ -26,7 +26,7 @@ from leadscomm.protocol.session.handshake import (
 )
 from leadscomm.protocol.session.offer import Offer
 from leadscomm.protocol.session.segments import MESSAGES, RECORDS, Ack, LaneAck, lane_number
-from tests.protocol.paths import Path, Way, World, offer
+from tests.protocol.session.full.paths import Path, Way, World, offer
 
 MIX = {"drop": 0.2, "double": 0.1, "reorder": 0.2, "corrupt": 0.02}
 KEY = b"sixteen bytes or more"

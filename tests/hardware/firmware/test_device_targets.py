@@ -10,7 +10,7 @@ import pytest
 from leadscomm import Client
 from leadscomm.testing import VirtualBoard
 from tests.entities.recorder import PATIENCE_S
-from tests.hardware.sketches import Sketches
+from tests.hardware.firmware.sketches import Sketches
 from tests.hardware.traffic import Echoes, Volley, random_messages
 
 BAUDS = (115_200, 500_000, 1_000_000)

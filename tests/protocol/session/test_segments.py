@@ -20,7 +20,7 @@ from leadscomm.protocol.session.offer import Offer
 from leadscomm.protocol.session.seals import Checked, NoSeal, Proof, Seal
 from leadscomm.protocol.session.segments import Ack, LaneAck
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 VECTORS = json.loads((ROOT / "vectors" / "full.json").read_text(encoding="ascii"))
 DOC = (ROOT.parent / "docs" / "wire-protocol.md").read_text(encoding="utf-8")
 KEY = b"0123456789abcdef"

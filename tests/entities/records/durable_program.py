@@ -1,6 +1,6 @@
 """Programs with durable messages that a test kills.
 
-``python -m tests.entities.durable_program WHAT PORT JOURNAL LEDGER ARGUMENTS...``
+``python -m tests.entities.records.durable_program WHAT PORT JOURNAL LEDGER ARGUMENTS...``
 
 What they have done they write into ledgers, line by line, which outlive them.
 """
@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from leadscomm import Callback, Client, Server
-from tests.connections.journal_program import LANES, Ledger
+from tests.journal.journal_program import LANES, Ledger
 
 
 class Receiver(Callback):

@@ -30,7 +30,7 @@ from leadscomm.journal.journal import Journal
 from leadscomm.sessions.session import SessionConnection
 from tests.entities.recorder import Recorder, wait_until
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
 
 class Told(Recorder):
@@ -311,7 +311,7 @@ class Pair:
 
     def start(self, what: str, *arguments: str, journal: bool = True) -> subprocess.Popen[bytes]:
         path = str(self.folder / f"{what}.journal") if journal else ""
-        command = [sys.executable, "-m", "tests.entities.durable_program", what, str(self.port), path]
+        command = [sys.executable, "-m", "tests.entities.records.durable_program", what, str(self.port), path]
         process = subprocess.Popen(
             [*command, str(self.folder / f"{what}.ledger"), *arguments], stdout=subprocess.PIPE, cwd=ROOT
         )

@@ -24,7 +24,7 @@ from leadscomm.connections.sockets import common as sockets
 from leadscomm.connections.udp import client as udp
 from leadscomm.connections.udp import peer as udp_peer
 from leadscomm.connections.udp import server as udp_server
-from tests.connections.test_tcp import no_descriptors
+from tests.connections.sockets.test_tcp import no_descriptors
 from tests.connections.transports import TRANSPORTS, Later, accepted, conversation, listening
 from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 

@@ -15,7 +15,7 @@ import pytest
 from leadscomm.journal.journal import Journal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PROGRAM = [sys.executable, "-m", "tests.connections.journal_program"]
+PROGRAM = [sys.executable, "-m", "tests.journal.journal_program"]
 STRACE = pytest.mark.needs("strace", "apt-get install strace")
 CALLS = "trace=pwrite64,write,fsync,fdatasync,openat"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from leadscomm.protocol.records.durable import DURABLE, DURABLE_OVERHEAD, Durable, kind_of, read_durable
 from leadscomm.protocol.session.full.prefixed import Separator
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "full.json").read_text(encoding="ascii"))
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "full.json").read_text(encoding="ascii"))
 
 
 @given(st.binary(min_size=8, max_size=8), st.integers(0, (1 << 64) - 1), st.binary(max_size=50))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -22,6 +23,9 @@ UNDER_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 # How long an example takes says how busy the machine is, and nothing of what is tested.
 settings.register_profile("leadscomm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("leadscomm")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # run in the background of a shell, which the programs inherit
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,14 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
-_OURS: Final = ("leadscomm.connections.", "leadscomm.entities.", "leadscomm.protocol.")
+_OURS: Final = (
+    "leadscomm.protocol.",
+    "leadscomm.connections.",
+    "leadscomm.journal.",
+    "leadscomm.sessions.",
+    "leadscomm.streams.",
+    "leadscomm.entities.",
+)
 _CALL_BACK: Final = ("dispatch", "_call", "_fail", "_move")
 """The functions of ours that call callbacks, in the middle of nothing."""
 

@@ -11,7 +11,14 @@ from typing import Any
 
 from tests.entities.recorder import PATIENCE_S
 
-_OURS = ("leadscomm.connections.", "leadscomm.entities.", "leadscomm.protocol.")
+_OURS = (
+    "leadscomm.protocol.",
+    "leadscomm.connections.",
+    "leadscomm.journal.",
+    "leadscomm.sessions.",
+    "leadscomm.streams.",
+    "leadscomm.entities.",
+)
 
 
 def interrupted_at(

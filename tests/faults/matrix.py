@@ -79,7 +79,7 @@ MATRIX: Final = (
     ),
     Row(
         "half open; peer frozen (SIGSTOP)",
-        "noticed after `dead_after`, made good for afterwards",
+        "noticed after `dead_after`, repaired afterwards",
         everywhere(
             "test_silence.test_half_open",
             "test_silence.test_half_open_while_idle",

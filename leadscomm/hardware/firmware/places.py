@@ -12,7 +12,7 @@ from typing import Final
 
 from leadscomm.errors import MissingTool
 
-_PACKAGE: Final = Path(__file__).resolve().parent.parent
+_PACKAGE: Final = Path(__file__).resolve().parents[2]
 _SYSTEM_CORES: Final = (
     Path("/usr/share/arduino/hardware/arduino/avr"),
     Path("/usr/local/share/arduino/hardware/arduino/avr"),

@@ -231,7 +231,7 @@ def test_a_key_that_is_not_there(tmp_path):
     with create_server(0, Echo(), key=KEY) as server:
         report = Report(f"tcp://127.0.0.1:{server.port()}?key_file={tmp_path}/none")
     assert report.code == 1
-    assert report["key"].startswith(f"FAIL key_file={tmp_path}/none cannot be read: ")
+    assert report["key"].split()[:4] == ["FAIL", f"key_file={tmp_path}/none", "cannot", "be"]
 
 
 def test_a_server_that_wants_a_key():

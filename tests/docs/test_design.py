@@ -1,4 +1,4 @@
-"""docs/design.md names every file of the package, and no other; and what it says of threads is so."""
+"""docs/design.md names every folder of the package, and no other; and what it says of threads is so."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ LOOKS_UP = "connections/sockets/names.py"
 """The system's look-up of a name can neither be ended nor told how long it may take."""
 
 
-def test_every_file_is_named_once_and_no_other() -> None:
-    rooms = PAGE.partition("## Floors and rooms")[2].partition("\n## ")[0]
-    named = re.findall(r"`([\w/-]+\.py)`", "\n".join(line for line in rooms.splitlines() if line.startswith("|")))
-    there = [path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"]
-    assert sorted(named) == sorted(there)
+def test_every_folder_is_named_once_and_no_other() -> None:
+    floors = PAGE.partition("## Floors and folders")[2].partition("\n## ")[0]
+    second = [row.split(" | ")[1] for row in floors.splitlines() if row.startswith("| ") and "`" in row]
+    named = re.findall(r"`([\w/.]+)`", " ".join(second))
+    folders = {path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")} - {"."}
+    files = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert sorted(named) == sorted(folders | files)
 
 
 def test_the_tests_that_hold_the_rules_are_there() -> None:

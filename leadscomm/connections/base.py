@@ -288,16 +288,17 @@ class ConnectionBase(Writer):
 
     # Sending and closing ---------------------------------------------------------------------------------------------
 
-    def send_file(self, path: str | os.PathLike[str], **how: Any) -> Any:
-        """Send a file as a stream (``docs/streams.md``), as ``send_file`` of the entity that runs this connection does.
+    def send_file(self, path: str | os.PathLike[str], **options: Any) -> Any:
+        """Send a file as a stream (``docs/streams.md``), as ``send_file`` of the entity that runs this connection does,
+        with its parameters.
 
         :raises ServiceError: it has no session, or no entity runs it.
         """
-        return self._streams().send_file(path, self, **how)
+        return self._streams().send_file(path, self, **options)
 
-    def send_stream(self, file: Any, **how: Any) -> Any:
+    def send_stream(self, file: Any, **options: Any) -> Any:
         """Send what a binary file holds, likewise."""
-        return self._streams().send_stream(file, self, **how)
+        return self._streams().send_stream(file, self, **options)
 
     def _streams(self) -> Any:
         if self.keeper is None:

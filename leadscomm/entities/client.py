@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from leadscomm.connections.sending.writer import weakly
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.pair import Pair
-from leadscomm.entities.records.streams import Streams
+from leadscomm.entities.records.streams import TIMEOUT_S, Streams
 from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.entities.running.dialler import Backoff, Dialler, attempt
 from leadscomm.entities.running.foreign import staged
@@ -24,7 +24,7 @@ from leadscomm.entities.running.reader import Stage
 from leadscomm.errors import CommError, ConnectFailed, ConnectionLost, EndpointError, MissingExtra, ServiceError
 from leadscomm.sessions.doors import connect
 from leadscomm.streams.files import Readable
-from leadscomm.streams.transfer import Transfer
+from leadscomm.streams.transfer import Progress, Transfer
 
 _log = logging.getLogger("leadscomm")
 _TELLING_S: Final = 1.0
@@ -80,43 +80,76 @@ class Client(Entity):
         stage = self._current
         return None if stage is None else stage.connection
 
-    def send(self, msg: bytes, **how: Any) -> None:
+    def send(
+        self,
+        msg: bytes,
+        *,
+        lane: int | None = None,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """Send a message. Any thread.
 
-        :param how: of a session: ``lane``, ``lifetime``, ``latest`` and ``timeout``, as in
-            :meth:`SessionConnection.send`.
-            With ``durable`` the message is stored before this returns, and ``lane`` is all that there is.
+        With ``durable`` the message is stored before this returns; it has no ``lifetime`` and no ``latest`` then.
+
+        :param lane: of a session: 0 is the most urgent one, 7 the least.
+        :param lifetime: of a session: seconds after which the message is not begun any more, but reported.
+        :param latest: of a session: a key; the message replaces an older one of it that was not begun yet.
+        :param timeout: seconds to wait for room instead of ``send_timeout``; 0: raise at once.
         :raises ConnectionLost: there is no connection at the moment; with ``durable``: the client does not run.
         :raises JournalFull: with ``durable``: there is no room for it.
         :raises LocalProtocolError: the framing cannot carry it; nothing was sent.
         :raises OutboxFull: the peer does not take it (see ``send_timeout`` and ``outbox``).
         """
-        (self._send or self._not_connected)(msg, **how)
+        (self._send or self._not_connected)(msg, lane, lifetime, latest, timeout)
 
-    def send_file(self, path: str | os.PathLike[str], **how: Any) -> Transfer:
+    def send_file(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        progress: Progress | None = None,
+        wait: bool = True,
+        timeout: float = TIMEOUT_S,
+    ) -> Transfer:
         """Send a file as a stream (``docs/streams.md``); waits until the peer has all of it, through lost
         connections and restarts of the peer.
 
-        :param how: ``name``, ``progress``, ``wait`` and ``timeout``, as in :meth:`Streams.send_file`.
+        :param name: what the receiver is told that it is called; the file's own name unless given.
+        :param progress: is told how far it is, by the thread that sends.
+        :param wait: False: return at once; :meth:`Transfer.wait` waits for it.
+        :param timeout: seconds in which nothing moves, after which it is given up.
         :raises TransferError: it did not arrive whole; the next attempt goes on from there.
         :raises OSError: it cannot be read.
         :raises ServiceError: inside a callback only ``wait=False`` can be.
         """
-        return self._session_streams().send_file(path, None, **how)
+        return self._session_streams().send_file(path, None, name=name, progress=progress, wait=wait, timeout=timeout)
 
-    def send_stream(self, file: Readable, **how: Any) -> Transfer:
+    def send_stream(
+        self,
+        file: Readable,
+        *,
+        name: str = "",
+        size: int | None = None,
+        progress: Progress | None = None,
+        wait: bool = True,
+        timeout: float = TIMEOUT_S,
+    ) -> Transfer:
         """Send what a binary file holds, from where it is, as :meth:`send_file` does. It is not closed.
 
-        :param how: besides ``size``, where it is known.
+        :param size: how many bytes that are, where it is known: for the receiver's progress.
         """
-        return self._session_streams().send_stream(file, None, **how)
+        return self._session_streams().send_stream(
+            file, None, name=name, size=size, progress=progress, wait=wait, timeout=timeout
+        )
 
     def _session_streams(self) -> Streams:
         if not self._endpoint.has_session:
             raise ServiceError(f"{self._endpoint} has no session, which streams need: give both sides reliable=1")
         return self._streams
 
-    def _not_connected(self, msg: bytes, **how: Any) -> None:
+    def _not_connected(self, msg: bytes, *how: object) -> None:
         state = "is not connected at the moment" if self.running() else "must be running to send; start it first"
         raise ConnectionLost(f"the client of {self._endpoint} {state}") from self._why
 
@@ -252,7 +285,7 @@ class Client(Entity):
         if not self._durable.kept:
             self._send = stage.outbox.send
         if type(self).send is Client.send:
-            self.send = self._send or self._not_connected  # type: ignore[method-assign]  # one call less: a quarter of what a message in a burst costs
+            self.send = self._send or self._not_connected  # type: ignore[assignment, method-assign]  # one call less: a quarter of what a message in a burst costs
         self._joined(stage)
         self._ready.set()
         self._call(self.callback.on_connect, self, stage.connection, stage=stage)

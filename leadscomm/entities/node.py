@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
+from leadscomm.connections.sending.how import How, how_to
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.namesakes import NameTaken
 from leadscomm.entities.node_file import from_file
 from leadscomm.entities.node_peers import Peers, Way
 from leadscomm.entities.records.groups import Groups
+from leadscomm.entities.records.streams import TIMEOUT_S
 from leadscomm.entities.running.acceptor import Acceptor
 from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.entities.running.dialler import Dialler
@@ -26,7 +28,7 @@ from leadscomm.errors import CommError, ConnectionLost, DeliveryError, EndpointE
 from leadscomm.packages import Self
 from leadscomm.protocol.records.durable import GROUPS
 from leadscomm.streams.files import Readable
-from leadscomm.streams.transfer import Transfer
+from leadscomm.streams.transfer import Progress, Transfer
 
 _START_S: Final = 10.0
 
@@ -151,14 +153,26 @@ class Node(Entity):
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
-    def send(self, msg: bytes, to: str, **how: Any) -> None:
+    def send(
+        self,
+        msg: bytes,
+        to: str,
+        *,
+        lane: int | None = None,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """Send a message to a peer. While no line leads there, and the session lives, it waits in the outbox.
 
-        With ``durable`` it is stored before this returns, whether the peer is there or not, and ``lane`` is all that
-        there is.
+        With ``durable`` it is stored before this returns, whether the peer is there or not; it has no ``lifetime`` and
+        no ``latest`` then.
 
         :param to: the peer's name.
-        :param how: ``lane``, ``lifetime``, ``latest`` and ``timeout``, as in :meth:`SessionConnection.send`.
+        :param lane: 0 is the most urgent one, 7 the least.
+        :param lifetime: seconds after which the message is not begun any more, but reported.
+        :param latest: a key; the message replaces an older one of it that was not begun yet.
+        :param timeout: seconds to wait for room instead of ``send_timeout``; 0: raise at once.
         :raises ConnectionLost: there is no session with a peer of this name; the text tells who is there.
         :raises LocalProtocolError: the peer does not take so long a one, or is a board, which knows nothing of lanes
             and durable messages; nothing was sent.
@@ -167,57 +181,98 @@ class Node(Entity):
         """
         stage = self._peers.get(to)
         if not self._durable.kept:
-            self._stage_of(to).send(msg, **how)
+            self._stage_of(to).send(msg, how_to(lane, lifetime, latest, timeout))
         elif stage is None or isinstance(stage, SessionStage):
-            self._durable.send(to, msg, **how)
+            self._durable.send(to, msg, lane, lifetime, latest, timeout)
         else:
             raise LocalProtocolError(f"{to} is a board, and knows no durable messages: node.peer({to!r}).send(...)")
 
-    def send_file(self, path: str | os.PathLike[str], to: str, **how: Any) -> Transfer:
+    def send_file(
+        self,
+        path: str | os.PathLike[str],
+        to: str,
+        *,
+        name: str | None = None,
+        progress: Progress | None = None,
+        wait: bool = True,
+        timeout: float = TIMEOUT_S,
+    ) -> Transfer:
         """Send a file to a peer as a stream (``docs/streams.md``); waits until the peer has all of it, also in its next
         session.
 
-        :param how: ``name``, ``progress``, ``wait`` and ``timeout``, as in :meth:`Streams.send_file`.
+        :param name: what the receiver is told that it is called; the file's own name unless given.
+        :param progress: is told how far it is, by the thread that sends.
+        :param wait: False: return at once; :meth:`Transfer.wait` waits for it.
+        :param timeout: seconds in which nothing moves, after which it is given up.
         :raises ConnectionLost: there is no session with a peer of this name.
         :raises TransferError: it did not arrive whole; the next attempt goes on from there.
         :raises OSError: it cannot be read.
         :raises ServiceError: inside a callback only ``wait=False`` can be; or the peer is a board.
         """
-        return self._streams.send_file(path, self.peer(to), **how)
+        return self._streams.send_file(path, self.peer(to), name=name, progress=progress, wait=wait, timeout=timeout)
 
-    def send_stream(self, file: Readable, to: str, **how: Any) -> Transfer:
+    def send_stream(
+        self,
+        file: Readable,
+        to: str,
+        *,
+        name: str = "",
+        size: int | None = None,
+        progress: Progress | None = None,
+        wait: bool = True,
+        timeout: float = TIMEOUT_S,
+    ) -> Transfer:
         """Send what a binary file holds, from where it is, as :meth:`send_file` does. It is not closed.
 
-        :param how: besides ``size``, where it is known.
+        :param size: how many bytes that are, where it is known: for the receiver's progress.
         """
-        return self._streams.send_stream(file, self.peer(to), **how)
+        return self._streams.send_stream(
+            file, self.peer(to), name=name, size=size, progress=progress, wait=wait, timeout=timeout
+        )
 
-    def broadcast(self, msg: bytes, **how: Any) -> None:
+    def broadcast(
+        self,
+        msg: bytes,
+        *,
+        lane: int | None = None,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """Send a message to every peer that is there. Waits for nobody: what one does not take is told to ``on_fail``.
 
-        :param how: as for :meth:`send`.
+        The parameters are those of :meth:`send`.
+
         :raises JournalFull: with ``durable``: there is no room for it; nobody was sent anything.
         :raises LocalProtocolError: with ``durable``: a peer does not take so long a one; likewise.
         """
-        self._send_each(self._peers, msg, how)
+        self._send_each(self._peers, msg, how_to(lane, lifetime, latest, timeout))
 
-    def send_group(self, msg: bytes, group: str, **how: Any) -> None:
+    def send_group(
+        self,
+        msg: bytes,
+        group: str,
+        *,
+        lane: int | None = None,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """Send a message to every peer that is in a group, as :meth:`broadcast` does.
 
         A peer tells its groups as the first thing in a session; until that has come it is in none.
         """
-        self._send_each(
-            {name: stage for name, stage in self._peers.items() if group in self._groups.of(stage)}, msg, how
-        )
+        members = {name: stage for name, stage in self._peers.items() if group in self._groups.of(stage)}
+        self._send_each(members, msg, how_to(lane, lifetime, latest, timeout))
 
-    def _send_each(self, stages: dict[str, Stage], msg: bytes, how: dict[str, Any]) -> None:
+    def _send_each(self, stages: dict[str, Stage], msg: bytes, how: How) -> None:
         if self._durable.kept:
             named = [name for name, stage in stages.items() if isinstance(stage, SessionStage)]
-            self._durable.send_all(named, msg, **how)
+            self._durable.send_all(named, msg, how)
             stages = {name: stage for name, stage in stages.items() if name not in named}
         for name, stage in stages.items():
             try:
-                stage.send(msg, **{"timeout": 0, **how})
+                stage.send(msg, how.at_once())
             except CommError as error:
                 failure = DeliveryError(f"a message to all was not sent to {name}: {error}", [msg])
                 failure.__cause__ = error

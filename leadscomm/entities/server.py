@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
 from leadscomm.connections.sending.fanout import FanOut
+from leadscomm.connections.sending.how import PLAINLY, How, how_to
 from leadscomm.connections.sending.outbox import Outbox
 from leadscomm.connections.sending.writer import Flusher, weakly
 from leadscomm.entities.callback import Callback
 from leadscomm.entities.entity import Entity
 from leadscomm.entities.pair import Pair
+from leadscomm.entities.records.streams import TIMEOUT_S
 from leadscomm.entities.running.acceptor import Acceptor
 from leadscomm.entities.running.reader import Stage
 from leadscomm.entities.sessions import Sessions
 from leadscomm.errors import CommError, ConnectionLost, DeliveryError, LocalProtocolError
 from leadscomm.streams.files import Readable
-from leadscomm.streams.transfer import Transfer
+from leadscomm.streams.transfer import Progress, Transfer
 
 _START_S: Final = 10.0
 """How long ``start(parallel=True)`` waits at most until it listens."""
@@ -77,42 +79,62 @@ class Server(Entity):
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
-    def broadcast(self, msg: bytes, **how: Any) -> None:
+    def broadcast(
+        self,
+        msg: bytes,
+        *,
+        lane: int | None = None,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """Send a message to every connection. Waits for nobody: a peer that does not read is dealt with by
         ``overflow``.
 
         With ``durable`` it is stored for all peers that have a name, and the others get it as without.
 
-        :param how: as for :meth:`send`; what one peer does not take is told to ``on_fail`` then.
-        :raises LocalProtocolError: the framing cannot carry it, or ``how`` is for sessions and there are none; nobody
-            was sent anything.
+        The parameters are those of :meth:`send`; with one of them, what a peer does not take is told to ``on_fail``.
+
+        :raises LocalProtocolError: the framing cannot carry it, or a parameter is for sessions and there are none;
+            nobody was sent anything.
         :raises JournalFull: there is no room for it; nobody was sent anything.
         """
+        how = how_to(lane, lifetime, latest, timeout)
         if self._durable.kept:
-            self._durable.broadcast(self.connections(), msg, **how)
-        elif self.running() and how:
+            self._durable.broadcast(self.connections(), msg, how)
+        elif self.running() and how is not PLAINLY:
             self._send_each(msg, how)
         elif self.running():
             self._everybody.send(msg)
         else:
             self._everybody.check(msg)
 
-    def _send_each(self, msg: bytes, how: dict[str, Any]) -> None:
+    def _send_each(self, msg: bytes, how: How) -> None:
         if not self._endpoint.has_session:
-            self._everybody.check(msg, **how)
+            self._everybody.check(msg, how)
         for stage in self._stages:
             try:
-                stage.send(msg, **{"timeout": 0, **how})
+                stage.send(msg, how.at_once())
             except CommError as error:
                 failure = DeliveryError(f"a message to all was not sent to {stage.connection}: {error}", [msg])
                 failure.__cause__ = error
                 self._report(failure)
 
-    def send(self, msg: bytes, to: ConnectionBase | str, **how: Any) -> None:
+    def send(
+        self,
+        msg: bytes,
+        to: ConnectionBase | str,
+        *,
+        lane: int | None = None,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """Send a message to one connection, as ``to.send(msg)`` does.
 
         :param to: the connection; with ``durable`` also a peer's name, whether it is there or not.
-        :param how: of a session: ``lane``, ``lifetime``, ``latest`` and ``timeout``, as there.
+        :param lane: of a session, as ``lifetime`` and ``latest`` are: see :meth:`SessionConnection.send`.
+        :param timeout: seconds to wait for room instead of ``send_timeout``; 0: raise at once.
         :raises ConnectionLost: it is not one of this server's, or not any more.
         """
         if isinstance(to, str):
@@ -121,35 +143,57 @@ class Server(Entity):
                     f"to={to!r} is a name, and only a server with durable= knows names: give one of "
                     "server.connections(), or durable=FILE"
                 )
-            self._durable.send(to, msg, **how)
+            self._durable.send(to, msg, lane, lifetime, latest, timeout)
             return
         keeper = getattr(to, "keeper", None)
         stages = (keeper,) if isinstance(keeper, Stage) and keeper.entity is self else self._stages
         for stage in stages:
             if stage.connection is to:
-                stage.send(msg, **how)
+                stage.send(msg, how_to(lane, lifetime, latest, timeout))
                 return
         raise ConnectionLost(
             f"{to} is no connection of this server; server.connections() tells which there are"
         ) from self._why
 
-    def send_file(self, path: str | os.PathLike[str], to: ConnectionBase, **how: Any) -> Transfer:
+    def send_file(
+        self,
+        path: str | os.PathLike[str],
+        to: ConnectionBase,
+        *,
+        name: str | None = None,
+        progress: Progress | None = None,
+        wait: bool = True,
+        timeout: float = TIMEOUT_S,
+    ) -> Transfer:
         """Send a file as a stream (``docs/streams.md``); waits until the peer has all of it. In a later session the
         peer is known again by its name.
 
-        :param how: ``name``, ``progress``, ``wait`` and ``timeout``, as in :meth:`Streams.send_file`.
+        :param name: what the receiver is told that it is called; the file's own name unless given.
+        :param progress: is told how far it is, by the thread that sends.
+        :param wait: False: return at once; :meth:`Transfer.wait` waits for it.
+        :param timeout: seconds in which nothing moves, after which it is given up.
         :raises TransferError: it did not arrive whole; the next attempt goes on from there.
         :raises OSError: it cannot be read.
         :raises ServiceError: inside a callback only ``wait=False`` can be; or the connection has no session.
         """
-        return self._streams.send_file(path, to, **how)
+        return self._streams.send_file(path, to, name=name, progress=progress, wait=wait, timeout=timeout)
 
-    def send_stream(self, file: Readable, to: ConnectionBase, **how: Any) -> Transfer:
+    def send_stream(
+        self,
+        file: Readable,
+        to: ConnectionBase,
+        *,
+        name: str = "",
+        size: int | None = None,
+        progress: Progress | None = None,
+        wait: bool = True,
+        timeout: float = TIMEOUT_S,
+    ) -> Transfer:
         """Send what a binary file holds, from where it is, as :meth:`send_file` does. It is not closed.
 
-        :param how: besides ``size``, where it is known.
+        :param size: how many bytes that are, where it is known: for the receiver's progress.
         """
-        return self._streams.send_stream(file, to, **how)
+        return self._streams.send_stream(file, to, name=name, size=size, progress=progress, wait=wait, timeout=timeout)
 
     def remove_connection(self, connection: ConnectionBase) -> None:
         """Close a connection, if it is one of this server's."""

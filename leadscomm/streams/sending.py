@@ -137,8 +137,7 @@ class SendingTransfer(Transfer):
             self._source.rewind()
         self.resumed_at = stream.got
         while True:
-            self._await(lambda: stream.room() > 0)
-            piece = self._source.read(stream.room())
+            piece = self._source.read(self._await(stream.room))  # asked again, it may say that there is none any more
             if not piece:
                 break
             side.say(stream.data(piece, time.monotonic()))
@@ -146,8 +145,8 @@ class SendingTransfer(Transfer):
         side.say(stream.end())
         self._await(lambda: stream.done)
 
-    def _await(self, done: Callable[[], bool]) -> None:
-        """Wait until it is done, and tell meanwhile how far the stream is."""
+    def _await(self, done: Callable[[], int]) -> int:
+        """Wait until it is done, and tell meanwhile how far the stream is; what ``done`` said then."""
         while True:
             with self._changed:
                 stream = self._stream
@@ -158,7 +157,7 @@ class SendingTransfer(Transfer):
             if stream is not None:
                 self._move(stream.got)
             if finished:
-                return
+                return finished
 
     def _look_here(self) -> None:
         with self._changed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from time import perf_counter
 
+from leadscomm.connections.sending.how import PLAINLY, How
 from leadscomm.connections.sending.outbox import Outbox
 from leadscomm.connections.sending.writer import Writer
 from leadscomm.connections.sending.writing import TURN_S
@@ -35,10 +36,10 @@ class FanOut(Outbox):
     def _alone(self, message: bytes, frame: bytes) -> bool:
         return False
 
-    def check(self, message: bytes, timeout: float | None = None, **others: object) -> None:
+    def check(self, message: bytes, how: How = PLAINLY) -> None:
         """Refuse what the framing cannot carry, and what is for sessions, as :meth:`send` does."""
         self._framing.check(message)
-        self._check_lacking(others)
+        self._check_lacking({"lane": how.lane, "lifetime": how.lifetime, "latest": how.latest})
 
     def catch_up(self) -> None:
         """Hand out what waits, and wait for whoever is at it: then all of it is in every outbox. What was interrupted

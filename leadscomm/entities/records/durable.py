@@ -13,13 +13,14 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from leadscomm.connections.base import ConnectionBase
+from leadscomm.connections.sending.how import PLAINLY, How, how_to
 from leadscomm.connections.sending.writer import here
 from leadscomm.connections.shortage import why
 from leadscomm.connections.waiting import interrupted
@@ -144,18 +145,27 @@ class DurableMessages(RecordHandler):
 
     # Sending ---------------------------------------------------------------------------------------------------------
 
-    def send(self, peer: str, message: bytes, lane: int = DEFAULT_LANE, **how: Any) -> None:
-        """Store a message, and send it as soon as there is a session with the peer. Any thread.
+    def send(
+        self,
+        peer: str,
+        message: bytes,
+        lane: int | None = None,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Store a message, and send it as soon as there is a session with the peer. Any thread. The parameters are
+        those of an outbox's ``send``.
 
-        :param how: nothing: ``timeout`` has no meaning, since storing waits for no room.
+        :param timeout: has no meaning, since storing waits for no room.
         :raises JournalFull: there is no room for it.
         :raises LocalProtocolError: the peer does not take so long a one; ``lifetime`` or ``latest``, which it cannot
             have. Nothing was stored.
         :raises ConnectionLost: the service does not run.
         """
-        self.send_all([peer], message, lane, **how)
+        self.send_all([peer], message, how_to(lane, lifetime, latest, timeout))
 
-    def send_all(self, peers: Sequence[str], message: bytes, lane: int = DEFAULT_LANE, **how: Any) -> None:
+    def send_all(self, peers: Sequence[str], message: bytes, how: How = PLAINLY) -> None:
         """The same to several peers; stored for all of them or for none."""
         message = plain(message)
         journal = self._journal
@@ -163,11 +173,12 @@ class DurableMessages(RecordHandler):
             raise ConnectionLost(
                 f"{self._entity._name} must be running to send durable messages; start it first"
             ) from self._entity._why
-        if how.get("lifetime") is not None or how.get("latest") is not None:
+        if how.lifetime is not None or how.latest is not None:
             raise LocalProtocolError(
                 "a durable message is kept until it has arrived, so it has no lifetime= and no latest=: send it over "
                 "an entity without durable="
             )
+        lane = DEFAULT_LANE if how.lane is None else how.lane
         if not 0 <= lane < LANES:
             raise LocalProtocolError(f"lane={lane}: the lanes are 0 (the most urgent one) to {LANES - 1}")
         for outgoing in self._outgoing_to(peers):
@@ -176,14 +187,14 @@ class DurableMessages(RecordHandler):
         for outgoing in self._outgoing_to(peers):
             self._feed(outgoing)
 
-    def broadcast(self, connections: Sequence[ConnectionBase], message: bytes, **how: Any) -> None:
+    def broadcast(self, connections: Sequence[ConnectionBase], message: bytes, how: How) -> None:
         """To all of these; durable for those whose peers have names."""
         named = {name: one for one in connections if (name := getattr(one, "name", ""))}
         if named:
-            self.send_all(list(named), message, **how)
+            self.send_all(list(named), message, how)
         for connection in connections:
             if connection not in named.values():
-                connection.outbox.send(message, **how)
+                connection.outbox.send(message, *how)
 
     def _outgoing_to(self, peers: Sequence[str]) -> list[Outgoing]:
         return [outgoing for outgoing in map(self._outgoing.get, peers) if outgoing is not None]

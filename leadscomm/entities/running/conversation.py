@@ -9,8 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from operator import length_hint
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
+from leadscomm.connections.sending.how import PLAINLY, How
 from leadscomm.connections.sending.writer import weakly
 from leadscomm.connections.waiting import Flag
 from leadscomm.entities.records.handler import NotNow
@@ -298,8 +299,9 @@ class SessionStage(Stage):
         if took > _LONG_S or not self._waits:
             session.pump()
 
-    def send(self, message: bytes, **how: Any) -> None:
-        self._session.send(message, **how)
+    def send(self, message: bytes, how: How = PLAINLY) -> None:
+        lane, lifetime, latest, timeout = how
+        self._session.send(message, lane, lifetime=lifetime, latest=latest, timeout=timeout)
 
     def closing(self) -> None:
         if self.batch:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from leadscomm.connections.base import LINGER_S, ConnectionBase
 from leadscomm.connections.losses import lost, odd
+from leadscomm.connections.sending.how import PLAINLY, How
 from leadscomm.connections.sending.outbox import Outbox
 from leadscomm.connections.sending.writer import here, weakly
 from leadscomm.connections.waiting import interrupted
@@ -347,12 +348,9 @@ class Stage(Task):
 
     # Called by any thread --------------------------------------------------------------------------------------------
 
-    def send(self, message: bytes, **how: Any) -> None:
-        """Send one message to this peer.
-
-        :param how: what a session's outbox takes besides.
-        """
-        self.outbox.send(message, **how)
+    def send(self, message: bytes, how: How = PLAINLY) -> None:
+        """Send one message to this peer."""
+        self.outbox.send(message, *how)
 
     def closing(self) -> None:
         """The connection was closed here: send the rest and the goodbye, then wait a moment for the peer's."""

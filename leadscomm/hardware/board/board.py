@@ -169,9 +169,17 @@ class Board(Client):
 
     # Messages --------------------------------------------------------------------------------------------------------
 
-    def send(self, msg: bytes | Layout, **how: Any) -> None:
+    def send(
+        self,
+        msg: bytes | Layout,
+        *,
+        lane: int | None = None,
+        lifetime: float | None = None,
+        latest: Hashable | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """As :meth:`Client.send`; a message of a declared layout is packed first."""
-        super().send(_packed(msg), **how)
+        super().send(_packed(msg), lane=lane, lifetime=lifetime, latest=latest, timeout=timeout)
 
     def send_datagram(self, msg: bytes | Layout) -> None:
         """Send a message that may be lost, and neither waits for others nor is acknowledged.

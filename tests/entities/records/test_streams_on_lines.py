@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from leadscomm import Client, Endpoint, Server, ServiceError, TransferError
 from leadscomm.entities.node import Node
+from leadscomm.protocol.records.streams import SendingStream
 from tests.entities.joined import Takes
 from tests.entities.recorder import PATIENCE_S
 
@@ -169,3 +171,15 @@ def test_without_a_session_there_are_no_streams(source: Path) -> None:
                 sends()
     with pytest.raises(ServiceError, match="must be running"):
         connection.send_file(source)
+
+
+def test_the_pace_slackens_when_the_next_piece_is_due(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that comes in just that moment may say that enough is under way: that is no end of the file."""
+    room, times = SendingStream.room, itertools.count()
+    monkeypatch.setattr(SendingStream, "room", lambda stream: 0 if next(times) == 1 else room(stream))
+    (tmp_path / "in").mkdir()
+    with Server("tcp://127.0.0.1:0?reliable=1", taking(tmp_path / "in")) as server, Client(server.endpoint) as client:
+        client.send_file(source)
+    assert (tmp_path / "in" / "source.bin").read_bytes() == source.read_bytes()

@@ -140,3 +140,4 @@ def _printed_elsewhere(name: str) -> bool:
 
 
 L: Final = Logger()
+"""The one that programs use, as LEADS has it."""

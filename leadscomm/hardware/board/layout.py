@@ -204,12 +204,13 @@ class Layout:
     ``bytes`` of fixed length, ``Annotated[list[i16], 4]`` and ``Annotated[bytes, 16]``; or a list, ``bytes`` or ``str``
     of some length, ``Annotated[str, UpTo(16)]``. A string in ``Annotated`` is a comment.
 
-    :param number: of the message, 0 to 255: its first byte, by which the receiver tells it from others. Without one it
-        is only the fields.
     :raises TypeError: of the class statement: a field is of no type that a layout can hold.
     """
 
     number: ClassVar[int | None] = None
+    """Of the message, 0 to 255: its first byte, by which the receiver tells it from others. ``class Imu(Layout,
+    number=1)`` sets it; without one the message is only the fields."""
+
     fields: ClassVar[tuple[Field, ...]] = ()
     longest: ClassVar[int] = 0
     """Bytes on the wire at most."""

@@ -8,7 +8,11 @@ from leadscomm.errors import EndpointError, LocalProtocolError
 from leadscomm.protocol.framing.base import DEFAULT_MAX_MESSAGE, Framing, Pieces, excerpt, plain, split
 
 FAREWELL = b"disconnect"
+"""The message that says "I am leaving", as LEADS has it."""
+
 DEFAULT_SEPARATOR = b";"
+"""LEADS's."""
+
 _LF, _CR = b"\n\r"
 
 

@@ -281,8 +281,8 @@ class LaneOutbox(AcknowledgedOutbox):
 
     def _wait_until_written(self) -> None:
         """Without a flusher: the sender itself waits until all has left once, as nobody else would send it."""
-        self._carrier.run_until(self._has_left, self.timeout)
-        if self._has_left() or interrupted():
+        # Who receives meanwhile may have something to send by now: what it was a moment ago is what counts.
+        if self._carrier.run_until(self._has_left, self.timeout) or interrupted():
             return
         if not self._carrier.over:
             self._refuse(OutboxFull(f"{self._writer} took nothing for {self.timeout:g} s (send_timeout)"))

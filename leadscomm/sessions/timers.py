@@ -178,14 +178,16 @@ class TimedConnection(ConnectionBase):
             readable = carrier._wait_readable(max(0.0, min(due, default=LOOK_S)))
             if readable and not read:
                 return True
-            if (readable and not self._read_ahead()) or (end is not None and time.monotonic() >= end):
+            if readable and self._inbox is not None and len(self._inbox) >= AHEAD:
+                time.sleep(WRITE_S)  # enough was read ahead: another thread, which receives, makes room again
+            elif readable and not self._read_ahead():
+                return done()
+            if end is not None and time.monotonic() >= end:
                 return done()
         return True
 
     def _read_ahead(self) -> bool:
-        """Read while sending; False at the end of the line, or when enough was read ahead."""
-        if self._inbox is not None and len(self._inbox) >= AHEAD:
-            return False
+        """Read while sending; False at the end of the line."""
         try:
             return self.read_batch() is not None
         except BlockingIOError:

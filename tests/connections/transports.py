@@ -131,7 +131,7 @@ FAULTY_TRANSPORTS = (
 
 
 # With a session, whatever the line.
-SESSION = "reliable=1&patience=4"
+SESSION = "reliable=1&patience=2"
 SESSION_TRANSPORTS = (
     Transport("session-tcp", fixed(f"tcp://127.0.0.1:0?{SESSION}", f"tcp://127.0.0.1:{{port}}?{SESSION}")),
     Transport("session-tls", fixed(f"{TLS_SERVER}&{SESSION}", f"{TLS_CLIENT}&{SESSION}")),

@@ -102,9 +102,9 @@ class SessionStage(Stage):
 
     def line_came(self, name: str) -> None:
         """A line carries it from now on. The thread that reads that line."""
-        self._news.append(partial(self._tell_link, name, True))
         if self._worker is None and len(self._session.lines) > 1 and not self._session.over:
-            self._employ()
+            self._employ()  # before it is told that there are two: then no callback keeps either from being read
+        self._news.append(partial(self._tell_link, name, True))
         self._deliver_news()
 
     def _employ(self) -> None:

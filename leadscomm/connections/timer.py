@@ -19,21 +19,23 @@ class Reminder:
 
     :param call: what is to be called, by the flusher's thread; it must not block.
     :param least: seconds that it waits at least.
+    :ivar at: when it is to call. The flusher's own; others may look at it.
     """
 
-    __slots__ = ("_asked", "_at", "_call", "_entries", "_least")
+    __slots__ = ("_asked", "_call", "_calling", "_entries", "_least", "at")
 
     def __init__(self, call: Callable[[], None], least: float = 0.0) -> None:
         self._call = call
         self._least = least
         self._asked: list[float] = []
+        self._calling = False
         # The flusher's own:
-        self._at = inf  # when it is to call
+        self.at = inf
         self._entries: list[float] = []  # what the flusher holds of it, the next one last
 
     def ask(self, when: float, flusher: Flusher) -> None:
         """Have it call at ``when``, as ``time.monotonic()`` counts, at the latest. Any thread; waits for nobody."""
-        if self._at <= when:
+        if self.at <= when:
             return
         try:
             if self._asked[-1] <= when:  # not looked at yet
@@ -41,7 +43,8 @@ class Reminder:
         except IndexError:
             pass
         self._asked.append(when)
-        flusher.call_later(0.0, partial(self._look, flusher))
+        if not self._calling:  # which looks after it
+            flusher.call_later(0.0, partial(self._look, flusher))
 
     def stop(self) -> None:
         """Call nothing any more, and let go of what was to be called. Any thread."""
@@ -52,24 +55,28 @@ class Reminder:
     def _look(self, flusher: Flusher) -> None:
         count = len(self._asked)
         earliest = min(self._asked[:count], default=inf)
-        if earliest < self._at:
-            self._at = earliest
+        if earliest < self.at:
+            self.at = earliest
             self._arm(flusher)
         del self._asked[:count]  # not before: who finds one there relies on it
 
     def _arm(self, flusher: Flusher) -> None:
         now = time.monotonic()
-        at = max(self._at, now + self._least)
+        at = max(self.at, now + self._least)
         if not self._entries or at < self._entries[-1]:
             self._entries.append(at)
             flusher.call_later(at - now, partial(self._due, flusher))
 
     def _due(self, flusher: Flusher) -> None:
         self._entries.pop()
-        if self._at <= time.monotonic():
-            self._at = inf
-            self._call()
-        elif self._at < inf:
+        if self.at <= time.monotonic():
+            self.at, self._calling = inf, True
+            try:
+                self._call()
+            finally:
+                self._calling = False  # first this, then look: who has asked meanwhile is seen
+                self._look(flusher)
+        elif self.at < inf:
             self._arm(flusher)
 
 

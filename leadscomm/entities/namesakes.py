@@ -12,7 +12,6 @@ from typing import Final
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.errors import ConnectFailed
-from leadscomm.protocol.session.full.link import MEASURE_EVERY_S
 from leadscomm.sessions.session import SessionConnection
 
 SETTLE_S: Final = 0.2
@@ -63,6 +62,6 @@ def _ask_for_life(session: SessionConnection) -> float:
     now = time.monotonic()
     with session._turn:
         for line in session.lines:
-            line.link.pinged_at = now - MEASURE_EVERY_S
+            line.link.ping_now()
     session.emit()
     return now

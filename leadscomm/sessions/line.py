@@ -25,6 +25,8 @@ _OVERHEADS: Final = {"udp": 28, "serial": 4}
 """Bytes around a frame on the way: of COBS with its CRC, or of IP and UDP."""
 _BY_HOST: Final = ("tcp", "tls", "udp")
 """Two lines that lead to the same host and port differ in their schemes."""
+_LOSSLESS: Final = ("tcp", "tls", "unix", "loop")
+"""Streams: what they lose, they lose with the connection."""
 _REDIALLED: Final = ("tcp", "tls", "unix", "loop")
 QUIET_SHARE: Final = 0.4
 """A line that was dialled is dialled anew once the peer was silent for this part of the time after which it is dead:
@@ -39,6 +41,7 @@ def link_of(address: Address) -> Link:
         _segment(scheme),
         checked=not _has_crc_32(address.framing),
         in_order=scheme != "udp",
+        lossless=scheme in _LOSSLESS and not address.faulty,
         rate=options["baud"] / _BITS if scheme == "serial" else 0.0,
         overhead=_OVERHEADS.get(scheme, 6),
         preference=_PREFERENCES.get(scheme, 1) if preference is None else preference,
@@ -132,7 +135,9 @@ class Line:
         frames, lost = self.owner.due(self)
         if frames:
             framing = self.connection.framing
-            block = self._question() + framing.encode_all(frames) if framing.joins else None
+            block = framing.encode_all(frames) if framing.joins else None
+            if self._plan is not None and block is not None:
+                block = self._question(self._plan) + block
             lower.put(frames, block)
         if lost:
             self.connection.abort()
@@ -149,10 +154,10 @@ class Line:
         self._ending = True
         self.emit()
 
-    def _question(self) -> bytes:
+    def _question(self, plan: Plan) -> bytes:
         """What stands before a HELLO to a board; when the next one is put depends on the line."""
-        link, plan = self.link, self._plan
-        if plan is None or link.asked == self._asked:
+        link = self.link
+        if link.asked == self._asked:
             return b""
         before = plan.before_asking(self._asked)
         self._asked = link.asked

@@ -269,7 +269,7 @@ class LaneOutbox(AcknowledgedOutbox):
             if self._queue or self._blocked or self.closed:
                 return False
             self._next = (after if after > now else now) + PACE_S
-            if not self.has_room() or not self._carrier.take([message]):
+            if not self.has_room() or not self._carrier.take([message], anyway=True):
                 return False
         finally:
             self._writing.release()
@@ -340,8 +340,13 @@ class LaneOutbox(AcknowledgedOutbox):
     def has_room(self) -> bool:
         """No more is given to the session than the peer takes, and no more than may wait at all."""
         out = self._session.outgoing
-        waits = out.waiting_bytes + MESSAGE_BYTES * out.waiting_messages
+        waits = out.waiting_bytes + MESSAGE_BYTES * out.waiting_messages if out.unsent else 0
         return waits < self.limit and self._session.takes()
+
+    @property
+    def expectant(self) -> bool:
+        """Whether somebody waits for :meth:`progressed`, or something is still to be given to the session."""
+        return bool(self._blocked or self._queue or self._apart or self._on_drained or self._changed)
 
     def idle(self) -> bool:
         return super().idle() and not self._carrier.owes()

@@ -26,10 +26,11 @@ from leadscomm.protocol.framing.base import plain
 from leadscomm.protocol.session.counters import LinkCounters
 from leadscomm.protocol.session.full.full import FullSession
 from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
+from leadscomm.protocol.session.full.link import RIDES_S
 from leadscomm.protocol.session.full.recovery import ACK_AFTER_S
 from leadscomm.protocol.session.handshake import Handshake
 from leadscomm.protocol.session.segments import RECORDS
-from leadscomm.sessions.line import Line
+from leadscomm.sessions.line import QUIET_SHARE, Line
 from leadscomm.sessions.outbox import LaneCarrier, LaneFraming, LaneOutbox
 from leadscomm.sessions.terms import Terms
 from leadscomm.sessions.timers import LOOK_S, TimedConnection
@@ -189,6 +190,9 @@ class SessionConnection(TimedConnection, LaneCarrier):
             return line in self.lines and self._is_lost(line, time.monotonic())
 
     def _is_lost(self, line: Line, now: float) -> bool:
+        link = line.link
+        if not link.dead and now < link.heard_at + QUIET_SHARE * self.terms.dead_after:
+            return False
         if self.session.busy or self._hushed:  # a callback may keep it from being read
             return line.link.dead
         return line.is_lost(now, self.terms.dead_after)
@@ -203,12 +207,15 @@ class SessionConnection(TimedConnection, LaneCarrier):
                 session.receive(frame, now, link)
             if damaged:
                 session.damaged(now, link, damaged)
-            self.records += session.take_records()
-            self.settled += session.settled()
-            self.framing.faults += session.take_faults()
-            came = session.has_messages or session.datagrams.came
-        if came:
-            self.call_at(now + ACK_AFTER_S)  # in case that the callbacks take long
+            if session.incoming.ready_records:
+                self.records += session.take_records()
+            if session.outgoing.settled:
+                self.settled += session.settled()
+            if session.faults:
+                self.framing.faults += session.take_faults()
+            came = session.incoming.ready or session.datagrams.came
+        if came:  # in case that the callbacks take long
+            self.call_at(now + (RIDES_S if link.path.lossless else ACK_AFTER_S))
 
     def next_messages(self, limit: int | None = None) -> list[bytes]:
         """Take the most urgent messages that came, ``limit`` at most; :meth:`dealt` is to be told of them."""
@@ -402,10 +409,14 @@ class SessionConnection(TimedConnection, LaneCarrier):
         """Send what the session has to send, and have it looked after when the next thing is due. Any thread."""
         for line in self.lines:
             line.emit()
-        if self.flusher is not None and here.inside is not self.keeper:  # after the callbacks there is another pump
-            due, now = self.due_at, time.monotonic()
-            if due is not None:
-                self.call_at(now + LOOK_S if due <= now and self.stuck else due)
+        if here.inside is self.keeper or self.flusher is None:  # after the callbacks there is another look
+            return
+        now = time.monotonic()
+        if self._timer.at <= now + RIDES_S and self.session.quiet(now):
+            return  # by then it is looked after anyway
+        due = self.due_at
+        if due is not None:
+            self.call_at(now + LOOK_S if due <= now and self.stuck else due)
 
     def pump(self) -> None:
         given_up: list[list[bytes]] = []
@@ -419,6 +430,14 @@ class SessionConnection(TimedConnection, LaneCarrier):
             self._tell_end()
         else:
             self.tell_waiting()
+
+    def look(self) -> None:
+        """As :meth:`pump`, after something came or was dealt with: as a rule there is nothing that cannot wait."""
+        now = time.monotonic()
+        if self.session.quiet(now) and not self.outbox.expectant and not self._changed:
+            self.call_at(now + RIDES_S)
+        else:
+            self.pump()
 
     def _ticked(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
         """Do what is due; return what is not sent any more: what is late, and what the peer refuses. Under the lock."""

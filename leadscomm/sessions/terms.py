@@ -73,4 +73,4 @@ class Terms:
         profiles = FULL if self.key is not None else FULL | COMPACT
         me = Handshake(epoch=new_epoch(), profiles=profiles, tag=self.name, longest=self.longest, segment=MANY)
         room = max(ROOM_BYTES, 2 * (self.longest + PREFIX_BYTES))
-        return Offer(me, STREAM_SEGMENT_BYTES, room, ROOM_MESSAGES, self.key, self.longest)
+        return Offer(me, STREAM_SEGMENT_BYTES, room, ROOM_MESSAGES, self.key, self.longest, rides=True)

@@ -106,6 +106,8 @@ class TimedConnection(ConnectionBase):
 
     def call_at(self, when: float) -> None:
         """Have the flusher look after the session at ``when`` at the latest."""
+        if self._timer.at <= when:
+            return
         flusher = self.flusher
         if flusher is not None:
             self._timer.ask(when, flusher)

@@ -443,7 +443,14 @@ def closed(frame: bytes, key: bytes | None) -> bytes:
 
 
 def full_handshake(
-    name: str, which: str, key: bytes | None, segment: int, longest: int | None = None, **said: int
+    name: str,
+    which: str,
+    key: bytes | None,
+    segment: int,
+    longest: int | None = None,
+    *,
+    rides: bool = False,
+    **said: int,
 ) -> dict[str, Any]:
     tag = b"base"
     body = bytes([1, 3 if which == "HELLO" else 2]) + little(said["epoch"], 4) + little(said["echo"], 4)
@@ -456,10 +463,11 @@ def full_handshake(
     )
     body += little(segment, 4) + little(said["room"], 4) + little(said["messages"], 4)
     told = longest is not None and longest >= 65535
-    frame = closed(bytes([200 if which == "HELLO" else 208]) + body + bytes([(key is not None) | told << 1]), key)
+    body += bytes([(key is not None) | told << 1 | rides << 2])
+    frame = closed(bytes([200 if which == "HELLO" else 208]) + body, key)
     if longest is not None and told:
         frame = closed(frame + little(longest, 4), key)
-    more = {"segment": segment, "longest": longest, **said}
+    more = {"segment": segment, "longest": longest, "rides": rides, **said}
     return {"name": name, "frame": frame.hex(), "key": key and key.hex(), "control": which, **more}
 
 
@@ -477,6 +485,7 @@ def full_handshakes() -> list[dict[str, Any]]:
             full_handshake("HELLO that tells its longest message" + text, "HELLO", key, 64000, 1 << 20, **asks),
             full_handshake("WELCOME that tells its longest message" + text, "WELCOME", key, 64000, 65535, **answers),
             full_handshake("WELCOME of one that takes short messages" + text, "WELCOME", key, 300, 1000, **answers),
+            full_handshake("HELLO of one that lets ACKs ride" + text, "HELLO", key, 64000, rides=True, **asks),
             {
                 "name": "REFUSE" + text,
                 "frame": refusal.hex(),

@@ -163,19 +163,18 @@ class SessionStage(Stage):
 
     @property
     def _due(self) -> bool:
-        session = self._session
-        if self.ended or not session.session.trusted:
+        if self.ended or not self._session.session.trusted:
             return False
-        return bool(self._waits or self._leaving or (session.over and session.peer is not None))
+        return self._waits or self._leaving or (self._session.over and self._session.peer is not None)
 
     @property
     def _waits(self) -> bool:
         """Whether something is to be told."""
         session = self._session
-        if self._news or session.settled or session.framing.faults:
+        came = session.session.incoming.ready or session.session.datagrams.came
+        if not self._shut and (came or (session.records and not self._held)):
             return True
-        came = session.session.has_messages or session.session.datagrams.came
-        return not self._shut and bool(came or (session.records and not self._held))
+        return bool(self._news or session.settled or session.framing.faults)
 
     def _work_on(self) -> None:
         """The session's own thread."""
@@ -210,17 +209,20 @@ class SessionStage(Stage):
                 handler.session_began(self)
             self.entity._announce(self)
         while self._waits:
-            self._tell_news()
-            self._tell_faults()
+            if self._news:
+                self._tell_news()
+            if session.framing.faults:
+                self._tell_faults()
             while session.settled:
                 self._settle(*session.settled.popleft())
             if session.records and not (self._shut or self._held):
                 self._handle(*session.records.popleft())
             if not self._shut and session.session.datagrams.came:
                 self.dispatch(session.next_datagrams())
-            if not self._shut and session.session.has_messages:
+            if not self._shut and session.session.incoming.ready:
                 self._hand_out()
-        self._leave()
+        if self._leaving:
+            self._leave()
         if session.over:
             session.pump()  # the answer to a farewell
             self._finish()
@@ -296,8 +298,8 @@ class SessionStage(Stage):
             self._slice = min(_MOST, 2 * self._slice)
         elif took > _LONG_S:
             self._slice = max(1, self._slice // 2)
-        if took > _LONG_S or not self._waits:
-            session.pump()
+        if took > _LONG_S or not session.session.incoming.ready:
+            session.look()
 
     def send(self, message: bytes, how: How = PLAINLY) -> None:
         lane, lifetime, latest, timeout = how

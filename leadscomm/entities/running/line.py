@@ -145,7 +145,7 @@ class LineStage(Stage):
             session = self._session_stage.session
             session.took(self._line, messages)
             if not self._session_stage.deliver():
-                session.pump()
+                session.look()
 
     def _tell_faults(self) -> None:
         self.dispatch([])

@@ -29,6 +29,7 @@ _FIXED_BYTES: Final = 20
 """Header and fields of HELLO and WELCOME; the last of them is the size of the tag behind."""
 _KEYED: Final = 1
 _TELLS_LONGEST: Final = 2
+_LETS_RIDE: Final = 4
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Offer:
     :ivar messages: and messages.
     :ivar key: what it shares with its peer; each frame carries a proof then. It is not on the wire.
     :ivar longest: the longest message that it takes, in bytes; None: it does not tell, and it is 65,535 or more.
+    :ivar rides: on links that lose nothing it does not wait for acknowledgements: they may ride on what is sent anyway.
     """
 
     handshake: Handshake
@@ -49,6 +51,7 @@ class Offer:
     messages: int = 1 << 16
     key: bytes | None = field(default=None, repr=False)
     longest: int | None = None
+    rides: bool = False
 
     @property
     def epoch(self) -> int:
@@ -75,7 +78,7 @@ class Offer:
         return replace(self.handshake, segment=self.segment, longest=longest)
 
     def _with_block(self, frame: bytes) -> bytes:
-        options = 0 if self.key is None else _KEYED
+        options = (0 if self.key is None else _KEYED) | (_LETS_RIDE if self.rides else 0)
         longest = self.longest if self.longest is not None and self.longest >= MANY else None
         if longest is not None:
             options |= _TELLS_LONGEST
@@ -105,7 +108,7 @@ class Offer:
             (longest,) = _LONGEST.unpack_from(frame, at)
         if longest is not None:
             handshake = replace(handshake, longest=longest)
-        return cls(handshake, segment, room, messages, key, longest)
+        return cls(handshake, segment, room, messages, key, longest, bool(options & _LETS_RIDE))
 
 
 class Hello(NamedTuple):

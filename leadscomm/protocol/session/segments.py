@@ -44,9 +44,12 @@ def lane_number(lane: int, channel: int = MESSAGES) -> int:
     return lane << 3 | channel
 
 
+_THERE: Final = frozenset(lane_number(lane, channel) for lane in range(LANES) for channel in CHANNELS)
+
+
 def is_lane(number: int) -> bool:
     """Whether there is a lane of this number."""
-    return 0 <= number < LANES << 3 and number & 7 in CHANNELS
+    return number in _THERE
 
 
 def data(number: int, epoch: int, offset: int, payload: bytes | bytearray) -> bytes:
@@ -71,7 +74,7 @@ def read_data(frame: bytes) -> Data | None:
         return None
     header, epoch, offset = _DATA.unpack_from(frame)
     number = header & 63
-    return Data(epoch, number, offset, frame[DATA_OVERHEAD:]) if is_lane(number) else None
+    return Data(epoch, number, offset, frame[DATA_OVERHEAD:]) if number in _THERE else None
 
 
 # Control --------------------------------------------------------------------------------------------------------------

@@ -111,14 +111,15 @@ def test_handshakes(case: dict[str, Any]) -> None:
         assert offers.read_no_session(frame, b"another") is None
         return
     me = Handshake(case["epoch"], tag="base")
-    said = Offer(me, case["segment"], case["room"], case["messages"], key, case["longest"])
+    said = Offer(me, case["segment"], case["room"], case["messages"], key, case["longest"], case["rides"])
     asked = Offer(Handshake(case["echo"] or 1))
     assert (said.hello(case["echo"]) if case["control"] == "HELLO" else said.welcome(asked)) == frame
     found = Offer.decode(frame, key)
     assert found is not None
-    assert (found.epoch, found.handshake.echo, found.segment, found.room, found.messages, found.longest) == tuple(
-        case[name] for name in ("epoch", "echo", "segment", "room", "messages", "longest")
+    assert (found.epoch, found.handshake.echo, found.segment, found.room, found.messages) == tuple(
+        case[name] for name in ("epoch", "echo", "segment", "room", "messages")
     )
+    assert (found.longest, found.rides) == (case["longest"], case["rides"])
     assert found.handshake.longest == (case["longest"] or 65535)
     assert found.handshake.profiles & FULL
     assert offers.keyed(frame) == (key is not None)

@@ -16,24 +16,20 @@ class Datagrams:
 
     def __init__(self) -> None:
         self.lost = 0
-        self._waiting: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)
-        self._came: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)
+        self.waiting: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)
+        self.came: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)
         self._sent = 0  # the count of the last one
         self._seen = 0
-
-    def __bool__(self) -> bool:
-        """Whether any wait for the line."""
-        return bool(self._waiting)
 
     def put(self, message: bytes) -> None:
         """Let one wait for the line."""
         self._sent = next_count(self._sent)
-        self._waiting.append(datagram(message, self._sent))
+        self.waiting.append(datagram(message, self._sent))
 
     def due(self) -> list[bytes]:
         """Take the frames that wait."""
-        due = list(self._waiting)
-        self._waiting.clear()
+        due = list(self.waiting)
+        self.waiting.clear()
         return due
 
     def receive(self, frame: bytes) -> None:
@@ -46,15 +42,10 @@ class Datagrams:
                 self._seen = count
             elif missed < COUNTS - 1:  # overtaken by others; the last one once more is no news
                 self.lost -= 1
-        self._came.append(frame[1:])
-
-    @property
-    def came(self) -> bool:
-        """Whether :meth:`take` would find something."""
-        return bool(self._came)
+        self.came.append(frame[1:])
 
     def take(self) -> list[bytes]:
         """Take the messages that came."""
-        came = list(self._came)
-        self._came.clear()
+        came = list(self.came)
+        self.came.clear()
         return came

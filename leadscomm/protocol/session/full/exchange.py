@@ -6,6 +6,7 @@ from collections.abc import Collection, Hashable
 
 from leadscomm.errors import LocalProtocolError, RemoteProtocolError
 from leadscomm.protocol.framing.base import MAX_FAULTS_KEPT
+from leadscomm.protocol.session.counters import LinkStats, SessionStats
 from leadscomm.protocol.session.full.datagrams import Datagrams
 from leadscomm.protocol.session.full.joining import Joining
 from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
@@ -14,7 +15,7 @@ from leadscomm.protocol.session.full.receiving import Incoming
 from leadscomm.protocol.session.full.sending import Outgoing
 from leadscomm.protocol.session.handshake import MANY
 from leadscomm.protocol.session.offer import Offer
-from leadscomm.protocol.session.segments import MESSAGES, lane_number
+from leadscomm.protocol.session.segments import MESSAGES
 
 
 class Exchange(Joining):
@@ -35,7 +36,7 @@ class Exchange(Joining):
         self.incoming = Incoming(me.room, me.messages, longest)
         self.outgoing = Outgoing(me.room, me.messages)
         self.datagrams = Datagrams()
-        self._faults: list[RemoteProtocolError] = []
+        self.faults: list[RemoteProtocolError] = []
 
     def _begun(self, peer: Offer) -> None:
         self.outgoing.allow(peer.room, peer.messages)
@@ -66,7 +67,7 @@ class Exchange(Joining):
 
     def takes(self, lane: int = DEFAULT_LANE, channel: int = MESSAGES) -> bool:
         """The same of one lane alone, so that none waits for room in another."""
-        return self.open and self.outgoing.takes(lane_number(lane, channel))
+        return self._began and self.ended is None and not self.left and self.outgoing.takes(lane << 3 | channel)
 
     @property
     def idle(self) -> bool:
@@ -93,7 +94,7 @@ class Exchange(Joining):
 
     def send_all(self, messages: list[bytes], lane: int = DEFAULT_LANE, channel: int = MESSAGES) -> None:
         """Send many messages; quicker than one by one."""
-        self.outgoing.put_all(messages, lane_number(lane, channel))
+        self.outgoing.put_all(messages, lane << 3 | channel)
 
     def send_datagram(self, message: bytes) -> None:
         """Send a message once; it may be lost.
@@ -133,17 +134,17 @@ class Exchange(Joining):
 
     def forget(self) -> None:
         """It is over, and nobody asks for what is left of it any more."""
+        for link in self.links:
+            link.give_up(self.outgoing.under_way(link))
         self.outgoing.forget()
         self.incoming.forget()
-        for link in self.links:
-            link.give_up()
 
     # Receiving -------------------------------------------------------------------------------------------------------
 
     @property
     def has_messages(self) -> bool:
         """Whether :meth:`take` would find something."""
-        return self.incoming.has_messages
+        return self.incoming.ready > 0
 
     def take(self, limit: int | None = None) -> list[bytes]:
         """Take the messages that came, the urgent ones first.
@@ -156,18 +157,41 @@ class Exchange(Joining):
         """Take the records that came, each with its lane, the urgent ones first."""
         return self.incoming.take_records()
 
+    def _counted(self, links: tuple[LinkStats, ...], bad_frames: int, resent: int) -> SessionStats:
+        """How it is, and what happened so far.
+
+        :param links: how its links are.
+        """
+        out = self.outgoing
+        queued, begun = out.waiting_messages, out.begun_messages
+        delivered, dropped = sum(lane.settled for lane in out.lanes), sum(lane.dropped for lane in out.lanes)
+        return SessionStats(
+            links=links,
+            queued_messages=queued,
+            queued_bytes=out.waiting_bytes,
+            unacknowledged=begun,
+            sent=queued + begun + delivered + dropped,
+            delivered=delivered,
+            dropped=dropped,
+            received=self.incoming.taken,
+            duplicates=self.incoming.duplicates,
+            bad_frames=bad_frames,
+            resent=resent,
+            lost_datagrams=self.datagrams.lost,
+        )
+
     def _break_off(self, why: str) -> None:
         """The peer broke the rules."""
         self._fault(f"{why}; the session is over")
         self.end(why)
 
     def _fault(self, text: str) -> None:
-        if len(self._faults) < MAX_FAULTS_KEPT:
-            self._faults.append(RemoteProtocolError(text))
+        if len(self.faults) < MAX_FAULTS_KEPT:
+            self.faults.append(RemoteProtocolError(text))
 
     def take_faults(self) -> list[RemoteProtocolError]:
         """Take what the peer did that it may not do, for people."""
-        faults, self._faults = self._faults, []
+        faults, self.faults = self.faults, []
         return faults
 
     def take_datagrams(self) -> list[bytes]:

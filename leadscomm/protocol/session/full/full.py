@@ -16,7 +16,7 @@ from typing import Final
 from leadscomm.protocol.session import segments as full
 from leadscomm.protocol.session import wire
 from leadscomm.protocol.session.counters import LinkCounters, SessionStats
-from leadscomm.protocol.session.full.exchange import Exchange
+from leadscomm.protocol.session.full.carrying import Carrying
 from leadscomm.protocol.session.full.lanes import Carrier, Lane, Sent
 from leadscomm.protocol.session.full.link import Link
 from leadscomm.protocol.session.offer import Offer, too_long
@@ -38,7 +38,7 @@ MIXED_S: Final = 5.0
 """For so long after an urgent message there may be another one."""
 
 
-class FullSession(Exchange):
+class FullSession(Carrying):
     """Either side.
 
     :param me: what this side says of itself; its epoch is chosen by the caller, at random.
@@ -64,15 +64,11 @@ class FullSession(Exchange):
     ) -> None:
         super().__init__(me, now, asks=asks, longest=longest, former=former)
         self.bad_frames = 0
-        self._resent_before = 0  # over links that are gone
         self._silence = silence
         self._patience = patience
-        self._carrier: Link | None = None  # the link that segments travel over
-        self._data_link: Link | None = None  # where the peer's came from last
         self._lane: Lane | None = None  # what a segment was sent of last
         self._mixed_until = now  # there are urgent messages beside others
         self._refuses = False  # the peer is to be told that something was too long
-        self._dealt_bytes = 0  # that the peer was not told of
         self._reminders = 0  # how often in a row it was asked what it has dealt with
         self._progress_at = now
         self._left_at = now
@@ -94,36 +90,6 @@ class FullSession(Exchange):
     def busy(self) -> bool:
         """Whether messages that were taken are not dealt with yet, or :meth:`hush` said that nobody listens."""
         return self._hushed or self.incoming.handed
-
-    # Links -----------------------------------------------------------------------------------------------------------
-
-    def remove(self, link: Link) -> None:
-        """A link is gone: what it had under way goes over another."""
-        if link in self.links:
-            self.links.remove(link)
-            self._abandon(link)
-            self._resent_before += link.recovery.resent
-
-    def _abandon(self, link: Link) -> None:
-        for sent in link.give_up():
-            sent.lane.lose(sent)
-        if self._carrier is link:
-            self._carrier = None
-        if self._data_link is link:
-            self._data_link = None
-            self._owe_dealt(self.heard_at)
-
-    def _choose_carrier(self) -> Link | None:
-        """The link for segments; when it is not well, and another one is, what it had under way goes over that."""
-        best = None
-        for link in self.links:
-            if link.proved and not link.dead and (best is None or link.rank < best.rank):
-                best = link
-        present = self._carrier
-        if present is not None and best is not present and not present.well:
-            self._abandon(present)
-        self._carrier = best
-        return best
 
     # Receiving -------------------------------------------------------------------------------------------------------
 
@@ -157,51 +123,31 @@ class FullSession(Exchange):
             self._data_link.heard_at = now  # who read it dealt with the messages, perhaps
         self.heard_at = now
 
-    def _owe_dealt(self, now: float) -> None:
-        link = self._data_link or self._choose_carrier()
-        if link is not None:
-            link.owe(now, frames=0 if link.owed else 1, urgent=4 * self._dealt_bytes > self.me.room)
-
     def damaged(self, now: float, link: Link, count: int = 1) -> None:
         """Frames came damaged: the peer is told at once what is expected."""
         self.bad_frames += count
         if link.joined and count:
             link.owe(now, frames=0, urgent=True)
+            if link.path.lossless:
+                self._distrust(link)
 
     def counters(self) -> LinkCounters:
         """What happened so far, on all links together; the round trip is that of the one that segments travel over."""
         trip = self._carrier.recovery.round_trip if self._carrier is not None else None
         return LinkCounters(self.bad_frames, self.datagrams.lost, self._resent, self.incoming.duplicates, trip)
 
-    @property
-    def _resent(self) -> int:
-        return self._resent_before + sum(link.recovery.resent for link in self.links)
-
     def stats(self, now: float) -> SessionStats:
         """How it is, and what happened so far; what links that are gone have sent again counts on."""
-        out = self.outgoing
-        queued, begun = out.waiting_messages, out.begun_messages
-        delivered, dropped = sum(lane.settled for lane in out.lanes), sum(lane.dropped for lane in out.lanes)
-        return SessionStats(
-            links=tuple(link.stats(now, carries=link is self._carrier) for link in self.links),
-            queued_messages=queued,
-            queued_bytes=out.waiting_bytes,
-            unacknowledged=begun,
-            sent=queued + begun + delivered + dropped,
-            delivered=delivered,
-            dropped=dropped,
-            received=self.incoming.taken,
-            duplicates=self.incoming.duplicates,
-            bad_frames=self.bad_frames,
-            resent=self._resent,
-            lost_datagrams=self.datagrams.lost,
-        )
+        links = tuple(link.stats(now, carries=link is self._carrier) for link in self.links)
+        return self._counted(links, self.bad_frames, self._resent)
 
     def receive(self, frame: bytes, now: float, link: Link) -> None:
         """Take a frame that came over a link."""
         if not frame or self.ended is not None:
             return
-        link.arrived(len(frame))
+        link.received_bytes += len(frame)
+        if link.allowance is not None:
+            link.allowance.came(len(frame))
         kind = frame[0] >> 6
         if kind == wire.CONTROL and wire.HELLO <= frame[0] >> 3 & 7 <= wire.REFUSE:
             self._handshake(frame, now, link)
@@ -222,22 +168,25 @@ class FullSession(Exchange):
                 self._data(inner, now, link)
 
     def _heard(self, now: float, link: Link) -> None:
-        self._alive(now)
-        link.heard(now)
+        """Something intact came: peer and link are alive."""
+        self.heard_at = link.heard_at = now
+        self.doubted_at = None
+        link.dead = False
+        link.unanswered = 0
 
     def _data(self, frame: bytes, now: float, link: Link) -> None:
         found = full.read_data(frame)
-        assert self.peer is not None
         if found is None or self.left:
             return
-        if found.epoch != self.peer.epoch:
+        epoch, number, offset, payload = found
+        if epoch != self.peer_epoch:
             self._stranger(frame, link)
             return
         self._heard(now, link)
         self._data_link = link
         incoming = self.incoming
         before = incoming.duplicates
-        if not incoming.take_segment(found.number, found.offset, found.payload):
+        if not incoming.take_segment(number, offset, payload):
             self._break_off("the peer sent more than it may: more than there is room for, or what is no message")
         for size in incoming.take_too_long():
             self._refuses = True
@@ -245,19 +194,18 @@ class FullSession(Exchange):
                 f"a message of {size} bytes came, which was dropped, as max_message={self._takes}: send less at a time "
                 "there, or raise max_message here"
             )
-        link.owe(now, urgent=incoming.duplicates > before or incoming.gaps)
+        link.owe(now, size=len(payload), urgent=incoming.duplicates > before or incoming.gaps)
 
     def _control(self, frame: bytes, now: float, link: Link) -> None:
         found = full.read_control(frame)
-        assert self.peer is not None
         if found is None:
             return
-        if found.epoch != self.peer.epoch:
+        if found.epoch != self.peer_epoch:
             self._stranger(frame, link)
             return
         self._heard(now, link)
         if found.which == wire.ACK:
-            self._acknowledged(Ack.decode(found.body), now)
+            self._acknowledged(Ack.decode(found.body), now, link)
         elif found.which == wire.PING:
             self._pinged(found, now, link)
         elif found.which == full.PONG:
@@ -267,7 +215,7 @@ class FullSession(Exchange):
                 link.answers.append(link.seal.seal(full.control(wire.BYE, self.me.epoch)))
             self.end("both sides left" if self.left else "the peer left")
 
-    def _acknowledged(self, ack: Ack | None, now: float) -> None:
+    def _acknowledged(self, ack: Ack | None, now: float, link: Link) -> None:
         if ack is None:
             return
         out = self.outgoing
@@ -286,6 +234,7 @@ class FullSession(Exchange):
             carrier.came(arrived, now)
         if came or out.begun_messages != begun:
             self._reminders, self._progress_at = 0, now
+        self._look_for_losses(came, any(lane.ranges for lane in ack.lanes), link)
 
     # What is due -----------------------------------------------------------------------------------------------------
 
@@ -306,14 +255,14 @@ class FullSession(Exchange):
                 carrier = self._choose_carrier()
                 if carrier is not None:
                     first = self.outgoing.first
-                    if first is not None or self.datagrams:
+                    if first is not None or self.datagrams.waiting:
                         due.append(carrier.next_at(urgent=self._overtakes(first)))
         return min([at for at in due if at is not None], default=None)
 
     def _link_deadlines(self, link: Link) -> list[float | None]:
         if not link.proved:
             return [link.greets_at] if (link.joined and not link.dead) or (self._asks and not link.joined) else []
-        due = [link.recovery.deadline(), link.ack_at(), self._ping_at(link)]
+        due = [link.path.deadline(), link.ack_at(), self._ping_at(link)]
         if not link.dead and not self.busy:
             due.append(link.heard_at + self._silence)
         return due
@@ -328,24 +277,36 @@ class FullSession(Exchange):
     def _reminder_at(self) -> float | None:
         """When to ask what the peer has dealt with: it may have said so, and that was lost."""
         carrier = self._carrier
-        if carrier is None or not self.outgoing.begun_messages or carrier.recovery.in_flight:
+        if carrier is None or not self.outgoing.begun_messages or carrier.path.told_by_itself:
             return None
-        return self._progress_at + min(REMIND_EVERY_S, carrier.recovery.wait() * (1 << self._reminders))
+        wait = carrier.path.wait(alone=len(self.links) == 1)
+        return self._progress_at + min(REMIND_EVERY_S, wait * (1 << self._reminders))
 
     def tick(self, now: float) -> None:
         """Do what is due and needs no link; :meth:`frames` does so, too."""
         if self.ended is not None or self.peer is None:
             return
-        patience_ends, doubt_ends = self._patience_ends(), None if self.busy else self.doubt_ends()
         if self.left:
             if now >= self._left_at + FAREWELL_S:
                 self.end("this side left")
-        elif doubt_ends is not None and now >= doubt_ends:
+            return
+        doubt_ends = None if self.doubted_at is None or self.busy else self.doubt_ends()
+        if doubt_ends is not None and now >= doubt_ends:
             self.end(self._doubt, again=True)
-        elif patience_ends is not None and now >= patience_ends:
+        elif now >= self.heard_at + self._patience and not self.busy:
             self.end(f"nothing came from the peer for {self._patience:g} s", again=True)
         else:
             self.outgoing.expire(now)
+
+    def quiet(self, now: float) -> bool:
+        """Whether nothing is due now but what :meth:`deadline` has told of: nothing to send, and nothing to tell that
+        cannot wait. It costs little, and says no where that is not certain."""
+        if self.left or self.ended is not None or self.doubted_at is not None or self.datagrams.waiting:
+            return False
+        for link in self.links:
+            if not link.quiet(now):
+                return False
+        return not self.outgoing.unsent
 
     def frames(self, now: float, link: Link) -> list[bytes]:
         """The frames that are to be sent over a link now, in order; what is due is done."""
@@ -361,7 +322,8 @@ class FullSession(Exchange):
                 due += self._farewell(now, link)
             else:
                 due += self._due(now, link)
-        due = link.permitted(due)
+        if not link.proved:
+            due = link.permitted(due)
         if due:
             link.said_at = now
             link.sent_bytes += sum(map(len, due))
@@ -383,45 +345,69 @@ class FullSession(Exchange):
         return [*self._answers(now, link), link.seal.seal(full.control(wire.BYE, self.me.epoch))]
 
     def _due(self, now: float, link: Link) -> list[bytes]:
-        if not link.dead and not self.busy and now >= link.heard_at + self._silence:
+        if now >= link.heard_at + self._silence and not link.dead and not self.busy:
             link.dead = True
             self._abandon(link)
-        for sent in link.lost(now):
+        for sent in link.path.lost(now):
             sent.lane.lose(sent)
-        due = self._answers(now, link)
-        if now >= self._ping_at(link):
+        due = self._answers(now, link) if link.owed or link.urgent or link.pings else []
+        if self._pings(now, link):
             link.pinged(now, expected=not self.busy)
             due.append(self._ping(now, link))
         if link is self._choose_carrier():
-            due += map(link.seal.seal, self.datagrams.due())
-            link.spend(due, now)
-            due += self._segments(now, link)
+            if self.datagrams.waiting:
+                due += map(link.seal.seal, self.datagrams.due())
+            if due:
+                link.spend(due, now)
+            segments = self._segments(now, link)
+            due += segments
+            if segments and link.rides(now):
+                due += self._acknowledgement(now, link)
             remind_at = self._reminder_at()
             if remind_at is not None and now >= remind_at:
                 self._reminders = min(self._reminders + 1, 16)
                 self._progress_at = now
+                if link.path.lossless:
+                    link.recovery.tries += 1  # who loses something asks by its segments
+                    link.no_ping_before = 0.0
                 due.append(self._ping(now, link))
         return due
 
+    def _pings(self, now: float, link: Link) -> bool:
+        """Whether a PING is due. As a rule it is not, which is known from the last time."""
+        if now < link.no_ping_before and link.path.lossless:
+            return False
+        link.no_ping_before = self._ping_at(link)
+        return now >= link.no_ping_before
+
     def _ping(self, now: float, link: Link) -> bytes:
-        return link.seal.seal(full.ping(self.me.epoch, full.veiled(full.clock(now), self.me.epoch)))
+        clock = full.clock(now)
+        link.path.asks(clock)
+        return link.seal.seal(full.ping(self.me.epoch, full.veiled(clock, self.me.epoch)))
 
     def _answers(self, now: float, link: Link) -> list[bytes]:
         """What the peer is to be told of what came from it."""
-        due, epoch = [], self.me.epoch
+        due: list[bytes] = []
+        epoch = self.epoch
         for clock, came in link.pings:
             due.append(link.seal.seal(full.pong(epoch, clock, full.clock(came), full.clock(now))))
         link.pings.clear()
         ack_at = link.ack_at()
         if ack_at is not None and now >= ack_at:
-            link.acknowledged()
-            if self.peer is not None and (self._refuses or self.incoming.passes_over):
-                self._refuses = False  # it is told again until it has come whole: on some links frames are lost
-                due.append(too_long(self.peer.epoch, self._takes, self.me.key))
-            self._dealt_bytes = 0
-            space = min(link.longest_ack, _ACK_SPACE) - full.ACK_BYTES
-            ack = Ack(self.me.room, self.me.messages, tuple(self.incoming.acks(space)))
-            due.append(link.seal.seal(full.control(wire.ACK, epoch, ack.body())))
+            due += self._acknowledgement(now, link)
+        return due
+
+    def _acknowledgement(self, now: float, link: Link) -> list[bytes]:
+        """What came and was dealt with."""
+        due = []
+        link.acknowledged()
+        if self.peer is not None and (self._refuses or self.incoming.passes_over):
+            self._refuses = False  # it is told again until it has come whole: on some links frames are lost
+            due.append(too_long(self.peer.epoch, self._takes, self.me.key))
+        self._dealt_bytes = 0
+        space = min(link.longest_ack, _ACK_SPACE) - full.ACK_BYTES
+        ack = Ack(self.me.room, self.me.messages, tuple(self.incoming.acks(space)))
+        due.append(link.seal.seal(full.control(wire.ACK, self.me.epoch, ack.body())))
         return due
 
     def _overtakes(self, lane: Lane | None) -> bool:
@@ -429,18 +415,24 @@ class FullSession(Exchange):
         return lane is not None and self._lane is not None and lane.urgency < self._lane.urgency
 
     def _segments(self, now: float, link: Link) -> list[bytes]:
-        due = []
-        epoch, seal, data = self.me.epoch, link.seal.seal, full.data
-        budget = link.budget(now, urgent=self._overtakes(self.outgoing.first))
+        due: list[bytes] = []
+        epoch, seal, data = self.epoch, link.seal.seal, full.data
+        if not self.outgoing.unsent:
+            link.path.starved()
+            return due
+        urgent = not link.path.lossless and self._overtakes(self.outgoing.first)
+        budget = link.path.budget(now, urgent=urgent)
         size, around = link.cut(mixed=now < self._mixed_until)
         for sent in self.outgoing.segments(size, budget, around):
             if sent.lane is not self._lane:
-                self._lane, self._mixed_until = sent.lane, now + MIXED_S
+                if self._lane is not None:
+                    self._mixed_until = now + MIXED_S
+                self._lane = sent.lane
             link.sent(sent, now)
             budget -= sent.weight
             due.append(seal(data(sent.lane.number, epoch, sent.start, sent.payload())))
         if due:
             self._reminders, self._progress_at = 0, now
-        if budget > 0:
-            link.congestion.starved(link.recovery.in_flight)
+        if budget > 0 and not link.path.lossless:
+            link.path.starved()
         return due

@@ -59,7 +59,9 @@ class Joining(Beginning):
     def __init__(self, me: Offer, now: float, *, asks: bool, former: Collection[int]) -> None:
         super().__init__(asks=asks)
         self.me = me
+        self.epoch = me.epoch
         self.peer: Offer | None = None
+        self.peer_epoch = 0  # its epoch, which each frame is looked at for; 0: it has not answered
         self.compact_peer: Handshake | None = None
         self.links: list[Link] = []
         self.heard_at = now
@@ -198,12 +200,13 @@ class Joining(Beginning):
     def _join(self, offer: Offer, now: float, link: Link) -> None:
         if self.peer is None:
             self.peer, self.trouble = offer, None
+            self.peer_epoch = offer.epoch
             self._began = True
             if self.me.key is not None:
                 self._proof = Proof(self.me.key, self.me.epoch, offer.epoch)
             self._begun(offer)
             self.heard_at = now
-        link.join(offer, self._proof, now)
+        link.join(offer, self.me, self._proof, now)
 
     def _prove(self, now: float, link: Link) -> None:
         """The peer has shown over a link that it hears this side."""

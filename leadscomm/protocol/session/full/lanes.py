@@ -99,6 +99,7 @@ class Lane:
     :ivar waiting: messages that were not begun, and
     :ivar waiting_bytes: their bytes.
     :ivar lost: segments that are to be sent again, the oldest bytes first: a peer may keep nothing beyond a gap.
+    :ivar first_deadline: no message that waits runs out of time before this; None: none does.
     :ivar settled: how many messages the peer has dealt with.
     :ivar dropped: how many were neither sent nor are to be: a newer one replaced them, or their time ran out.
     """
@@ -117,7 +118,7 @@ class Lane:
         self.ends: list[int] = []  # of the messages that were begun
         self._special = 0  # how many of those that wait are no plain bytes
         self._keys: dict[Hashable, _Waiting] = {}
-        self._first_deadline: float | None = None
+        self.first_deadline: float | None = None
         self._starts: list[int] = []  # of the segments that did not come, by offset, and
         self._unreceived: list[Sent] = []  # these
 
@@ -129,10 +130,14 @@ class Lane:
     @property
     def busy(self) -> bool:
         """Whether something might be sent."""
+        self.drop_found()
+        return bool(self.lost or self.waiting) or self.next < self.end
+
+    def drop_found(self) -> None:
+        """Forget what is first to be sent again, as long as that came after all."""
         lost = self.lost
-        while lost and lost[0].state != LOST:  # it came after all
+        while lost and lost[0].state != LOST:
             del lost[0]
-        return bool(lost or self.waiting) or self.next < self.end
 
     # What waits
 
@@ -153,20 +158,15 @@ class Lane:
         self.waiting.append(entry)
 
     def _expect(self, deadline: float | None) -> None:
-        if deadline is not None and (self._first_deadline is None or deadline < self._first_deadline):
-            self._first_deadline = deadline
-
-    @property
-    def first_deadline(self) -> float | None:
-        """No message that waits runs out of time before this."""
-        return self._first_deadline
+        if deadline is not None and (self.first_deadline is None or deadline < self.first_deadline):
+            self.first_deadline = deadline
 
     def expired(self, now: float) -> list[bytes]:
         """Take out the messages whose time has run out."""
-        if self._first_deadline is None or now < self._first_deadline:
+        if self.first_deadline is None or now < self.first_deadline:
             return []
         late = self._take_back(lambda entry: entry.deadline is not None and entry.deadline <= now)
-        self._first_deadline = None
+        self.first_deadline = None
         for entry in self.waiting:
             if isinstance(entry, _Waiting):
                 self._expect(entry.deadline)
@@ -216,6 +216,8 @@ class Lane:
         :param messages: not more messages than this.
         :return: how many were begun, and how many bytes they have in the stream.
         """
+        if len(self.waiting) == 1 and not self._special:
+            return self._begin_one(room, messages)
         average = self.waiting_bytes // len(self.waiting) + 2
         entries = list(islice(self.waiting, min(messages, _AT_ONCE, 2 * wanted // average + _AT_LEAST)))
         candidates = list(map(message_of, entries)) if self._special else cast(list[bytes], entries)
@@ -236,14 +238,27 @@ class Lane:
         self.waiting_bytes -= sum(map(len, begun))
         return count, size
 
+    def _begin_one(self, room: int, messages: int) -> tuple[int, int]:
+        """As :meth:`begin` of the one that waits, with neither deadline nor key."""
+        message = cast(bytes, self.waiting[0])
+        whole = joined([message])
+        if len(whole) > room or messages <= 0:
+            return 0, 0
+        self.waiting.clear()
+        self.waiting_bytes = 0
+        self.stream += whole
+        self.ends.append(self.dealt + len(self.stream))
+        return 1, len(whole)
+
     # What is on its way
 
     def segment(self, size: int) -> Sent | None:
-        """The next segment of at most ``size`` bytes, of a lane that is busy: what was lost first, then what is new."""
+        """The next segment of at most ``size`` bytes: what was lost first, after :meth:`drop_found`, then what is new;
+        None: there is none."""
         if self.lost:
             return self._again(self.lost.pop(0), size)
         start = self.next
-        end = min(start + size, self.end)
+        end = min(start + size, self.dealt + len(self.stream))
         if start == end:
             return None
         self.next = end
@@ -278,6 +293,11 @@ class Lane:
     def missed(self) -> Sent:
         """Of the segments that did not come the one with the first bytes; there are some."""
         return self._unreceived[0]
+
+    @property
+    def under_way(self) -> list[Sent]:
+        """The segments that may come yet."""
+        return [sent for sent in self._unreceived if sent.state == FLYING]
 
     def received(self, ack: LaneAck) -> list[Sent]:
         """The peer said what came; the segments that it had not said it of before."""

@@ -8,8 +8,8 @@ from typing import Final
 
 from leadscomm.protocol.session.counters import LinkStats
 from leadscomm.protocol.session.full.clocks import PeerClock
-from leadscomm.protocol.session.full.congestion import Congestion
 from leadscomm.protocol.session.full.lanes import Sent
+from leadscomm.protocol.session.full.path import Lossless, Measured, Path
 from leadscomm.protocol.session.full.recovery import ACK_AFTER_S, Recovery
 from leadscomm.protocol.session.offer import Offer
 from leadscomm.protocol.session.seals import Checked, NoSeal, Proof, Seal
@@ -20,6 +20,12 @@ ASK_SLOWLY_EVERY_S: Final = 0.5
 _ASK_QUICKLY: Final = 20
 DUE_FRAMES: Final = 2
 """So many data frames are acknowledged at once."""
+RIDES_S: Final = 0.005
+"""How long an acknowledgement may wait for something to ride on, where the peer lets it."""
+RIDES_BYTES: Final = 1 << 18
+"""So many bytes are acknowledged at once there."""
+_ROOM_PARTS: Final = 4
+"""A peer that has little room waits for acknowledgements before this part of it is used up."""
 TROUBLE: Final = 2
 """After so many probes without an answer another link is better."""
 MAX_ANSWERS: Final = 32
@@ -27,8 +33,6 @@ MEASURE_EVERY_S: Final = 10.0
 """How often round trip and clocks are measured at least, however much is said."""
 GREET_EVERY_S: Final = 0.2
 """How often a peer is asked for a sign that it hears this side."""
-_LEAST_S: Final = 0.001
-"""Between two measurements, however short the path is."""
 _BYTES_FOR_ONE: Final = 3
 _FRAMES_FOR_ONE: Final = 2
 _ACK_BYTES: Final = 96
@@ -63,6 +67,7 @@ class Link:
     :param segment: the longest frame that it carries, in bytes behind the header.
     :param checked: the framing below has no CRC of 32 bits, so that each frame gets one.
     :param in_order: it keeps the order, as streams and serial lines do.
+    :param lossless: it loses nothing as long as it lives, by all that is known of such lines.
     :param rate: bytes a second, where the line is known to carry no more; 0 if not.
     :param overhead: bytes that the framing, and what is below it, add to a frame.
     :param preference: the link with the lowest one of those that are well carries the segments.
@@ -72,6 +77,7 @@ class Link:
         may have said the peer's, from any address, or have seen them once.
     :ivar dead: nothing came over it for so long that it is to be closed.
     :ivar clock: the peer's.
+    :ivar path: what becomes of segments on it.
     :ivar unanswered: how many PINGs in a row nothing came after.
     """
 
@@ -81,6 +87,7 @@ class Link:
         *,
         checked: bool = False,
         in_order: bool = False,
+        lossless: bool = False,
         rate: float = 0.0,
         overhead: int = 8,
         preference: int = 0,
@@ -88,11 +95,9 @@ class Link:
     ) -> None:
         self.segment = segment
         self.preference = preference
-        self.joined = False
-        self.proved = False
-        self._allowance = Allowance() if spoofable else None  # what may be sent before that is so
+        self.joined = self.proved = self.dead = False
+        self.allowance = Allowance() if spoofable else None  # what may be sent before that is so
         self.ready_at = 0.0  # since when the peer can be heard over it
-        self.dead = False
         self._longest = 0  # bytes of a lane in a segment, and
         self._around = overhead  # bytes that it has besides on the wire
         self._overhead = overhead
@@ -100,26 +105,27 @@ class Link:
         self.unanswered = self.pings_missed = 0
         self.sent_bytes = self.received_bytes = 0
         self.seal: Seal = Checked() if checked else NoSeal()
-        self.recovery = Recovery(in_order=in_order)
-        self.congestion = Congestion(rate)
+        self.recovery = Recovery(in_order=in_order or lossless)
+        self._rate = rate
+        self.path: Path = Lossless(self.recovery) if lossless else Measured(self.recovery, rate)
         self.answers: deque[bytes] = deque(maxlen=MAX_ANSWERS)  # frames on their way, sealed
         self.pings: deque[tuple[int, float]] = deque(maxlen=4)  # clocks of PINGs, and when they came
-        self.heard_at = 0.0
-        self.said_at = 0.0
-        self.pinged_at = 0.0
+        self.heard_at = self.said_at = self.pinged_at = 0.0
+        self.no_ping_before = 0.0  # as was found out when it was looked for last
         self.asked = 0
         self.shortly = False  # the peer does not take a frame as long as the HELLO of the full profile
         self.ask_at = 0.0
         self.owed = 0  # data frames that were not acknowledged
+        self.owed_bytes = 0  # the bytes of lanes in them
         self.owed_at = 0.0
+        self._rides_bytes = 0  # so many may wait, together with their acknowledgement; 0: none waits
         self.urgent = False  # an acknowledgement is to go at once
-        self.probing = False  # a segment may go, whatever the window
 
     def begin(self, now: float) -> None:
         """The session was given this link."""
         self.heard_at = self.said_at = self.pinged_at = self.ask_at = self.ready_at = now
 
-    def join(self, peer: Offer, proof: Proof | None, now: float) -> None:
+    def join(self, peer: Offer, me: Offer, proof: Proof | None, now: float) -> None:
         """The peer has agreed."""
         if not self.joined:
             self.joined = True
@@ -128,6 +134,8 @@ class Link:
             longest = min(self.segment, peer.segment)
             self._longest = max(_SMALLEST, longest + 1 - DATA_OVERHEAD - self.seal.overhead)
             self._around += DATA_OVERHEAD + self.seal.overhead
+            if peer.rides and self.path.lossless:
+                self._rides_bytes = min(RIDES_BYTES, me.room // _ROOM_PARTS)
             self.heard_at = self.said_at = now
             self.pinged_at = now - MEASURE_EVERY_S  # the first measurement is due
 
@@ -136,18 +144,12 @@ class Link:
         """When the peer is to be asked again, as long as it has not shown that it hears this side."""
         return self.pinged_at + GREET_EVERY_S if self.joined else self.ask_at
 
-    def arrived(self, size: int) -> None:
-        """A frame came, whatever it is."""
-        self.received_bytes += size
-        if self._allowance is not None:
-            self._allowance.came(size)
-
     def permitted(self, frames: list[bytes]) -> list[bytes]:
         """Those that may be sent: to an address that may be forged only a little for each frame that came from there.
         The others are lost, as frames may be."""
-        if self.proved or self.asked or self._allowance is None:
+        if self.proved or self.asked or self.allowance is None:
             return frames
-        return [frame for frame in frames if self._allowance.spend(len(frame))]
+        return [frame for frame in frames if self.allowance.spend(len(frame))]
 
     @property
     def well(self) -> bool:
@@ -166,7 +168,7 @@ class Link:
     @property
     def longest_ack(self) -> int:
         """Bytes of an acknowledgement, at most, without its seal. It may be in an urgent message's way, too."""
-        return DATA_OVERHEAD + min(self._longest, max(_ACK_BYTES, self.congestion.segment))
+        return DATA_OVERHEAD + min(self._longest, max(_ACK_BYTES, self.path.segment))
 
     def cut(self, *, mixed: bool) -> tuple[int, int]:
         """How many bytes of a lane a segment should have at present, and how many it has besides.
@@ -174,13 +176,7 @@ class Link:
         :param mixed: there are urgent messages beside others.
         """
         around = self._around
-        return self.congestion.cut(_SMALLEST + around, self._longest + around, mixed=mixed) - around, around
-
-    def heard(self, now: float) -> None:
-        """Something intact came."""
-        self.heard_at = now
-        self.dead = False
-        self.unanswered = 0
+        return self.path.cut(_SMALLEST + around, self._longest + around, mixed=mixed) - around, around
 
     def pinged(self, now: float, *, expected: bool) -> None:
         """A PING goes out.
@@ -189,12 +185,14 @@ class Link:
         """
         if expected and self.heard_at < self.pinged_at:
             self.unanswered += 1
+            self.no_ping_before = 0.0
             self.pings_missed += 1
         self.pinged_at = now
 
     def ping_now(self) -> None:
         """A PING is due."""
         self.pinged_at = -inf
+        self.no_ping_before = 0.0
 
     def stats(self, now: float, *, carries: bool) -> LinkStats:
         """How it is.
@@ -212,7 +210,7 @@ class Link:
             loss=recovery.resent / max(1, recovery.count),
             sent_bytes=self.sent_bytes,
             received_bytes=self.received_bytes,
-            rate=self.congestion.rate,
+            rate=self.path.rate,
             clock_offset=offset and offset.seconds,
             clock_uncertainty=offset and offset.uncertainty,
             pings_missed=self.pings_missed,
@@ -223,7 +221,7 @@ class Link:
 
         :param quiet: seconds for which one of both sides may say nothing, not even a PING.
         """
-        measure = max(_LEAST_S, self.congestion.shortest) if self.congestion.measuring else MEASURE_EVERY_S
+        measure = min(self.path.measure_every, MEASURE_EVERY_S)
         return min(max(self.pinged_at, min(self.said_at, self.heard_at)) + quiet, self.pinged_at + measure)
 
     def asked_now(self, now: float) -> None:
@@ -235,69 +233,71 @@ class Link:
         """A PONG came: four times tell the round trip and, if it was a short one, how far the clocks are apart."""
         if clocks is None:
             return
+        self.path.answered(clocks[0])
         asked, came, left = (clock / 1_000_000 for clock in clocks)
         trip = self.clock.answered(asked, came, left, now)
         if trip is not None:
-            self.recovery.answered(trip)
-            self.congestion.measure_trip(trip, now)
+            self.path.trip(trip, now)
 
-    def owe(self, now: float, *, frames: int = 1, urgent: bool = False) -> None:
-        """The peer is to be told of something."""
+    def owe(self, now: float, *, frames: int = 1, size: int = 0, urgent: bool = False) -> None:
+        """The peer is to be told of something.
+
+        :param size: bytes of lanes that came.
+        """
         if not self.owed:
             self.owed_at = now
         self.owed += frames
-        self.urgent |= urgent or self.owed >= DUE_FRAMES
+        self.owed_bytes += size
+        most = self._rides_bytes
+        self.urgent = self.urgent or urgent or (self.owed_bytes >= most if most else self.owed >= DUE_FRAMES)
 
     def ack_at(self) -> float | None:
         """When an acknowledgement is due."""
         if self.urgent:
             return self.owed_at if self.owed else self.heard_at
-        return self.owed_at + ACK_AFTER_S if self.owed else None
+        if not self.owed:
+            return None
+        return self.owed_at + (RIDES_S if self._rides_bytes else ACK_AFTER_S)
+
+    def quiet(self, now: float) -> bool:
+        """Whether there is nothing to tell that cannot wait, and nothing is lost."""
+        waits = not self.owed or now < self.owed_at + (RIDES_S if self._rides_bytes else 0.0)
+        calm = waits and not (self.urgent or self.pings or self.answers)
+        return calm and self.path.lossless and self.proved and not self.dead
+
+    def rides(self, now: float) -> bool:
+        """Whether an acknowledgement that is not due is to go with what goes out now: it would be due soon."""
+        return bool(self.owed and self._rides_bytes) and now >= self.owed_at + RIDES_S / 2
 
     def acknowledged(self) -> None:
         """An acknowledgement goes out."""
-        self.owed = 0
+        self.owed = self.owed_bytes = 0
         self.urgent = False
 
     def sent(self, sent: Sent, now: float) -> None:
         """A segment goes out."""
         sent.via = self
         sent.weight = sent.size + self._around
-        self.congestion.sent(sent, now, self.recovery.in_flight)
-        self.recovery.sent(sent, now)
-        self.probing = False
+        self.path.sent(sent, now)
 
     def spend(self, frames: list[bytes], now: float) -> None:
         """Frames that are no segments go out."""
-        if frames:
-            self.congestion.spend(sum(map(len, frames)) + self._overhead * len(frames), now)
+        self.path.spend(sum(map(len, frames)) + self._overhead * len(frames), now)
 
     def came(self, segments: list[Sent], now: float) -> None:
         """Segments of this link came."""
-        newest = self.recovery.came(segments, now)
-        self.congestion.came(segments, newest, now, self.recovery.in_flight)
-
-    def lost(self, now: float) -> list[Sent]:
-        """The segments that are found to be lost now."""
-        tries = self.recovery.tries
-        lost = self.recovery.lost(now)
-        self.probing |= self.recovery.tries > tries
-        self.congestion.lost(lost)
-        return lost
-
-    def budget(self, now: float, *, urgent: bool) -> int:
-        """Bytes that may be sent now.
-
-        :param urgent: what is to be sent is more urgent than what was sent before.
-        """
-        budget = self.congestion.budget(now, self.recovery.in_flight, urgent=urgent)
-        return max(budget, 1) if self.probing else budget
+        self.path.came(segments, now)
 
     def next_at(self, *, urgent: bool) -> float | None:
-        """When :meth:`budget` will be more than nothing; None: not before something came."""
-        return self.said_at if self.probing else self.congestion.next_at(self.recovery.in_flight, urgent=urgent)
+        """When more than nothing may be sent; None: not before something came."""
+        return self.path.next_at(urgent=urgent)
 
-    def give_up(self) -> list[Sent]:
-        """Nothing more is sent over it; return what is under way."""
-        self.probing = False
-        return self.recovery.abandon()
+    def give_up(self, under_way: list[Sent]) -> None:
+        """Nothing more is sent over it, and what is under way is lost."""
+        self.path.give_up(under_way)
+
+    def distrust(self, under_way: list[Sent]) -> None:
+        """It has lost something, though it was taken for one that does not: what is under way counts as lost."""
+        self.give_up(under_way)
+        self.path = Measured(self.recovery, self._rate)
+        self._rides_bytes = 0

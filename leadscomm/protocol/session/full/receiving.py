@@ -54,11 +54,6 @@ class LaneIn:
         self._passed: deque[TooLong] = deque()  # messages that are dealt with once those before them are
 
     @property
-    def used(self) -> int:
-        """Bytes from what was dealt with on, to the last one that came."""
-        return self.top - self.dealt
-
-    @property
     def passes_over(self) -> bool:
         """Whether a message that is too long is not dealt with yet."""
         return bool(self._passed)
@@ -71,7 +66,7 @@ class LaneIn:
         :return: whether any of it was new.
         """
         end = offset + len(payload)
-        if offset == self.received and not self._pieces:
+        if offset == self.received and not self.held:
             self.received = self.top = end
             self._feed(payload)
             return end > offset
@@ -211,6 +206,8 @@ class Incoming:
     :param longest: bytes of a message at most; what is longer is passed over.
     :ivar duplicates: segments of which nothing was new.
     :ivar taken: messages that were taken, of all channels.
+    :ivar ready: messages that are whole and were not taken.
+    :ivar ready_records: records that are.
     """
 
     def __init__(self, room: int, messages: int, longest: int) -> None:
@@ -218,6 +215,7 @@ class Incoming:
         self._most = messages
         self._used_bytes = 0  # of the room, and
         self._used_messages = 0  # messages that are taken up
+        self.ready = self.ready_records = 0
         self._longest = longest
         self._lanes: dict[int, LaneIn] = {}
         self._used: list[LaneIn] = []  # the urgent ones first
@@ -232,14 +230,22 @@ class Incoming:
         if lane is None:
             lane = self._lanes[number] = LaneIn(number, self._longest)
             self._used = sorted(self._lanes.values(), key=lambda each: each.number)
-        before, count = lane.used, lane.count
+        before, count = lane.top - lane.dealt, lane.count
         if self._used_bytes + offset + len(payload) - lane.top > self._room:
             return False
-        room, messages = self._room - sum([each.held for each in self._used]), self._most - self._used_messages
+        whole = len(lane.came)
+        if offset == lane.received and not lane.held:
+            room = messages = 0  # they are for what is beyond a gap
+        else:
+            room, messages = self._room - sum([each.held for each in self._used]), self._most - self._used_messages
         if not lane.take(offset, payload, room, messages):
             self.duplicates += 1
-        self._used_bytes += lane.used - before
+        self._used_bytes += lane.top - lane.dealt - before
         self._used_messages += lane.count - count
+        if lane.channel == MESSAGES:
+            self.ready += len(lane.came) - whole
+        else:
+            self.ready_records += len(lane.came) - whole
         return self._used_messages <= self._most and not lane.separator.broken
 
     def take_too_long(self) -> list[int]:
@@ -255,11 +261,6 @@ class Incoming:
         """Whether a message that is too long is not dealt with yet."""
         return any(lane.passes_over for lane in self._used)
 
-    @property
-    def has_messages(self) -> bool:
-        """Whether there are whole messages that were not taken."""
-        return any(lane.came and lane.channel == MESSAGES for lane in self._used)
-
     def take(self, limit: int | None = None) -> list[bytes]:
         """Take the messages that are whole, those of the more urgent lanes first.
 
@@ -274,15 +275,17 @@ class Incoming:
                 self._order.append((lane, len(taken)))
                 came += taken
         self.taken += len(came)
+        self.ready -= len(came)
         return came
 
     def take_records(self) -> list[tuple[int, bytes]]:
         """Take the records that are whole, each with its lane, those of the more urgent lanes first."""
         came: list[tuple[int, bytes]] = []
-        for lane in self._used:
+        for lane in self._used if self.ready_records else ():
             if lane.came and lane.channel == RECORDS:
                 came += [(lane.urgency, record) for record in lane.hand_out(None)]
         self.taken += len(came)
+        self.ready_records = 0
         return came
 
     def delivered(self, count: int) -> int:
@@ -298,11 +301,12 @@ class Incoming:
         return total
 
     def _deal(self, lane: LaneIn, count: int) -> int:
-        before, held = lane.used, lane.count
+        before, held = lane.dealt, lane.count
         lane.deal(count)
+        dealt = lane.dealt - before
         self._used_messages -= held - lane.count
-        self._used_bytes -= before - lane.used
-        return before - lane.used
+        self._used_bytes -= dealt
+        return dealt
 
     def delivered_records(self, lane: int, count: int) -> int:
         """The same of the records of one lane."""
@@ -332,9 +336,9 @@ class Incoming:
         """Let go of all that came."""
         self._lanes, self._used = {}, []
         self._order.clear()
-        self._used_bytes = self._used_messages = 0
+        self._used_bytes = self._used_messages = self.ready = self.ready_records = 0
 
     @property
     def gaps(self) -> bool:
         """Whether something is missing before what came."""
-        return any(lane.gaps for lane in self._used)
+        return sum([lane.held for lane in self._used]) > 0

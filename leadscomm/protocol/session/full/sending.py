@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 
 from leadscomm.errors import LocalProtocolError
-from leadscomm.protocol.session.full.lanes import Lane, Sent, message_of
+from leadscomm.protocol.session.full.lanes import Carrier, Lane, Sent, message_of
 from leadscomm.protocol.session.full.prefixed import PREFIX_BYTES
 from leadscomm.protocol.session.segments import CHANNELS, LANES, MESSAGES, RECORDS, LaneAck, is_lane
 
@@ -85,7 +85,7 @@ class Outgoing:
 
     def put_all(self, messages: list[bytes], number: int) -> None:
         """Let many wait, with neither deadline nor key."""
-        lane = self.lane(number)
+        lane = self._lanes.get(number) or self.lane(number)
         lane.waiting.extend(messages)
         lane.waiting_bytes += sum(map(len, messages))
 
@@ -93,6 +93,16 @@ class Outgoing:
     def idle(self) -> bool:
         """Whether the peer has dealt with all, and none waits."""
         return not (self.begun_messages or any(lane.waiting for lane in self.lanes))
+
+    @property
+    def unsent(self) -> bool:
+        """Whether something was not sent, or is to be sent again; there may be no room for it."""
+        for lane in self.lanes:
+            if lane.waiting or lane.lost:
+                return True
+            if lane.next < lane.dealt + len(lane.stream):
+                return True
+        return False
 
     @property
     def first(self) -> Lane | None:
@@ -125,9 +135,12 @@ class Outgoing:
         """
         while budget > 0:
             for lane in self.lanes:
-                if lane.busy:
-                    if lane.waiting and not lane.lost and lane.end - lane.next < size:
-                        self._begin(lane, max(size, budget) - (lane.end - lane.next))
+                if lane.lost:
+                    lane.drop_found()
+                if lane.waiting or lane.lost or lane.next < lane.dealt + len(lane.stream):
+                    begun = lane.dealt + len(lane.stream) - lane.next
+                    if lane.waiting and begun < size and not lane.lost:
+                        self._begin(lane, max(size, budget) - begun)
                     sent = lane.segment(size)
                     if sent is not None:
                         budget -= sent.size + around
@@ -173,6 +186,10 @@ class Outgoing:
         self.begun_bytes -= end - lane.dealt
         self.begun_messages -= lane.forget(end)
 
+    def under_way(self, carrier: Carrier) -> list[Sent]:
+        """The segments that were sent over a link, and neither told to have come nor found to be lost."""
+        return [sent for lane in self.lanes for sent in lane.under_way if sent.via is carrier]
+
     def limit(self, longest: int) -> None:
         """The peer drops longer messages, it says: those are :attr:`refused`, when it has dropped them or at once."""
         self._longest = longest
@@ -204,7 +221,8 @@ class Outgoing:
     def expire(self, now: float) -> None:
         """Move the messages whose time has run out before they were begun to :attr:`expired`."""
         for lane in self.lanes:
-            self.expired[lane.channel] += lane.expired(now)
+            if lane.first_deadline is not None:
+                self.expired[lane.channel] += lane.expired(now)
 
     def deadline(self) -> float | None:
         """When :meth:`expire` has something to do."""

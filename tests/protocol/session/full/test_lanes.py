@@ -326,7 +326,7 @@ def test_nothing_is_left_behind() -> None:
     incoming.take_segment(lane_number(4), 0, joined([b"hi", b"ho"]))
     incoming.forget()
     assert (out.unacknowledged(), out.waiting_bytes, out.idle) == ([], 0, False)
-    assert not incoming.has_messages
+    assert not incoming.ready
 
 
 def test_the_room_is_one_for_all_lanes() -> None:

@@ -29,13 +29,15 @@ def by_lane(pairs: list[tuple[int, bytes]]) -> dict[int, list[bytes]]:
 class Sessions(RuleBasedStateMachine):
     """Anything happens; at the end everything has arrived once and in order, and both sides know."""
 
-    @initialize(seed=st.integers(0, 1 << 16), keyed=st.booleans())
-    def begin(self, seed: int, keyed: bool) -> None:
+    @initialize(seed=st.integers(0, 1 << 16), keyed=st.booleans(), rides=st.booleans(), guess=st.booleans())
+    def begin(self, seed: int, keyed: bool, rides: bool, guess: bool) -> None:
         self.key = KEY if keyed else None
         self.epoch = 10
         self.number = 0
-        self.meet(seed, *(FullSession(offer(epoch, key=self.key), 100.0, asks=epoch == 1) for epoch in (1, 2)))
-        self.world.join(Way(**MIX), checked=True, segment=300)
+        self.rides, self.guess = rides, guess
+        offers = (offer(epoch, key=self.key, rides=rides) for epoch in (1, 2))
+        self.meet(seed, *(FullSession(said, 100.0, asks=said.epoch == 1) for said in offers))
+        self.world.join(Way(**MIX), checked=True, segment=300, lossless=guess)
         self.world.join(Way(delay=0.02, reorder=0.3), checked=True, preference=1)
         self.world.run(2.0)
 
@@ -90,11 +92,12 @@ class Sessions(RuleBasedStateMachine):
         drop=st.sampled_from((0.0, 0.3)),
         rate=st.sampled_from((0.0, 20_000.0)),
         preference=st.integers(0, 2),
+        lossless=st.booleans(),
     )
-    def add_link(self, segment: int, drop: float, rate: float, preference: int) -> None:
+    def add_link(self, segment: int, drop: float, rate: float, preference: int, lossless: bool) -> None:
         if len(self.world.paths) < MAX_LINKS:
             way = Way(rate=rate, drop=drop, reorder=0.1, double=0.1)
-            self.world.join(way, checked=True, segment=segment, preference=preference)
+            self.world.join(way, checked=True, segment=segment, preference=preference, lossless=lossless)
 
     @rule(side=SIDES, keeps=st.booleans())
     def keep(self, side: int, keeps: bool) -> None:
@@ -110,7 +113,7 @@ class Sessions(RuleBasedStateMachine):
         self.finish()
         self.epoch += 1
         old = self.world
-        fresh = FullSession(offer(self.epoch, key=self.key), old.now, asks=side == 0)
+        fresh = FullSession(offer(self.epoch, key=self.key, rides=self.rides), old.now, asks=side == 0)
         other = old.sides[1 - side].session
         for path in old.paths:
             other.remove(path.links[1 - side])
@@ -122,7 +125,7 @@ class Sessions(RuleBasedStateMachine):
         world.run(8.0)
         assert other.again
         assert (other.unacknowledged(), other.unacknowledged(RECORDS)) == ([b"4 0 lost"], [b"4 0 lost, too"])
-        self.begin(self.epoch, self.key is not None)
+        self.begin(self.epoch, self.key is not None, self.rides, self.guess)
 
     @invariant()
     def nothing_is_doubled_or_overtaken(self) -> None:

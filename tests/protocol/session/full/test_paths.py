@@ -98,7 +98,7 @@ def test_the_rate_is_remembered_while_there_is_little_to_send() -> None:
     for _ in range(100):
         world.a.send(bytes(32))
         world.run(0.05)
-    assert path.links[0].congestion.rate > 0.9 * RADIO
+    assert path.links[0].path.rate > 0.9 * RADIO
 
 
 def test_costs_can_be_measured() -> None:

@@ -59,11 +59,13 @@ class Sessions:
                     self._check_room(connection)
                 line_stage.hand_on(compact_session(connection, address, guest.frames))
                 return
-            if not self._is_copy(guest.offer):
-                former, gone_at = self._former_of(guest.offer, meeting, connection)
-                stage = self._find(guest.offer, former, connection)
-                if stage is None:
-                    meeting.turn_away(guest.offer.epoch)
+            if self._is_copy(guest.offer):
+                meeting.repeated()
+                continue
+            former, gone_at = self._former_of(guest.offer, meeting, connection)
+            stage = self._find(guest.offer, former, connection)
+            if stage is None:
+                meeting.turn_away(guest.offer.epoch)
         line = stage.session.add(connection, address)
         line_stage.answer()
         try:

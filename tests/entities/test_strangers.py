@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from leadscomm import Callback, Client, Node, Server, Service, connect
-from leadscomm.connections.address import is_loopback
+from leadscomm.connections.address import origin_of
 from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.protocol.challenge import MAGIC
 from leadscomm.protocol.framing.cobs import CobsFraming
@@ -227,8 +227,8 @@ def addresses_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """``max_per_address`` counts peers of this machine as well."""
     from leadscomm.connections.sockets import tcp
 
-    assert is_loopback("127.0.0.1")
-    monkeypatch.setattr(tcp, "is_loopback", lambda host: False)
+    assert origin_of("127.0.0.1") is None
+    monkeypatch.setattr(tcp, "origin_of", str)
 
 
 @pytest.mark.usefixtures("addresses_count")
@@ -493,6 +493,35 @@ def test_both_sides_are_told_what_does_not_fit(
             assert client_says in str(error) or "same key" in str(error)  # noqa: PT017 - a plain one opens
         else:
             connection.close()
+
+
+def test_a_damaged_hello_is_called_one(strangers: Callable[[int], Stranger]) -> None:
+    """As the line damaged it, below the CRC of its frame, and as a program wrote it wrongly."""
+    heard = Recorder()
+    hello = offer(7).hello()
+    with Server(f"{TCP}?reliable=1", heard, **QUICK) as server:
+        strangers(server.port()).say(hello[:-1] + bytes([hello[-1] ^ 1]))
+        frame = bytearray(CobsFraming().encode(hello))
+        frame[-3] ^= 1
+        strangers(server.port()).socket.sendall(frame)
+        for error in heard.wait("fail", 2):
+            assert "asks for a session by a HELLO that was damaged or cut off" in str(error)
+
+
+@pytest.mark.parametrize("kind", ["server", "node"])
+def test_a_repeated_hello_is_called_one(kind: str, strangers: Callable[[int], Stranger]) -> None:
+    heard = Recorder()
+    if kind == "server":
+        service: Server | Node = Server(f"{TCP}?reliable=1", heard, **QUICK)
+    else:
+        service = Node("base", listen=[TCP], callback=heard, **QUICK)
+    with service:
+        greet(peer := strangers(service.port()), 7, "arm")
+        heard.wait("connect")
+        strangers(service.port()).say(offer(7, "arm").hello())
+        assert "repeats the HELLO of a peer that has a session" in str(heard.wait("fail")[0])
+        peer.say(full.data(lane_number(4), 7, 0, b"\x0astill here"))
+        assert heard.wait("receive") == [b"still here"]
 
 
 def test_another_version_and_an_unknown_profile_are_named_to_both(strangers: Callable[[int], Stranger]) -> None:

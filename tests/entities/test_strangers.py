@@ -7,6 +7,7 @@ import gc
 import itertools
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -389,11 +390,35 @@ def held_by(pid: int) -> int:
     return 1024 * int(found[1])
 
 
+def client_hello() -> bytes:
+    """The first word of TLS."""
+    came, goes = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(came, goes, server_hostname="localhost")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return goes.read()
+
+
+FILES = Path(__file__).parents[1] / "data" / "tls"
+CERTIFIED = f"cert={FILES}/server.pem&cert_key={FILES}/server.key"
+TRUSTING = f"ca={FILES}/ca.pem&server_name=localhost"
+ENDLESS = b"\xff" * 60_000
+BURSTS = [
+    ("tcp", "reliable=1", "reliable=1", {}, ENDLESS, 64),
+    ("tcp", "reliable=1", "reliable=1", {"key": KEY}, ENDLESS, 64),
+    ("tcp", "", "", {"key": KEY}, MAGIC, 64),
+    ("tls", CERTIFIED, TRUSTING, {}, b"", 64),
+    ("tls", CERTIFIED, TRUSTING, {}, client_hello(), 96),
+]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, and a pool")
-@pytest.mark.parametrize(("options", "more"), [("reliable=1", {}), ("reliable=1", {"key": KEY}), ("", {"key": KEY})])
-def test_a_burst_of_strangers_holds_up_nobody(options: str, more: dict[str, bytes]) -> None:
-    command = [sys.executable, "-c", BURST, f"{TCP}?{options}", repr(more)]
-    count, words = 120, b"\xff" * 60_000 if options else MAGIC
+@pytest.mark.parametrize(("scheme", "ours", "theirs", "more", "words", "kibibytes"), BURSTS)
+def test_a_burst_of_strangers_holds_up_nobody(
+    scheme: str, ours: str, theirs: str, more: dict[str, bytes], words: bytes, kibibytes: int
+) -> None:
+    command = [sys.executable, "-c", BURST, f"{scheme}://127.0.0.1:0?{ours}", repr(more)]
+    count = 120
     with contextlib.ExitStack() as open_ones:
         child = open_ones.enter_context(
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -404,10 +429,10 @@ def test_a_burst_of_strangers_holds_up_nobody(options: str, more: dict[str, byte
         before = held_by(child.pid)
         for _ in range(count):
             open_ones.enter_context(raw(port)).sendall(words)
-        honest = connect(f"tcp://127.0.0.1:{port}?{options}", **more)  # type: ignore[arg-type]
+        honest = connect(f"{scheme}://127.0.0.1:{port}?{theirs}", **more)  # type: ignore[arg-type]
         honest.send(b"x")
         assert honest.receive(PATIENCE_S) == b"x"  # not behind them, who have a minute
-        assert held_by(child.pid) - before < count * 65536
+        assert held_by(child.pid) - before < count * kibibytes * 1024
         honest.close()
 
 

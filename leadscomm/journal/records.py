@@ -57,11 +57,11 @@ class Record(NamedTuple):
 class Duplicates:
     """The highest number that came from each origin on each of its lanes.
 
-    That is enough to know what comes twice, since a lane brings its messages in their order. As many as ``most`` origins
-    are remembered; of one journal the last :data:`OPENINGS`: who is restarted again and again does not make it forget
-    the others. Where they are more, the source that has brought the most of them goes short, from those on that it has
-    not used for longest: whoever makes origins up has his own forgotten. Of an origin that was forgotten every message
-    counts as new. Not thread-safe.
+    That is enough to know what comes twice, since a lane brings its messages in their order. The last ``most`` origins
+    are remembered, and of one journal the last :data:`OPENINGS`, so that who is restarted again and again does not make
+    it forget the others. Where they are more, the source that has brought the most of them goes short, from those on
+    that were used longest ago: whoever makes origins up has his own forgotten. Of an origin that was forgotten every
+    message counts as new. Not thread-safe.
     """
 
     def __init__(self, most: int = ORIGINS) -> None:

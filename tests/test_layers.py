@@ -136,6 +136,16 @@ def test_an_init_only_hands_names_on(line: str) -> None:
     assert broken_by(Sources.busy_inits, protocol____init__=fine + "if TYPE_CHECKING:\n    from .crc import Crc") == []
 
 
+def test_one_door_is_lazy() -> None:
+    door = "if not TYPE_CHECKING:\n    def __getattr__(name): ...\n    def __dir__(): ...\n"
+    for path, text, broken in (
+        ("leadscomm/__init__.py", door, 0),
+        ("leadscomm/__init__.py", door + "    x = 1\n", 1),
+        ("leadscomm/protocol/__init__.py", door, 1),
+    ):
+        assert len(list(Sources.busy_inits(Sources({path: text})))) == broken
+
+
 def test_length_of_files_and_functions() -> None:
     assert broken_by(Sources.long_files, errors="x = 1\n" * MAX_FILE_LINES) == []
     assert len(broken_by(Sources.long_files, errors="x = 1\n" * (MAX_FILE_LINES + 1))) == 1

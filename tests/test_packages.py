@@ -91,7 +91,7 @@ def test_commands_say_it_in_one_line(tmp_path: Path, command: tuple[str, ...]) -
 @pytest.mark.parametrize(("name", "package"), [("crcmod", "crcmod"), ("typing_extensions", "typing-extensions")])
 def test_what_is_needed_from_the_beginning_is_named_too(tmp_path: Path, name: str, package: str) -> None:
     (tmp_path / f"{name}.py").write_text("")
-    done = run(tmp_path, "-c", "import leadscomm")
+    done = run(tmp_path, "-c", "from leadscomm import connect")
     last = done.stderr.splitlines()[-1]
     assert last.startswith("leadscomm.errors.MissingExtra: ")
     assert f"finds {tmp_path / name}.py, and that is not {package}" in last

@@ -145,8 +145,32 @@ def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
+        return _ip(host).is_loopback
     except ValueError:
         return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
+
+
+def origin_of(host: str) -> str | None:
+    """What ``max_per_address`` counts an address under; None: nothing, since only this machine has it.
+
+    Of IPv6 it is the network of 64 bits: whoever has one address there can have them all.
+    """
+    if is_loopback(host):
+        return None
+    try:
+        address = _ip(host)
+    except ValueError:  # what LEADS's own programs write for one
+        return host
+    if address.version == 4:
+        return str(address)
+    _, zone, interface = host.partition("%")
+    return f"{ipaddress.IPv6Address(int(address) >> 64 << 64)}/64{zone}{interface}"
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An address, without its zone; one of IPv4 that came through a socket of IPv6 is what it was.
+
+    :raises ValueError: it is none.
+    """
+    address = ipaddress.ip_address(host.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address

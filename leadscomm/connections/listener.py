@@ -6,6 +6,7 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from leadscomm.connections.address import is_loopback
 from leadscomm.connections.base import ConnectionBase
 
 
@@ -34,6 +35,10 @@ class ListenerBase(ABC):
     def handles(self) -> list[int]:
         """The descriptors that it listens with."""
         return [sock.fileno() for sock in self._sockets]
+
+    def local(self) -> bool:
+        """Whether only programs on this machine reach it, as is known of sockets."""
+        return bool(self._sockets) and all(is_loopback(str(sock.getsockname()[0])) for sock in self._sockets)
 
     def linger(self, timeout: float) -> None:
         """After :meth:`close`: go on with what the accepted conversations need of the listener, until they have ended,

@@ -102,6 +102,11 @@ def nothing_of_a_session(who: str, framing: Framing, heard: bytes) -> CommError:
         return CommTimeout(f"{who} says nothing, and {ours}: give both sides reliable=1, or neither")
     spec = _spec_of(framing)
     impression = guess.look(heard, spec)
+    if impression.verdict != guess.OTHER and guess.asks_for_session(heard):
+        return ConnectFailed(
+            f"{who} asks for a session by a HELLO that was damaged or cut off ({heard[:32]!r}): nothing was begun. "
+            "If this is no stranger, look at what lies between, and give both sides the same version of leadscomm"
+        )
     known = {guess.FITS: _options_of(spec), guess.TEXT: "text, as of framing=separator", guess.LITTLE: "text"}
     likeness = impression.protocol or impression.options or known.get(impression.verdict, "noise")
     mend = "give both sides reliable=1, or neither"

@@ -144,7 +144,9 @@ DELIVERY: Final[Mapping[str, Option]] = {
 }
 LIMITS: Final[Mapping[str, Option]] = {
     "max_connections": Option(256, count, "connections that a server holds at once"),
-    "max_per_address": Option(32, count, "of them from one address; loopback and Unix sockets are exempt"),
+    "max_per_address": Option(
+        32, count, "of them from one address, or one /64 of IPv6; loopback and Unix sockets are exempt"
+    ),
     "handshake_timeout": Option(5.0, seconds, "seconds for TLS and the key challenge"),
 }
 DIALLING: Final[Mapping[str, Option]] = {

@@ -282,6 +282,7 @@ class Way:
                 self._hand_on(line_stage, who)
                 return
             if peers.is_copy(who.offer):
+                words.repeated()
                 continue
             try:
                 if self._receive(line_stage, who, deadline):

@@ -19,7 +19,7 @@ from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.entities.running.line import LineStage
 from leadscomm.protocol.session.offer import Offer
 from leadscomm.sessions.agreeing import agree
-from leadscomm.sessions.meeting import Meeting, Stale
+from leadscomm.sessions.meeting import Guest, Meeting, Stale
 from leadscomm.sessions.session import SessionConnection
 from leadscomm.sessions.terms import Terms, compact_session
 
@@ -53,17 +53,15 @@ class Sessions:
             except Stale:
                 return
             if guest.offer is None:
-                if address.scheme == "udp":
-                    meeting.refuse_profile()
-                with self._lock:
-                    self._check_room(connection)
-                line_stage.hand_on(compact_session(connection, address, guest.frames))
+                self._hand_on(line_stage, guest, meeting)
                 return
-            if not self._is_copy(guest.offer):
-                former, gone_at = self._former_of(guest.offer, meeting, connection)
-                stage = self._find(guest.offer, former, connection)
-                if stage is None:
-                    meeting.turn_away(guest.offer.epoch)
+            if self._is_copy(guest.offer):
+                meeting.repeated()
+                continue
+            former, gone_at = self._former_of(guest.offer, meeting, connection)
+            stage = self._find(guest.offer, former, connection)
+            if stage is None:
+                meeting.turn_away(guest.offer.epoch)
         line = stage.session.add(connection, address)
         line_stage.answer()
         try:
@@ -78,6 +76,15 @@ class Sessions:
                 return  # its on_disconnect tells it
             raise
         line_stage.carry(stage, line)
+
+    def _hand_on(self, line_stage: LineStage, guest: Guest, meeting: Meeting) -> None:
+        """The peer speaks the compact profile alone."""
+        connection, address = line_stage.connection, self._endpoint
+        if address.scheme == "udp":
+            meeting.refuse_profile()
+        with self._lock:
+            self._check_room(connection)
+        line_stage.hand_on(compact_session(connection, address, guest.frames))
 
     def _present(self) -> list[SessionStage]:
         """The sessions that are not over. Under the lock."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
@@ -36,6 +36,8 @@ class Record(NamedTuple):
     :ivar origin: 8 bytes that name that journal.
     :ivar seq: its number there.
     :ivar peer: who brought it, and ``arrival``, its place in the order of arrival; both are set when it is taken in.
+    :ivar source: the address that brought it, as ``max_per_address`` counts it; empty: this machine, or it is not known
+        any more.
     """
 
     origin: bytes
@@ -44,6 +46,7 @@ class Record(NamedTuple):
     payload: bytes
     peer: str = ""
     arrival: int = 0
+    source: str = ""
 
     @property
     def id(self) -> str:
@@ -54,16 +57,19 @@ class Record(NamedTuple):
 class Duplicates:
     """The highest number that came from each origin on each of its lanes.
 
-    That is enough to know what comes twice, since a lane brings its messages in their order. The ``most`` origins that
-    brought something last are remembered, and of one journal the last :data:`OPENINGS`: who is restarted again and
-    again does not make it forget the others. Of an origin that was forgotten every message counts as new. Not
-    thread-safe.
+    That is enough to know what comes twice, since a lane brings its messages in their order. The last ``most`` origins
+    are remembered, and of one journal the last :data:`OPENINGS`, so that who is restarted again and again does not make
+    it forget the others. Where they are more, the source that has brought the most of them goes short, from those on
+    that were used longest ago: whoever makes origins up has his own forgotten. Of an origin that was forgotten every
+    message counts as new. Not thread-safe.
     """
 
     def __init__(self, most: int = ORIGINS) -> None:
         self._most = most
         self._highest: dict[bytes, dict[int, int]] = {}
-        self._families: OrderedDict[bytes, OrderedDict[bytes, None]] = OrderedDict()  # what was used last is last
+        self._sources: dict[bytes, str] = {}  # of each origin, which has brought it last
+        self._counts: Counter[str] = Counter()  # and of each of these how many it are
+        self._families: dict[str, OrderedDict[bytes, OrderedDict[bytes, None]]] = {}  # what was used last is last
 
     def new(self, records: Iterable[Record], under_way: dict[tuple[bytes, int], int] | None = None) -> list[Record]:
         """Those that did not come yet, in their order. Notes nothing.
@@ -84,20 +90,40 @@ class Duplicates:
         forgotten = []
         for record in records:
             self._highest.setdefault(record.origin, {})[record.lane] = record.seq
-            family = self._families.setdefault(record.origin[:FAMILY], OrderedDict())
-            family[record.origin] = None
-            family.move_to_end(record.origin)
-            self._families.move_to_end(record.origin[:FAMILY])
+            family = self._put(record.origin, record.source)
             if len(family) > OPENINGS:
-                forgotten.append(self._forget(record.origin[:FAMILY]))
+                forgotten.append(self._forget(next(iter(family))))
         while len(self._highest) > self._most:
-            forgotten.append(self._forget(next(iter(self._families))))
+            most = max(self._counts, key=self._counts.__getitem__)
+            oldest = next(iter(self._families[most].values()))
+            forgotten.append(self._forget(next(iter(oldest))))
         return forgotten
 
-    def _forget(self, name: bytes) -> bytes:
-        family = self._families[name]
-        origin, _ = family.popitem(last=False)
-        if not family:
-            del self._families[name]
+    def _put(self, origin: bytes, source: str) -> OrderedDict[bytes, None]:
+        """Have it be the last of its source; its family there."""
+        if self._sources.get(origin, source) != source:  # it has another address now
+            self._take(origin)
+        families = self._families.setdefault(source, OrderedDict())
+        family = families.setdefault(origin[:FAMILY], OrderedDict())
+        if origin not in family:
+            self._sources[origin] = source
+            self._counts[source] += 1
+        family[origin] = None
+        family.move_to_end(origin)
+        families.move_to_end(origin[:FAMILY])
+        return family
+
+    def _forget(self, origin: bytes) -> bytes:
+        self._take(origin)
         del self._highest[origin]
         return origin
+
+    def _take(self, origin: bytes) -> None:
+        source, name = self._sources.pop(origin), origin[:FAMILY]
+        families = self._families[source]
+        del families[name][origin]
+        if not families[name]:
+            del families[name]
+        self._counts[source] -= 1
+        if not self._counts[source]:
+            del self._counts[source], self._families[source]

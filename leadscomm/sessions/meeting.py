@@ -125,6 +125,13 @@ class Meeting:
         for _ in range(2):
             self._say(Refusal(NAME_TAKEN).frame())
 
+    def repeated(self) -> None:
+        """The last guest is a copy: if nobody else comes, that is what is told."""
+        self._trouble = ConnectFailed(
+            f"{self._connection} repeats the HELLO of a peer that has a session with this side: the network brought it "
+            "again, or somebody has recorded it. The session is not touched"
+        )
+
     def _next_frame(self, deadline: float) -> bytes:
         """The next frame that came.
 

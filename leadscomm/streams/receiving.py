@@ -1,4 +1,4 @@
-"""A stream that is received, written by a thread of its own: a slow disk holds up nobody's callbacks."""
+"""A stream that is received, written by threads for all of them: a slow disk holds up nobody's callbacks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -54,12 +54,21 @@ class Stream(Transfer):
     :ivar path: the file that it becomes; None: it becomes none.
     """
 
-    def __init__(self, side: Side, offer: Offer, lock: threading.RLock, all_streams: Collection[Transfer]) -> None:
+    def __init__(
+        self,
+        side: Side,
+        offer: Offer,
+        lock: threading.RLock,
+        all_streams: Collection[Transfer],
+        go_on: Callable[[Stream], None],
+    ) -> None:
         super().__init__(offer.name, offer.size, lock)
         self.connection = side.connection
         self.path: Path | None = None
         self._side = side
         self._all = all_streams
+        self._go_on = go_on  # has run() called; under the lock
+        self._life = self._live()
         self._stream = ReceivingStream(offer)
         self._came: deque[Data | End | Drop] = deque()  # bounded by the rules of streams
         self._sink: Sink | None = None
@@ -67,6 +76,8 @@ class Stream(Transfer):
         self._open = True  # inside on_stream
         self._broken: RemoteProtocolError | None = None
         self._displaced = False  # the same file is offered again
+        self.at_work = False  # a thread is in run()
+        self.queued = False  # run() is to be called, by the next thread that is free
 
     @property
     def _target(self) -> str:
@@ -80,7 +91,7 @@ class Stream(Transfer):
 
         :param path: what the file is called, when all of it is there; until then it has another name, beside it.
         :param overwrite: replace another file of that name; otherwise the stream is refused then.
-        :param progress: is told how far it is, by the stream's own thread.
+        :param progress: is told how far it is, by the thread that writes it.
         :return: the path.
         :raises ServiceError: it is too late.
         """
@@ -95,7 +106,8 @@ class Stream(Transfer):
         return self.save(Path(folder) / clean_name(self.name), overwrite=overwrite, progress=progress)
 
     def accept(self, file: Writable, *, progress: Progress | None = None) -> None:
-        """Take it into anything that has ``write``. It is written from its beginning, by the stream's own thread.
+        """Take it into anything that has ``write``. It is written from its beginning, by a thread of the
+        streams.
 
         :raises ServiceError: it is too late.
         """
@@ -113,8 +125,10 @@ class Stream(Transfer):
     # The thread that reads the session -------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """``on_stream`` has returned."""
-        self._open = False
+        """``on_stream`` has returned: it begins."""
+        with self._changed:
+            self._open = False
+            self.wake()
 
     def said(self, said: Said) -> None:
         with self._changed:
@@ -125,37 +139,38 @@ class Stream(Transfer):
             else:
                 assert not isinstance(said, Offer)
                 self._came.append(said)
-            self._changed.notify_all()
+            self.wake()
 
-    # The stream's own thread -----------------------------------------------------------------------------------------
+    def wake(self) -> None:
+        super().wake()
+        if not self._open:
+            self._go_on(self)
+
+    # One thread of the streams at a time -----------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Answer, and write what comes, until it ends."""
+        """Answer, and write the next that has come, if something has. It is called again when more comes."""
+        next(self._life, None)
+
+    def _live(self) -> Iterator[None]:
         sink, error = self._sink, None
         if sink is None:
             self._leave(Refuse(self._stream.offer.number, NOT_WANTED, self._why_not).record())
             self._finish(self._failure("it was not accepted"))
             return
         try:
-            self._receive(sink)
+            yield from self._receive(sink)
         except BaseException as failure:
             error = self._fail(sink, failure)
         self._finish(error)
         self._side.stage.in_turn(self._tell_end)
-
-    def not_run(self, why: str) -> None:
-        """Nothing can run it: refuse it. The thread that reads the session; does not wait."""
-        self._leave(Refuse(self._stream.offer.number, FAILED, why).record(), 0.0)
-        self._finish(self._failure(why))
-        if self._sink is not None:
-            self._side.stage.in_turn(self._tell_end)
 
     def _tell_end(self) -> None:
         stage = self._side.stage
         entity = stage.entity
         entity._call(entity.callback.on_stream_end, entity, self.connection, self, stage=stage)
 
-    def _receive(self, sink: Sink) -> None:
+    def _receive(self, sink: Sink) -> Iterator[None]:
         stream = self._stream
         looked = 0
 
@@ -173,7 +188,7 @@ class Stream(Transfer):
             self.credit = credit_beside(sum(other.credit for other in self._side.receiving.values()))
         self._side.answer(stream.accept(known, self.resumed_at, self.credit))
         self._move(self.resumed_at)
-        while not isinstance(said := self._next(), End):
+        while not isinstance(said := (yield from self._next()), End):
             if isinstance(said, Drop):
                 raise _Stopped(None, f"the sender has given it up ({said.reason})")
             self._write(sink, said.offset, said.payload)
@@ -191,13 +206,16 @@ class Stream(Transfer):
             self.resumed_at = 0
         sink.write(offset, payload)
 
-    def _next(self) -> Data | End | Drop:
-        with self._changed:
-            while True:
+    def _next(self) -> Generator[None, None, Data | End | Drop]:
+        while True:
+            yield  # others have their turn
+            with self._changed:
                 self._look()
                 if self._came:
-                    return self._came.popleft()
-                self._changed.wait()
+                    said = self._came.popleft()
+                    if self._came:
+                        self._go_on(self)
+                    return said
 
     def _displace(self) -> None:
         """Have others let go of the same file whose sessions wait for a line: their sender was restarted, probably. The

@@ -96,7 +96,7 @@ class Transfer(ABC):
         with self._changed:
             if self._cancelled is None:
                 self._cancelled = reason
-            self._changed.notify_all()
+            self.wake()
 
     @abstractmethod
     def said(self, said: Any) -> None:
@@ -125,7 +125,7 @@ class Transfer(ABC):
 
 
 Progress: TypeAlias = Callable[[Transfer], None]
-"""Is told whenever the receiver has written more. In the thread that sends, or in the receiving stream's own."""
+"""Is told whenever the receiver has written more. In the thread that sends, or in that which writes what came."""
 
 
 def told(error: BaseException) -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from leadscomm import Client, CommError, Node, Server, ServiceError, TransferError
+from leadscomm import Client, CommError, Node, Server, ServiceError
 from leadscomm.entities.running import acceptor
 from leadscomm.journal.journal import Journal
-from tests.entities.recorder import Recorder, wait_until
+from tests.entities.recorder import PATIENCE_S, Recorder, wait_until
 
 
 class Threads:
@@ -94,15 +94,17 @@ def test_reports_that_no_thread_could_tell_are_told_at_the_end(threads: Threads)
     assert [str(error) for error in heard.of("fail")] == ["one"]
 
 
-def test_a_stream_is_refused_and_the_next_one_taken(threads: Threads, stack: ExitStack, tmp_path: Path) -> None:
+def test_a_stream_waits_for_a_thread(threads: Threads, stack: ExitStack, tmp_path: Path) -> None:
     heard, path = Takes(), str(tmp_path / "journal")
     server = Server("tcp://127.0.0.1:0?reliable=1", heard, durable=path).start(parallel=True)
     client = stack.enter_context(Client(f"tcp://127.0.0.1:{server.port()}?reliable=1&name=c", Recorder()))
     wait_until(lambda: client.connection is not None)
     threads.denied = ("Server-stream",)
-    with pytest.raises(TransferError, match="no thread left"):
-        client.send_stream(io.BytesIO(b"hi"))
-    assert heard.wait("stream_end")[0] is not None
+    asked = threads.asked
+    waiting = client.send_stream(io.BytesIO(b"hello "), wait=False)
+    wait_until(lambda: threads.asked > asked + 1)  # again and again
+    threads.denied = ()
+    assert waiting.wait(PATIENCE_S)
     threads.denied = ("Client-stream",)
     with pytest.raises(ServiceError, match="no thread left"):
         client.send_stream(io.BytesIO(b"hi"), wait=False)

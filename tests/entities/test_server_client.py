@@ -282,6 +282,14 @@ def test_a_wide_bind_without_a_key_warns(caplog):
         assert caplog.text == ""
 
 
+@pytest.mark.parametrize("prefix", ["", "fault://delay=0.001/"])
+def test_a_name_of_this_machine_alone_warns_of_nobody(prefix, caplog, monkeypatch):
+    ask = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *how, **more: ask("127.0.0.1", *how, **more))
+    with create_server(f"{prefix}tcp://workbench:0"), create_server("udp://workbench:0"):
+        assert caplog.text == ""
+
+
 def test_errors_without_on_fail_reach_the_log(caplog):
     client = create_client("tcp://no.such.host.invalid:1")
     start_client(target=client)

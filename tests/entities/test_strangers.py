@@ -7,6 +7,7 @@ import gc
 import itertools
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from leadscomm import Callback, Client, Node, Server, Service, connect
-from leadscomm.connections.address import is_loopback
+from leadscomm.connections.address import origin_of
 from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.protocol.challenge import MAGIC
 from leadscomm.protocol.framing.cobs import CobsFraming
@@ -227,8 +228,8 @@ def addresses_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """``max_per_address`` counts peers of this machine as well."""
     from leadscomm.connections.sockets import tcp
 
-    assert is_loopback("127.0.0.1")
-    monkeypatch.setattr(tcp, "is_loopback", lambda host: False)
+    assert origin_of("127.0.0.1") is None
+    monkeypatch.setattr(tcp, "origin_of", str)
 
 
 @pytest.mark.usefixtures("addresses_count")
@@ -389,11 +390,35 @@ def held_by(pid: int) -> int:
     return 1024 * int(found[1])
 
 
+def client_hello() -> bytes:
+    """The first word of TLS."""
+    came, goes = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(came, goes, server_hostname="localhost")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return goes.read()
+
+
+FILES = Path(__file__).parents[1] / "data" / "tls"
+CERTIFIED = f"cert={FILES}/server.pem&cert_key={FILES}/server.key"
+TRUSTING = f"ca={FILES}/ca.pem&server_name=localhost"
+ENDLESS = b"\xff" * 60_000
+BURSTS = [
+    ("tcp", "reliable=1", "reliable=1", {}, ENDLESS, 64),
+    ("tcp", "reliable=1", "reliable=1", {"key": KEY}, ENDLESS, 64),
+    ("tcp", "", "", {"key": KEY}, MAGIC, 64),
+    ("tls", CERTIFIED, TRUSTING, {}, b"", 64),
+    ("tls", CERTIFIED, TRUSTING, {}, client_hello(), 96),
+]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, and a pool")
-@pytest.mark.parametrize(("options", "more"), [("reliable=1", {}), ("reliable=1", {"key": KEY}), ("", {"key": KEY})])
-def test_a_burst_of_strangers_holds_up_nobody(options: str, more: dict[str, bytes]) -> None:
-    command = [sys.executable, "-c", BURST, f"{TCP}?{options}", repr(more)]
-    count, words = 120, b"\xff" * 60_000 if options else MAGIC
+@pytest.mark.parametrize(("scheme", "ours", "theirs", "more", "words", "kibibytes"), BURSTS)
+def test_a_burst_of_strangers_holds_up_nobody(
+    scheme: str, ours: str, theirs: str, more: dict[str, bytes], words: bytes, kibibytes: int
+) -> None:
+    command = [sys.executable, "-c", BURST, f"{scheme}://127.0.0.1:0?{ours}", repr(more)]
+    count = 120
     with contextlib.ExitStack() as open_ones:
         child = open_ones.enter_context(
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -404,10 +429,10 @@ def test_a_burst_of_strangers_holds_up_nobody(options: str, more: dict[str, byte
         before = held_by(child.pid)
         for _ in range(count):
             open_ones.enter_context(raw(port)).sendall(words)
-        honest = connect(f"tcp://127.0.0.1:{port}?{options}", **more)  # type: ignore[arg-type]
+        honest = connect(f"{scheme}://127.0.0.1:{port}?{theirs}", **more)  # type: ignore[arg-type]
         honest.send(b"x")
         assert honest.receive(PATIENCE_S) == b"x"  # not behind them, who have a minute
-        assert held_by(child.pid) - before < count * 65536
+        assert held_by(child.pid) - before < count * kibibytes * 1024
         honest.close()
 
 
@@ -493,6 +518,35 @@ def test_both_sides_are_told_what_does_not_fit(
             assert client_says in str(error) or "same key" in str(error)  # noqa: PT017 - a plain one opens
         else:
             connection.close()
+
+
+def test_a_damaged_hello_is_called_one(strangers: Callable[[int], Stranger]) -> None:
+    """As the line damaged it, below the CRC of its frame, and as a program wrote it wrongly."""
+    heard = Recorder()
+    hello = offer(7).hello()
+    with Server(f"{TCP}?reliable=1", heard, **QUICK) as server:
+        strangers(server.port()).say(hello[:-1] + bytes([hello[-1] ^ 1]))
+        frame = bytearray(CobsFraming().encode(hello))
+        frame[-3] ^= 1
+        strangers(server.port()).socket.sendall(frame)
+        for error in heard.wait("fail", 2):
+            assert "asks for a session by a HELLO that was damaged or cut off" in str(error)
+
+
+@pytest.mark.parametrize("kind", ["server", "node"])
+def test_a_repeated_hello_is_called_one(kind: str, strangers: Callable[[int], Stranger]) -> None:
+    heard = Recorder()
+    if kind == "server":
+        service: Server | Node = Server(f"{TCP}?reliable=1", heard, **QUICK)
+    else:
+        service = Node("base", listen=[TCP], callback=heard, **QUICK)
+    with service:
+        greet(peer := strangers(service.port()), 7, "arm")
+        heard.wait("connect")
+        strangers(service.port()).say(offer(7, "arm").hello())
+        assert "repeats the HELLO of a peer that has a session" in str(heard.wait("fail")[0])
+        peer.say(full.data(lane_number(4), 7, 0, b"\x0astill here"))
+        assert heard.wait("receive") == [b"still here"]
 
 
 def test_another_version_and_an_unknown_profile_are_named_to_both(strangers: Callable[[int], Stranger]) -> None:

@@ -288,6 +288,21 @@ def test_a_journal_that_is_opened_again_and_again_does_not_make_the_others_forgo
 # Told to whom it concerns --------------------------------------------------------------------------------------------
 
 
+def test_made_up_origins_push_nobody_elses_out() -> None:
+    """An address that brings ever new ones forgets its own; who comes from another address then is known by that."""
+    table = Duplicates(most=100)
+    honest = [Record(b"honest%02d" % number, 5, 4, b"", source=f"192.0.2.{number}") for number in range(20)]
+    table.note(honest)
+    for number in range(1000):
+        table.note([Record(b"%08d" % number, 1, 4, b"", source=f"198.51.100.{number % 3}")])
+    assert table.new(honest) == []
+    newest = Record(b"%08d" % 999, 1, 4, b"")
+    assert table.new([newest]) == []
+    table.note([newest._replace(source="192.0.2.99")])
+    assert len(table._highest) == len(table._sources) == sum(table._counts.values()) == 100
+    assert table._sources[newest.origin] == "192.0.2.99"
+
+
 def test_on_fail_is_told_of_what_is_missing_and_the_next_messages_arrive(tmp_path: Path, receiver: Journal) -> None:
     path = tmp_path / "journal"
     crashed(path, receiver)

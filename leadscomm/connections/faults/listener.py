@@ -29,6 +29,9 @@ class FaultyListener(ListenerBase):
     def handles(self) -> list[int]:
         return self._listener.handles()
 
+    def local(self) -> bool:
+        return self._listener.local()
+
     def release(self) -> None:
         self._listener.release()
 

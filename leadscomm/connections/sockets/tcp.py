@@ -11,7 +11,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Final
 
-from leadscomm.connections.address import Address, is_loopback
+from leadscomm.connections.address import Address, origin_of
 from leadscomm.connections.base import CHUNK_BYTES, ConnectionBase
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.sockets.common import SocketListener, bind_all, dial, place
@@ -61,8 +61,7 @@ class TcpConnection(ConnectionBase):
 
     @property
     def _origin(self) -> str | None:
-        host = str(self.address[0])
-        return None if is_loopback(host) else host
+        return origin_of(str(self.address[0]))
 
     def fileno(self) -> int | None:
         return self._socket.fileno()

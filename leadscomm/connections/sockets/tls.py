@@ -50,7 +50,11 @@ class TlsConnection(TcpConnection):
         return True
 
     def open(self, deadline: float) -> None:
+        # OpenSSL takes two buffers for the first word: who has not said any is not given them.
+        ready = not self.accepted or self._wait_readable(max(0.0, deadline - time.monotonic()))
         while True:
+            if not ready:
+                raise CommTimeout(f"{self} did not finish the TLS handshake in time; does it speak TLS?")
             try:
                 self._tls.do_handshake()
                 break
@@ -65,8 +69,6 @@ class TlsConnection(TcpConnection):
                     f"{self} ended the conversation in the middle of the TLS handshake ({error.strerror or error}); "
                     "does it speak TLS, and does it trust this side's certificate?"
                 ) from error
-            if not ready:
-                raise CommTimeout(f"{self} did not finish the TLS handshake in time; does it speak TLS?")
         super().open(deadline)
 
     def _read(self) -> bytes | None:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from leadscomm.connections.address import is_loopback
+from leadscomm.connections.address import origin_of
 from leadscomm.connections.base import WARY_BYTES, ConnectionBase
 from leadscomm.connections.sending.writer import wait_for
 from leadscomm.connections.sockets.common import new_bell, place
@@ -101,8 +101,7 @@ class UdpPeer(ConnectionBase):
 
     @property
     def _origin(self) -> str | None:
-        host = str(self.address[0])
-        return None if is_loopback(host) else host
+        return origin_of(str(self.address[0]))
 
     def fileno(self) -> int | None:
         return self._bell

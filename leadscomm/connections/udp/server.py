@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from leadscomm.connections.address import Address, is_loopback
+from leadscomm.connections.address import Address, origin_of
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.sockets.common import alarm_for, enlarge, readable
@@ -48,7 +48,7 @@ class UdpListener(ListenerBase):
         self._alarm = alarm_for(sockets)
         self._peers: dict[Any, UdpPeer] = {}
         self._leaving: deque[tuple[UdpPeer, bool]] = deque()  # what forget() was asked for, and is not done yet
-        self._origins: Counter[str] = Counter()
+        self._origins: Counter[str | None] = Counter()
         self._displaced_at = 0.0
         self._going: set[UdpPeer] = set()  # who have made room, and are not closed yet
         self._new: deque[UdpPeer] = deque()
@@ -197,15 +197,14 @@ class UdpListener(ListenerBase):
         if self._closed or datagram == self._farewell:  # the answer to our own goodbye begins nothing
             return None
         limits = self._address.options
-        host = str(source[0])
-        limit = ""
+        origin, limit = origin_of(str(source[0])), ""
         if len(self._peers) >= limits["max_connections"]:
             limit = "max_connections"
-        elif self._origins[host] >= limits["max_per_address"] and not is_loopback(host):
+        elif origin is not None and self._origins[origin] >= limits["max_per_address"]:
             limit = "max_per_address"
         if limit:
             self._refuse(f"{limit}={limits[limit]}", now)
-            if not self._displaced(host if limit == "max_per_address" else None, now):
+            if not self._displaced(origin if limit == "max_per_address" else None, now):
                 return None
         try:
             peer = UdpPeer(self, sock, source, framing=self._address.framing.make())
@@ -216,13 +215,13 @@ class UdpListener(ListenerBase):
         if limits["reliable"]:
             peer.be_wary()
         self._peers[peer.label] = peer
-        self._origins[host] += 1
+        self._origins[origin] += 1
         self._look_at = min(self._look_at, now + self._silence)
         self._new.append(peer)
         self._turn.notify_all()
         return peer
 
-    def _displaced(self, host: str | None, now: float) -> bool:
+    def _displaced(self, origin: str | None, now: float) -> bool:
         """Whether one of whom nothing is known has made room for another: of all, or of those from one address. Anybody
         can write an address that is not his; who does so keeps nobody out for long.
 
@@ -234,11 +233,11 @@ class UdpListener(ListenerBase):
         unknown = [
             peer
             for peer in self._peers.values()
-            if peer.wary and peer not in self._new and host in (None, peer.address[0])
+            if peer.wary and peer not in self._new and origin in (None, peer._origin)
         ]
         if not unknown or len(self._going) >= BURST:
             return False
-        peer = max(unknown, key=lambda peer: self._origins[str(peer.address[0])])
+        peer = max(unknown, key=lambda peer: self._origins[peer._origin])
         self._displaced_at = now
         self._going.add(peer)
         self._drop(peer)
@@ -268,10 +267,10 @@ class UdpListener(ListenerBase):
     def _drop(self, peer: UdpPeer) -> None:
         if self._peers.get(peer.label) is peer:
             del self._peers[peer.label]
-            host = str(peer.address[0])
-            self._origins[host] -= 1
-            if not self._origins[host]:
-                del self._origins[host]
+            origin = peer._origin
+            self._origins[origin] -= 1
+            if not self._origins[origin]:
+                del self._origins[origin]
 
     def forget(self, peer: UdpPeer, for_good: bool = False) -> None:
         """The server has done with a peer: its next datagram begins a new conversation. Any thread."""

@@ -26,6 +26,7 @@ from leadscomm.connections.shortage import why
 from leadscomm.connections.waiting import interrupted
 from leadscomm.entities.records.handler import NotNow, RecordHandler
 from leadscomm.entities.records.outgoing import Outgoing
+from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.entities.running.owner import Owner
 from leadscomm.entities.running.reader import Stage
 from leadscomm.errors import (
@@ -294,7 +295,7 @@ class DurableMessages(RecordHandler):
         session, journal = _session(stage), self._journal
         if journal is None:
             raise NotNow
-        behind = list(_behind(session.records, first.origin))
+        behind = list(_behind(session.records, first))
         try:
             new = journal.take_in(self._peer or session.name, [first, *behind])
         except JournalError as error:
@@ -353,20 +354,25 @@ def _session(stage: Stage) -> SessionConnection:
     return stage.connection
 
 
+def _source_of(stage: Stage) -> str:
+    """The address of a peer, where that is counted."""
+    return (stage.origin if isinstance(stage, SessionStage) else None) or ""
+
+
 def _read(stage: Stage, lane: int, record: bytes) -> Record:
     durable = read_durable(record)
     if durable is None:
         raise RemoteProtocolError(f"{stage.connection} sent a durable message that is cut off")
-    return Record(durable.origin, durable.seq, lane, durable.payload)
+    return Record(durable.origin, durable.seq, lane, durable.payload, source=_source_of(stage))
 
 
-def _behind(records: deque[tuple[int, bytes]], origin: bytes) -> Iterator[Record]:
-    """Durable messages of this origin that are the next to be dealt with."""
+def _behind(records: deque[tuple[int, bytes]], first: Record) -> Iterator[Record]:
+    """Durable messages of the same origin that are the next to be dealt with."""
     for lane, record in list(islice(records, TOGETHER)):
         durable = read_durable(record)
-        if durable is None or durable.origin != origin:
+        if durable is None or durable.origin != first.origin:
             return
-        yield Record(origin, durable.seq, lane, durable.payload)
+        yield first._replace(seq=durable.seq, lane=lane, payload=durable.payload)
 
 
 def _all_settled(settled: deque[tuple[int, bytes]], record: bytes) -> Iterator[Durable]:

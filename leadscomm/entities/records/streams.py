@@ -12,12 +12,13 @@ import os
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
-from leadscomm.connections.sending.writer import here
+from leadscomm.connections.sending.writer import here, weakly
 from leadscomm.entities.records.handler import RecordHandler
 from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.entities.running.owner import Owner
@@ -32,6 +33,13 @@ from leadscomm.streams.transfer import Progress, Side, Transfer
 
 TIMEOUT_S: Final = 60.0
 """How long a stream waits while nothing moves."""
+WRITERS: Final = 16
+"""So many threads write what comes, at most, however many streams there are: a stream has one while it has something to
+do, and waits its turn otherwise."""
+AGAIN_S: Final = 0.25
+"""After this a thread is asked for again where the system had none."""
+IDLE_S: Final = 1.0
+"""Such a thread ends when there was nothing to do for so long."""
 _OPEN: Final = 2 * AT_ONCE
 """So many streams of a peer are open here at most: those of which it has not heard yet that they have ended, too."""
 
@@ -50,6 +58,9 @@ class Streams(RecordHandler):
         self.sides: dict[ConnectionBase, Side] = {}
         self._transfers: set[Transfer] = set()  # all that are under way
         self._threads: set[threading.Thread] = set()
+        self._queue: deque[Stream] = deque()  # which are received, and can go on
+        self._called = threading.Condition(self._lock)
+        self._writers = self._idle = 0  # threads that write what comes, and those of them that wait
         self.closed = False
 
     @property
@@ -98,17 +109,13 @@ class Streams(RecordHandler):
     def _offered(self, stage: Stage, side: Side, offer: Offer) -> None:
         if offer.number in side.receiving or len(side.receiving) >= _OPEN:
             raise RemoteProtocolError(f"{side.connection} offers more streams at once than it may")
-        stream = Stream(side, offer, self._lock, self._transfers)
+        stream = Stream(side, offer, self._lock, self._transfers, self._go_on)
         with self._lock:
             side.receiving[offer.number] = stream
             self._transfers.add(stream)
         entity = self._entity
         entity._call(entity.callback.on_stream, entity, stage.connection, stream, stage=stage)
         stream.settle()
-        try:
-            self._run_apart(stream, stream.run)
-        except ServiceError as error:
-            stream.not_run(str(error))
 
     def _wake(self) -> None:
         for transfer in self._transfers:
@@ -192,10 +199,7 @@ class Streams(RecordHandler):
         try:
             run()
         finally:
-            with self._lock:
-                self._transfers.discard(transfer)
-                self._threads.discard(threading.current_thread())
-                self._wake()  # there is room for another
+            self._forget(transfer)
 
     def _run_apart(self, transfer: Transfer, run: Callable[[], None]) -> None:
         """Run it in a thread of its own.
@@ -209,16 +213,86 @@ class Streams(RecordHandler):
             except Exception as error:
                 self._entity._report(transfer.error or error)
 
-        thread = threading.Thread(target=quietly, name=f"{self._entity._name}-stream", daemon=True)
+        try:
+            self._start(quietly)
+        except ServiceError:
+            self._forget(transfer)
+            raise
+
+    def _start(self, work: Callable[[], None]) -> None:
+        """:raises ServiceError: the system has no thread left."""
+
+        def counted() -> None:
+            try:
+                work()
+            finally:
+                with self._lock:
+                    self._threads.discard(thread)
+
+        thread = threading.Thread(target=counted, name=f"{self._entity._name}-stream", daemon=True)
         with self._lock:
             self._threads.add(thread)
-        try:
-            thread.start()
-        except RuntimeError as error:
-            with self._lock:
+            try:
+                thread.start()
+            except RuntimeError as error:
                 self._threads.discard(thread)
-                self._transfers.discard(transfer)
-            raise ServiceError("there is no thread left for another stream; try again later") from error
+                raise ServiceError("there is no thread left for another stream; try again later") from error
+
+    def _forget(self, transfer: Transfer) -> None:
+        with self._lock:
+            self._transfers.discard(transfer)
+            self._wake()  # there is room for another
+
+    def _go_on(self, stream: Stream) -> None:
+        """Have a stream that is received go on: by a thread that is free, or as soon as one is. Under the lock."""
+        if not (stream.queued or stream.finished):
+            stream.queued = True
+            if not stream.at_work:  # otherwise who is at it will see
+                self._queue.append(stream)
+                self._called.notify()
+                self._hire()
+
+    def _hire(self) -> None:
+        """Have as many threads write as there is work for; where the system has none left, a little later."""
+        with self._lock:
+            if len(self._queue) <= self._idle or self._writers >= WRITERS:
+                return
+            self._writers += 1
+            try:
+                self._start(self._write)
+            except ServiceError:
+                self._writers -= 1
+                if not self._writers:
+                    self._entity._flusher.call_later(AGAIN_S, weakly(self._hire))
+
+    def _write(self) -> None:
+        """What a thread does that writes what comes, now of this stream and now of that one."""
+        while (stream := self._next()) is not None:
+            try:
+                stream.run()
+            except Exception as error:
+                self._forget(stream)
+                self._entity._report(stream.error or error)
+            with self._lock:
+                stream.at_work = False
+                if stream.finished:
+                    self._forget(stream)
+                elif stream.queued:  # since a moment ago
+                    self._queue.append(stream)
+            del stream  # the next may be long in coming
+
+    def _next(self) -> Stream | None:
+        """The stream whose turn it is; None: for a while there was none, and the thread ends."""
+        with self._lock:
+            self._idle += 1
+            self._called.wait_for(lambda: self._queue or self.closed, IDLE_S)
+            self._idle -= 1
+            if not self._queue:
+                self._writers -= 1
+                return None
+            stream = self._queue.popleft()
+            stream.queued, stream.at_work = False, True
+            return stream
 
     def close(self, timeout: float) -> None:
         """Give up what is under way, and wait for its end, at most ``timeout`` seconds."""
@@ -229,6 +303,7 @@ class Streams(RecordHandler):
                 side.over = True
             threads = self._threads - {threading.current_thread()}
             self._wake()
+            self._called.notify_all()
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 

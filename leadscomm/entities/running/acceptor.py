@@ -101,7 +101,7 @@ class Acceptor:
         """
         listener = self.listener = listen_for_lines(self._endpoint)
         endpoint = self._endpoint.at(port=listener.port() or self._endpoint.port)
-        if endpoint.exposed():
+        if endpoint.exposed() and not listener.local():  # a name may lead to this machine alone
             _log.warning(
                 "anybody on other machines can reach %s: use tls://, or give both sides a key (key_file=)", endpoint
             )

@@ -103,10 +103,22 @@ def greeting(data: bytes) -> str:
     if data.startswith(b"LCK1"):
         mend = "give both sides the same key (key_file= or key_env=), or neither"
         return f"{ASKS_FOR_KEY}, and this side has none: {mend}"
-    as_they_travel = (data, _unstuffed(data[:_LOOK_BYTES]), data[4:])  # alone, in COBS, behind a length
-    if any(map(_begins_session, as_they_travel)):
+    if any(map(_begins_session, _as_they_travel(data))):
         return f"{HAS_SESSIONS}, and this side does not: give both sides reliable=1, or neither"
     return ""
+
+
+def asks_for_session(data: bytes) -> bool:
+    """Whether it begins with a HELLO of the protocol's version that asks for a session, damaged or not."""
+    return any(
+        len(body) >= _HELLO_BYTES and body[0] == _HELLO and body[1] == 1 and 0 < body[2] < 4
+        for body in _as_they_travel(data)
+    )
+
+
+def _as_they_travel(data: bytes) -> tuple[bytes, ...]:
+    """What it begins with, if that is a frame: alone, in COBS, behind a length."""
+    return data, _unstuffed(data[:_LOOK_BYTES]), data[4:]
 
 
 def _unstuffed(data: bytes) -> bytes:

@@ -258,11 +258,22 @@ def test_the_wide_ipv6_address_takes_ipv4_as_well():
             connection.close()
 
 
-def test_the_origin_of_a_stranger_is_his_address():
+@pytest.mark.parametrize(
+    ("host", "text", "origin"),
+    [
+        ("192.0.2.7", "192.0.2.7:1234", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "[::ffff:192.0.2.7]:1234", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "[2001:db8:1:2:3:4:5:6]:1234", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "[fe80::1%eth0]:1234", "fe80::/64%eth0"),
+        ("::1", "[::1]:1234", None),
+        ("somewhere", "somewhere:1234", "somewhere"),
+    ],
+)
+def test_the_origin_of_a_stranger_is_his_address_or_his_network(host, text, origin):
     ours, theirs = socket.socketpair()
     with theirs:
-        connection = Connection(ours, ("192.0.2.7", 1234))
-        assert (str(connection), connection._origin) == ("192.0.2.7:1234", "192.0.2.7")
+        connection = Connection(ours, (host, 1234))
+        assert (str(connection), connection._origin) == (text, origin)
         connection.abort()
         connection.close()
 

@@ -306,7 +306,7 @@ def test_a_flood_of_addresses_is_bounded_and_told_once():
 
 def test_there_is_a_limit_for_each_address(monkeypatch):
     for module in (udp_peer, udp_server):
-        monkeypatch.setattr(module, "is_loopback", lambda host: host == "127.0.0.1")
+        monkeypatch.setattr(module, "origin_of", lambda host: None if host == "127.0.0.1" else host)
     with create_server("udp://0.0.0.0:0?max_per_address=2", heard := Recorder()) as server:
         peers = [raw(server.port(), "127.0.0.2") for _ in range(3)]
         peers.append(raw(server.port(), "127.0.0.1"))

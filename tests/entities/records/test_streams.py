@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from leadscomm.entities.records import streams
+from leadscomm.entities.records.streams import WRITERS
 from leadscomm.errors import ConnectionLost, RemoteProtocolError, ServiceError, TransferError
 from leadscomm.protocol.records.stream_records import BROKEN, Accept, Data, Done, Drop, End, Offer, Refuse
 from leadscomm.streams import files as stream_files
@@ -120,6 +122,66 @@ def test_several_at_once_and_more_than_may_be_open(tmp_path: Path) -> None:
             assert transfer.wait(PATIENCE_S)
         both.b.callback.wait("end", 40)
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == sent
+
+
+class Gated(io.BytesIO):
+    """A file that is read no further than its first half, until a gate opens."""
+
+    def __init__(self, data: bytes, gate: threading.Event) -> None:
+        super().__init__(data)
+        self.half, self.gate = len(data) // 2, gate
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell() >= self.half:
+            self.gate.wait(PATIENCE_S)
+            return super().read(size)
+        return super().read(min(self.half, size or self.half) if size != -1 else self.half)
+
+
+def test_streams_that_have_nothing_to_do_have_no_thread(tmp_path: Path) -> None:
+    """Nor does any number of sessions bring more threads than there may be, and those that wait keep nobody else."""
+    gate = threading.Event()
+    with joined(lambda stream: stream.save_into(tmp_path)) as both:
+        peers = [both.begin(f"peer {number}")[0].connection for number in range(4)]
+        sent = {f"{number}.bin": content(2_000 + number) for number in range(16 * len(peers))}
+        transfers = [
+            both.a.streams.send_stream(Gated(data, gate), peers[number % len(peers)], name=name, wait=False)
+            for number, (name, data) in enumerate(sent.items())
+        ]
+        wait_until(lambda: sum(stream.moved > 0 for stream in both.b.callback.of("stream")) == len(sent))
+        assert both.b.streams._writers <= WRITERS
+        assert len(both.b.streams._threads) <= WRITERS
+        both.a.streams.send_stream(io.BytesIO(b"quick"), both.begin("another")[0].connection, name="quick")
+        assert (tmp_path / "quick").read_bytes() == b"quick"
+        gate.set()
+        for transfer in transfers:
+            assert transfer.wait(PATIENCE_S)
+        assert {name: (tmp_path / name).read_bytes() for name in sent} == sent
+
+
+def test_a_stream_that_finds_no_thread_waits_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "WRITERS", 2)
+    gate, stuck = threading.Event(), threading.Semaphore(0)
+
+    class Slow(io.BytesIO):
+        def write(self, data: Any, /) -> int:
+            stuck.release()
+            gate.wait(PATIENCE_S)
+            return super().write(data)
+
+    def take(stream: Any) -> None:
+        stream.accept(Slow()) if stream.name.startswith("slow") else stream.save_into(tmp_path)
+
+    with joined(take) as both:
+        slow = [both.a.streams.send_stream(io.BytesIO(b"x"), None, name=f"slow{i}", wait=False) for i in range(2)]
+        for _ in slow:
+            assert stuck.acquire(timeout=PATIENCE_S)
+        late = both.a.streams.send_stream(io.BytesIO(b"late"), None, name="late", wait=False)
+        both.b.callback.wait("stream", 3)
+        assert not late.finished
+        gate.set()
+        assert all(transfer.wait(PATIENCE_S) for transfer in [*slow, late])
+        assert (tmp_path / "late").read_bytes() == b"late"
 
 
 def test_both_ways_at_once(source: Path, tmp_path: Path) -> None:

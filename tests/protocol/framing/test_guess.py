@@ -103,6 +103,14 @@ def test_the_greeting_of_another_kind_of_conversation_is_known():
         assert guess.greeting(other) == ""
 
 
+def test_who_asks_for_a_session_is_known_by_a_damaged_hello_too():
+    hello = offer(0x12345678).hello()
+    for data in (hello, hello[:-1] + b"!", CobsFraming().encode(hello)[:30], bytes([0, 0, 0, len(hello)]) + hello):
+        assert guess.asks_for_session(data)
+    for other in (b"", hello[:10], Refusal(1, 3).frame(), hello[:2] + b"\0" + hello[3:], bytes(40)):
+        assert not guess.asks_for_session(other)
+
+
 @given(st.binary(max_size=200))
 def test_whatever_comes_a_greeting_is_looked_for(data):
     assert isinstance(guess.greeting(data), str)

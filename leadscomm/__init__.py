@@ -111,10 +111,10 @@ __all__ = [
 if not TYPE_CHECKING:  # or type checkers would take any name for one of these
 
     def __getattr__(name: str) -> Any:
-        if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from leadscomm.homes import fetch
+        from leadscomm.homes import MODULES, fetch
 
+        if name not in (*__all__, *MODULES):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = globals()[name] = fetch(name)
         return value
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
+
+MODULES: Final = ("connections", "entities", "errors", "log", "protocol")
+"""What ``import leadscomm`` alone has always made reachable, as ``leadscomm.errors.CommError``."""
 
 
 def fetch(name: str) -> Any:
-    """What has one of the names in ``leadscomm.__all__``."""
+    """What has one of the names in ``leadscomm.__all__``, or one of the modules."""
+    if name in MODULES:
+        return import_module(f"leadscomm.{name}")
     if name == "Connection":  # what LEADS calls it
         name = "TcpConnection"
     return next(getattr(home, name) for home in _homes() if hasattr(home, name))

@@ -39,6 +39,11 @@ def test_what_is_not_there() -> None:
         exec("from leadscomm import Srever")
 
 
+def test_modules_are_reachable_by_a_bare_import() -> None:
+    program = "import leadscomm; print(leadscomm.errors.CommError, leadscomm.protocol.make_framing, leadscomm.log.L)"
+    assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout
+
+
 def test_all_names_are_listed() -> None:
     assert set(leadscomm.__all__) <= set(dir(leadscomm))
     names: dict[str, object] = {}

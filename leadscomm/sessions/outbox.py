@@ -296,7 +296,6 @@ class LaneOutbox(AcknowledgedOutbox):
     def _write_out(self, patient: bool = False) -> bool:
         """Give the session what waits, as long as it wants some. Under ``_writing``."""
         if self._apart and not self._give_apart():
-            self._leave()
             return False
         while not self._blocked and self._queue:
             if not self.has_room():
@@ -306,7 +305,6 @@ class LaneOutbox(AcknowledgedOutbox):
                     self._block()
                 continue
             if not enter(self._front):
-                self._leave()
                 return False
             try:
                 batch = self._next_batch()
@@ -317,7 +315,6 @@ class LaneOutbox(AcknowledgedOutbox):
                 self._front.release()
             if not taken:
                 if self.has_room():  # what was interrupted is at it
-                    self._leave()
                     return False
                 self._block()
                 continue

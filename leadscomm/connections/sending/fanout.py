@@ -45,10 +45,8 @@ class FanOut(Outbox):
         """Hand out what waits, and wait for whoever is at it: then all of it is in every outbox. What was interrupted
         in the middle of this cannot be waited for."""
         if enter(self._writing):
-            try:
-                self._write_out()
-            finally:
-                self._writing.release()
+            self._write_and_let_go()
+            self._look_again()
 
     def _write_out(self, patient: bool = False) -> bool:
         framing = self._framing
@@ -64,7 +62,6 @@ class FanOut(Outbox):
             with self._front:  # not before: as long as it is not empty, senders to one peer know to catch up
                 self._cut(count)
             if perf_counter() > over:  # what has come meanwhile, if others go on broadcasting
-                self._leave()
                 return False
         return True
 

@@ -156,13 +156,12 @@ class Outbox(Writing):
         "disconnect".
         """
         if block is not None and not self._queue and not self._blocks and self._writing.acquire(blocking=False):
-            try:
-                if not self._queue and not self._blocks and not self.closed:
-                    self._load(messages, (block,))
-                    messages = []
-                    self._write_out()
-            finally:
+            if self._queue or self._blocks or self.closed:
                 self._writing.release()
+            else:
+                self._load(messages, (block,))
+                messages = []
+                self._write_and_let_go()
         if messages:
             if self.closed or not (self._squeezed_in(messages) or self._overflow(messages)):
                 return
@@ -189,6 +188,7 @@ class Outbox(Writing):
         after = self._next
         if after - now > PACE_S or not self._writing.acquire(blocking=False):
             return False
+        going_on = True
         try:
             if self._queue or self._blocks or self._blocked or self.closed:
                 return False
@@ -199,10 +199,12 @@ class Outbox(Writing):
                 count = 0  # found out again, and dealt with, below
             if count != len(frame):
                 self._load((message,), (memoryview(frame)[count:],), count)
-                self._write_out(patient=True)
+                going_on = self._write_out(patient=True)
         finally:
             self._writing.release()
-        if self._queue or self._last is not None or self._on_drained:
+            if not going_on:
+                self._leave()
+        if self._queue or self._blocks or self._last is not None or self._on_drained:
             self._look_again()
         if self._flusher is None and self._blocked:
             self._wait_until_written()
@@ -254,6 +256,7 @@ class Outbox(Writing):
     def _look(self, message: bytes) -> None:
         """Queue a message when much waits already: write, wait for room or make some."""
         if self.closed:
+            self._look_again()  # who writes the last may just have found _writing taken, by our looking
             if self.heir is None:
                 raise self.late()
             self.heir(message)

@@ -84,11 +84,7 @@ class Writing(Backlog):
         while (self._queue or self._blocks or self._last) and not self._blocked:
             if not self._writing.acquire(blocking=False) and not (patient and self._claim()):
                 return  # its holder looks again after letting go
-            try:
-                going_on = self._write_out(patient)
-            finally:
-                self._writing.release()
-            if self._claimed or not going_on:
+            if not self._write_and_let_go(patient) or self._claimed:
                 return
         if self._on_drained and self.drained():
             try:
@@ -134,11 +130,23 @@ class Writing(Backlog):
             self.waiting = self._blocked = False
             self.flush()
 
+    def _write_and_let_go(self, patient: bool = False) -> bool:
+        """As :meth:`_write_out`, and then let go of ``_writing``. What is left for another thread is left to the flusher
+        only then: before, it would find ``_writing`` taken, and rely on this thread."""
+        going_on = True
+        try:
+            going_on = self._write_out(patient)
+        finally:
+            self._writing.release()
+            if not going_on:
+                self._leave()
+        return going_on
+
     def _write_out(self, patient: bool = False) -> bool:
         """Write until nothing is left or the peer takes no more. Under ``_writing``.
 
-        :return: False: the rest was left to another thread, since it cannot be now, in the middle of what was
-            interrupted, or was enough for one turn.
+        :return: False: the rest is for another thread, since it cannot be written now, in the middle of what was
+            interrupted, or this was enough for one turn.
         """
         over = perf_counter() + TURN_S
         while not self._blocked:
@@ -148,7 +156,6 @@ class Writing(Backlog):
                 block = self._blocks[-1]
                 count = self._writer._write(block)
             except Interrupted:
-                self._leave()
                 return False
             except BlockingIOError:
                 count = 0
@@ -162,7 +169,6 @@ class Writing(Backlog):
             if count == len(block):
                 self._blocks.pop()
                 if perf_counter() > over and self._flusher is not None:
-                    self._leave()
                     self._notify()
                     return False
                 continue
@@ -255,7 +261,7 @@ class Writing(Backlog):
 
     def _look_again(self) -> None:
         """After letting go of ``_writing``: do what others left to its holder."""
-        if (self._queue and not self.waiting) or self._last is not None or self._on_drained:
+        if ((self._queue or self._blocks) and not self.waiting) or self._last is not None or self._on_drained:
             self.flush()
 
     def _frame(self, message: bytes) -> bytes:

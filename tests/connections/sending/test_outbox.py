@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from leadscomm import ConnectionLost, DeliveryError, LocalProtocolError, OutboxFull
+from leadscomm.connections.sending import writing
 from leadscomm.connections.sending.bound import MESSAGE_BYTES
 from leadscomm.connections.sending.outbox import Outbox
 from leadscomm.connections.sending.writer import Flusher, Waiting, Writer
@@ -136,6 +137,34 @@ def test_nobody_is_kept_writing_by_a_peer_that_takes_everything(step: str) -> No
     getattr(outbox, step)()
     assert writer.more
     assert outbox.waiting  # the rest is the flusher's
+
+
+class AtOnce(NoFlusher):
+    """So quick that it comes before whoever has called it goes on."""
+
+    def wake(self, outbox: Waiting) -> None:
+        outbox.due()
+
+
+@pytest.mark.parametrize("joins", [True, False])
+@pytest.mark.parametrize("step", ["due", "resume", "flush", "put", "send"])
+def test_what_is_left_for_the_flusher_is_written_however_quick_that_is(
+    step: str, joins: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who leaves the rest to it has let go of the writing by then; otherwise each would rely on the other."""
+    monkeypatch.setattr(writing, "TURN_S", -1.0)  # enough for one turn after every block
+    monkeypatch.setattr(LengthFraming, "joins", joins)
+    writer = Endless(more=50)
+    writer.outbox = outbox = outbox_of(writer, flusher=AtOnce())[0]
+    if step == "put":
+        outbox.put([b"first", b"second"], outbox._framing.encode_all([b"first", b"second"]))
+    elif step == "send":
+        outbox.send(b"first")
+    else:
+        outbox._queue += [b"first", b"second"]
+        getattr(outbox, step)()
+    assert not writer.more
+    assert outbox.drained()
 
 
 def test_without_a_flusher_all_is_written() -> None:

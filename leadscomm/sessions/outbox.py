@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Final, NamedTuple
 
@@ -204,12 +205,12 @@ class LaneOutbox(AcknowledgedOutbox):
         if self.closed:
             raise self.late()
         size = len(message) + MESSAGE_BYTES
-        if self._fits(size):
+        if self._fits_now(size):
             return True
         if self.policy == "block":
             self._wait_for_place(size, timeout)
         elif self.policy == "drop_oldest":
-            self._tell_dropped(self._drop(self._excess(size)))
+            self._make_place(size)
         elif not self._overflow([message]):
             if self.closed:
                 raise self.late()
@@ -223,16 +224,26 @@ class LaneOutbox(AcknowledgedOutbox):
         if interrupted(self):
             seconds = 0.0
         if self._flusher is None:
-            self._carrier.run_until(lambda: self._fits(size), seconds)
+            self._carrier.run_until(lambda: self._fits_now(size), seconds)
         elif seconds:
-            self._wait(lambda: self._fits(size) or self.closed, seconds)
+            self._wait(lambda: self._fits_now(size) or self.closed, seconds)
         if self.closed:
             raise self.late()
-        if not self._fits(size):
+        if not self._fits_now(size):
             raise OutboxFull(
                 f"{self._writer} takes nothing: {self._held()} bytes wait and outbox={self.limit}, and {seconds:g} s "
                 "went by; send less, or raise outbox"
             )
+
+    def _make_place(self, size: int) -> None:
+        """Drop the oldest messages, until ``size`` bytes fit or there is none left."""
+        dropped: list[bytes] = []
+        while not self._fits_now(size):
+            oldest = self._drop(self._excess(size))
+            if not oldest:
+                break
+            dropped += oldest
+        self._tell_dropped(dropped)
 
     def part(self) -> None:
         super().part()
@@ -249,11 +260,28 @@ class LaneOutbox(AcknowledgedOutbox):
         return dropped + super()._drop(left) if left > 0 else dropped
 
     def backlog(self) -> tuple[int, int]:
-        return len(self._queue) + self._session.outgoing.waiting_messages, self._held()
+        with self._still():
+            return len(self._queue) + self._session.outgoing.waiting_messages, self._held()
 
     def _fits(self, size: int) -> bool:
         held = self._held()
         return not held or held + size <= self.limit
+
+    def _fits_now(self, size: int) -> bool:
+        """As :meth:`_fits`, for who does not have ``_front``."""
+        with self._still():
+            return self._fits(size)
+
+    @contextmanager
+    def _still(self) -> Iterator[None]:
+        """Nothing is on its way from the queue to the session, where it would not be counted. In the middle of a call
+        that was interrupted it may be."""
+        entered = enter(self._front)
+        try:
+            yield
+        finally:
+            if entered:
+                self._front.release()
 
     # Giving to the session -------------------------------------------------------------------------------------------
 

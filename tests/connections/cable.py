@@ -5,13 +5,32 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import tempfile
 import threading
 import tty
 from collections.abc import Callable
+from pathlib import Path
 
 from typing_extensions import Self
 
 CHUNK = 4096
+
+
+class Names:
+    """Names for pseudo-terminals that no other ever has. The system gives the number of one that is gone to the next
+    that is made, perhaps by another test: who still looks for the old device would find that."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="tty-")
+
+    def name(self, slave: int) -> str:
+        link = Path(self._folder.name, f"tty{slave}")
+        link.symlink_to(os.ttyname(slave))
+        return str(link)
+
+    def forget(self) -> None:
+        """They are nobody's any more. Before the devices are closed."""
+        self._folder.cleanup()
 
 
 class Cable:
@@ -32,7 +51,8 @@ class Cable:
             os.set_blocking(master, False)
             self._masters.append(master)
             self._slaves.append(slave)
-        self.a, self.b = map(os.ttyname, self._slaves)
+        self._names = Names()
+        self.a, self.b = map(self._names.name, self._slaves)
         self._woken, self._wake = os.pipe()
         self._pump = threading.Thread(target=self._run, name="cable")
         self._pump.start()
@@ -47,6 +67,7 @@ class Cable:
         """Pull the plug. Any number of times."""
         if not self._masters:
             return
+        self._names.forget()
         os.write(self._wake, b"\0")
         self._pump.join()
         for fd in (*self._masters, *self._slaves, self._woken, self._wake):
@@ -89,7 +110,8 @@ class Plugged:
         self._patience_ms = patience_ms
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
-        self.port = os.ttyname(self._slave)
+        self._names = Names()
+        self.port = self._names.name(self._slave)
         self._woken, self._wake = os.pipe()
         self._thread = threading.Thread(target=self._run, name=name)
         self._thread.start()
@@ -113,6 +135,7 @@ class Plugged:
         """The cable is pulled. Any number of times."""
         if self._wake < 0:
             return
+        self._names.forget()
         os.write(self._wake, b"\0")
         self._thread.join()
         for fd in (self._master, self._slave, self._woken, self._wake):

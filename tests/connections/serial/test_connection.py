@@ -113,7 +113,7 @@ def test_suspect_and_trust(cable: Cable):
 def test_a_line_is_read_by_its_descriptor(cable: Cable):
     connection = connect(f"serial://{cable.a}")
     assert isinstance(connection._line, DescriptorLine)
-    assert os.ttyname(connection.fileno()) == cable.a
+    assert os.ttyname(connection.fileno()) == os.path.realpath(cable.a)
     connection.abort()
     connection.close()
     assert connection.fileno() is None
@@ -371,7 +371,7 @@ def test_a_device_without_a_number_or_behind_a_link_is_opened_by_its_name(plugge
     (tmp_path / "by-id").symlink_to(board.port)
     address = Endpoint.parse(f"serial://{tmp_path}/by-id")
     for number, known in ((None, None), ("95333", (0x2341, 0x43, "95333", "1.0"))):
-        plugged[:] = [arduino(board.port, number)]
+        plugged[:] = [arduino(os.path.realpath(board.port), number)]
         connection = connect(address)
         connection.abort()
         connection.close()

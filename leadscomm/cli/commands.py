@@ -171,7 +171,8 @@ def _streams() -> Iterator[tuple[TextIO, TextIO]]:
         stdout, err = sys.stdout or nowhere, sys.stderr or nowhere
         for stream in (stdout, err):
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace", line_buffering=True)
+                # A whole line at a time, also with PYTHONUNBUFFERED=1: what comes between two writes would part it.
+                stream.reconfigure(errors="backslashreplace", line_buffering=True, write_through=False)
         out = StandardOutput(stdout)
         try:
             yield cast(TextIO, out), err

@@ -15,7 +15,7 @@ import pytest
 
 from leadscomm import CommError, create_server
 from leadscomm.cli import main
-from leadscomm.cli.commands import Command, execute
+from leadscomm.cli.commands import Command, _streams, execute
 from leadscomm.cli.diagnosis import installation as installation_module
 from leadscomm.cli.terminal import lines as lines_module
 from leadscomm.cli.terminal.lines import Lines
@@ -302,3 +302,24 @@ def test_signals_are_as_before_afterwards(capsys):
     before = signal.getsignal(signal.SIGTERM)
     assert main(["ports", "--json"]) == 0
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_line_is_written_whole_also_where_nothing_is_buffered(monkeypatch):
+    class Pieces(io.RawIOBase):
+        def __init__(self):
+            self.written = []
+
+        def writable(self):
+            return True
+
+        def write(self, data):
+            self.written.append(bytes(data))
+            return len(data)
+
+    pieces = Pieces()
+    with io.TextIOWrapper(pieces, encoding="utf-8", write_through=True) as unbuffered:  # as with PYTHONUNBUFFERED=1
+        monkeypatch.setattr(sys, "stdout", unbuffered)
+        with _streams() as (out, _):
+            print("a line", file=out)
+            print("and another", file=out)
+    assert pieces.written == [b"a line\n", b"and another\n"]

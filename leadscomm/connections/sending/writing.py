@@ -131,8 +131,8 @@ class Writing(Backlog):
             self.flush()
 
     def _write_and_let_go(self, patient: bool = False) -> bool:
-        """As :meth:`_write_out`, and then let go of ``_writing``. What is left for another thread is left to the flusher
-        only then: before, it would find ``_writing`` taken, and rely on this thread."""
+        """As :meth:`_write_out`, and then let go of ``_writing``. What is left for another thread is left to the
+        flusher only then: before, it would find ``_writing`` taken, and rely on this thread."""
         going_on = True
         try:
             going_on = self._write_out(patient)

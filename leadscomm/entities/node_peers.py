@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-import weakref
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.sending.writer import weakly
+from leadscomm.entities.entity import Entity
 from leadscomm.entities.namesakes import NameTaken, check_away, check_gone
 from leadscomm.entities.node_meeting import Introduction
-from leadscomm.entities.pair import FORMER
-from leadscomm.entities.places import DISPLACED, displaced
+from leadscomm.entities.registry import Registry
 from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.entities.running.line import LineStage
-from leadscomm.entities.running.owner import Owner
-from leadscomm.errors import CommError, CommTimeout, ConnectFailed, ConnectionLost
+from leadscomm.errors import CommError, ConnectFailed, ConnectionLost
 from leadscomm.protocol.session.handshake import Handshake
-from leadscomm.protocol.session.offer import Offer, token
+from leadscomm.protocol.session.offer import token
 from leadscomm.sessions.agreeing import agree
 from leadscomm.sessions.line import Line
 from leadscomm.sessions.meeting import Guest, Stale
-from leadscomm.sessions.session import SessionConnection
 from leadscomm.sessions.terms import SpeaksCompact, Terms, compact_session
 
 PROVE_S: Final = 1.0
@@ -44,38 +38,29 @@ class Peers:
     :param name: this node's own.
     """
 
-    def __init__(self, entity: Owner, name: str) -> None:
+    def __init__(self, entity: Entity, name: str) -> None:
         self._entity = entity
         self._name = name
-        self._lock = threading.Lock()
-        self._settled = threading.Condition(self._lock)
+        self._settled = threading.Condition()
         self._beginning: set[str] = set()  # whom a line begins a session with
-        self._stages: dict[str, SessionStage] = {}  # of each name the last one, until its on_disconnect has returned
-        self._former: deque[int] = deque(maxlen=4 * FORMER)
+        self.registry = Registry(entity)
 
     def epochs_with(self, name: str) -> tuple[int, int]:
         """The epochs of the session with a peer, this side's and its; 0 if there is none, or is not known yet."""
-        stage = self.session(name)
+        stage = self.registry.find(name)
         if stage is None:
             return 0, 0
         session = stage.session.session
         return session.me.epoch, session.peer.epoch if session.peer is not None else 0
 
-    def is_copy(self, offer: Offer) -> bool:
-        """Whether it is the HELLO of a peer in a session that should know better by now: a late or a recorded one."""
-        stage = self.session(offer.tag)
-        return stage is not None and stage.session.session.is_copy(offer)
-
-    def partners(self) -> dict[str, int]:
-        """The names of those in a session, and their epochs."""
-        with self._lock:
-            stages = tuple(self._stages.items())
-        found = {name: stage.session.session.peer for name, stage in stages if not stage.session.over}
-        return {name: peer.epoch for name, peer in found.items() if peer is not None}
-
     def knows(self, epoch: int) -> bool:
         """Whether there is a session with the peer of this epoch."""
-        return epoch in self.partners().values()
+        return self.registry.knows(epoch)
+
+    def partners(self) -> dict[Hashable, int]:
+        """The names of those in a session, and their epochs."""
+        found = {name: stage.session.session.peer for name, stage in self.registry.present().items()}
+        return {name: peer.epoch for name, peer in found.items() if peer is not None}
 
     def check(self, name: str, connection: ConnectionBase) -> None:
         """:raises ConnectFailed: nobody can be known by this name."""
@@ -101,145 +86,52 @@ class Peers:
         :raises CommTimeout: ``on_disconnect`` of the former session has not returned before ``deadline``.
         :raises CommError: this node is closing, or has too many sessions.
         """
-        while True:
-            with self._lock:
-                self._sweep()
-                stage = self._stages.get(name)
-                if stage is None:
-                    if epoch in self._former:
-                        return None
-                    stage = self._begin(terms, connection)
-                    self._make_room(stage.origin, endpoint)
-                    self._stages[name] = stage
-                if not stage.session.over:
-                    return stage, stage.session.add(connection, endpoint)
-            self._wait_for(name, stage, deadline)
-
-    def _sweep(self) -> None:
-        """Forget the sessions that are over, but not their epochs. Under the lock."""
-        for name, stage in tuple(self._stages.items()):
-            if stage.done.is_set():
-                peer = self._stages.pop(name).session.session.peer
-                if peer is not None:
-                    self._former.append(peer.epoch)
-
-    def _make_room(self, origin: str | None, endpoint: Endpoint) -> None:
-        """One more session; whom this node has dialled counts in all, and not under an address. Under the lock.
-
-        :raises CommError: there are too many.
-        """
-        while True:
-            present = {name: stage for name, stage in self._stages.items() if not stage.session.over}
-            idle = displaced(list(present.values()), origin, endpoint.options)
-            if idle is None:
-                return
-            if idle.session.session.trusted:
-                idle.session.supersede(DISPLACED)
-            else:  # nobody was told of it
-                del self._stages[next(name for name, stage in present.items() if stage is idle)]
-                idle.discard()
-
-    def _begin(self, terms: Terms, connection: ConnectionBase) -> SessionStage:
-        """Under the lock."""
-        if self._entity._stopping.is_set():
+        if self._entity._stopping.is_set() and self.registry.find(name) is None:
             raise ConnectionLost(f"{self._name} is closing")
-        stage = SessionStage(self._entity, SessionConnection(terms, asks=True, former=tuple(self._former)))
-        stage.origin = connection._origin if connection.accepted else None
-        stage.on_over = weakly(self._let_go)
-        return stage
-
-    def _let_go(self) -> None:
-        """A session has ended."""
-        with self._lock:
-            self._sweep()
+        return self.registry.wait_and_carry(name, connection, endpoint, terms, deadline, epoch=epoch)
 
     def withdraw(self, name: str, stage: SessionStage, line: Line, deadline: float) -> None:
         """A line does not carry the session. One that has never begun is kept, since the peer may have heard of it: for
         ever if it is still to be asked, and until ``deadline`` if it was asked for."""
-        with self._lock:
-            stage.session.remove(line)
-        self._forget(name, stage, deadline)
-
-    def _forget(self, name: str, stage: SessionStage, deadline: float) -> None:
         connection, session = stage.session, stage.session.session
-        left = deadline - time.monotonic()
-        with self._lock:
-            begun = connection.name == name and session.trusted
-            if begun or connection.lines or stage.ended:
-                return
-            present = self._stages.get(name) is stage
-            hopeless = connection.over or session.trouble or session.compact_peer or not present
-            hopeless = hopeless or (session.peer is not None and connection.name != name)
-            waits = session.peer is not None and left > 0 and not hopeless
-            useless = bool(hopeless or session.peer) and not waits
-            if useless and present:
-                del self._stages[name]
-        if useless:
-            stage.discard()
-        elif waits:
-            self._entity._flusher.call_later(left, partial(self._forget_later, name, weakref.ref(stage), deadline))
-
-    def _forget_later(self, name: str, seen: weakref.ref[SessionStage], deadline: float) -> None:
-        """As :meth:`_forget`, unless it had to make room for another meanwhile, and is gone."""
-        stage = seen()
-        if stage is not None:
-            self._forget(name, stage, deadline)
+        other = session.peer is not None and connection.name != name
+        broken = not session.trusted and (session.trouble is not None or session.compact_peer is not None)
+        until = None if session.peer is None else deadline
+        self.registry.withdraw(name, stage, line, until, hopeless=other or broken)
 
     @contextmanager
     def alone(self, name: str, deadline: float) -> Iterator[None]:
         """One line at a time begins a session with a peer: at the end of another there may be another of its name."""
-        with self._lock:
+        with self._settled:
             self._settled.wait_for(lambda: name not in self._beginning, max(0.0, deadline - time.monotonic()))
             self._beginning.add(name)
         try:
             yield
         finally:
-            with self._lock:
+            with self._settled:
                 self._beginning.discard(name)
                 self._settled.notify_all()
 
     def rival(self, name: str, epoch: int) -> SessionStage | None:
         """A session with a peer of this name, but of another epoch; one whose peer never proved itself is forgotten."""
-        with self._lock:
-            stage = self._stages.get(name)
-            if stage is None or stage.session.over:
-                return None
-            session = stage.session.session
-            if session.peer is None or session.peer.epoch == epoch:
-                return None
-            if session.trusted:
-                return stage
-            del self._stages[name]
-        stage.discard()
+        stage = self.registry.find(name)
+        if stage is None:
+            return None
+        session = stage.session.session
+        if session.peer is None or session.peer.epoch == epoch:
+            return None
+        if session.trusted:
+            return stage
+        self.registry.discard(stage)
         return None
 
-    def successor(self, terms: Terms, connection: ConnectionBase) -> SessionStage:
-        """A session that may take the place of another; :meth:`install` does so."""
-        with self._lock:
-            return self._begin(terms, connection)
-
-    def install(self, name: str, former: SessionStage, stage: SessionStage, deadline: float) -> None:
+    def succeed(self, name: str, former: SessionStage, stage: SessionStage, deadline: float) -> None:
         """The peer was restarted: its former session ends, and then this one takes its place.
 
         :raises CommError: that was not possible in time.
         """
         former.session.supersede(f"{name} began anew; it was restarted")
-        self._wait_for(name, former, deadline)
-        with self._lock:
-            self._sweep()
-            if name in self._stages:
-                raise ConnectionLost(f"{name} has begun another session meanwhile")
-            self._stages[name] = stage
-
-    def _wait_for(self, name: str, former: SessionStage, deadline: float) -> None:
-        if not former.done.wait(max(0.0, deadline - time.monotonic())):
-            raise CommTimeout(f"the former session with {name} has not ended yet: a callback of it does not return")
-
-    def session(self, name: str) -> SessionStage | None:
-        """The session with a peer that is not over."""
-        with self._lock:
-            stage = self._stages.get(name)
-        return None if stage is None or stage.session.over else stage
+        self.registry.install(name, former, stage, deadline)
 
 
 class Way:
@@ -281,7 +173,7 @@ class Way:
             if who.offer is None:
                 self._hand_on(line_stage, who)
                 return
-            if peers.is_copy(who.offer):
+            if peers.registry.is_copy(who.offer):
                 words.repeated()
                 continue
             try:
@@ -305,13 +197,13 @@ class Way:
         peers.check(said.tag, connection)
         if known is None:
             with peers.alone(said.tag, deadline):
-                present = peers.session(said.tag)
+                present = peers.registry.find(said.tag)
                 if present is not None and present.session.session.open:
                     words.ask_again()
                     return False
                 self._ask(line_stage, said.tag, words.unread, deadline)
                 return True
-        present = peers.session(said.tag)
+        present = peers.registry.find(said.tag)
         mine, theirs = peers.epochs_with(said.tag)
         if present is not None and said.epoch not in (known, token(theirs, mine)):
             if words.ask_again(echo=token(mine, theirs)):
@@ -362,13 +254,13 @@ class Way:
         """A peer that was restarted begins a session; the former one ends once it has shown that it is no copy."""
         connection, peers = line_stage.connection, self._peers
         gone_at = check_gone(name, former, connection)
-        stage = peers.successor(self._terms, connection)
+        stage = peers.registry.successor(connection, self._terms)
         line = stage.session.add(connection, self._endpoint)
         try:
             stage.session.took(line, frames)
             agree(stage.session, line, min(deadline, time.monotonic() + PROVE_S))
             check_away(name, former, connection, gone_at)
-            peers.install(name, former, stage, deadline)
+            peers.succeed(name, former, stage, deadline)
         except BaseException:
             peers.withdraw(name, stage, line, deadline)
             raise

@@ -599,7 +599,7 @@ def test_who_was_not_believed_and_does_not_come_back_is_forgotten(strangers: Cal
         assert said is not None
         first.close()
         sessions = server._acceptor._join.__self__
-        wait_until(lambda: not sessions._stages)
+        wait_until(lambda: not sessions._registry._stages)
         again = strangers(server.port())
         again.say(offer(7).hello(echo=said.epoch))
         assert again.hear(wire.REFUSE)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from leadscomm.connections.shortage import unreadable
+from leadscomm.connections.waiting import attentive
 from leadscomm.errors import EndpointError
 from leadscomm.protocol.framing import FramingSpec
 from leadscomm.protocol.words import unmarked
@@ -37,7 +38,11 @@ class Gate:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is open, at most ``timeout`` seconds (None: for ever); whether it was."""
-        return self._lock.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX))
+        span = attentive(timeout)
+        seconds = -1.0 if span is None else min(max(0.0, span), threading.TIMEOUT_MAX)
+        while not (opened := self._lock.acquire(timeout=seconds)) and timeout is None:
+            pass
+        return opened
 
 
 class Caller:

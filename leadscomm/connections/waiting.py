@@ -28,8 +28,19 @@ _CALL_BACK: Final = ("dispatch", "_call", "_fail", "_move")
 """The functions of ours that call callbacks, in the middle of nothing."""
 
 
+ATTENTIVE_S: Final = 1.0
+"""Ctrl-C that comes in the instant before the main thread begins to wait does not end the wait, and would be seen only
+after it: so it waits no longer at a time."""
+
+
 class Interrupted(BlockingIOError):
     """It cannot be done now, in the middle of what was interrupted: another thread is to do it."""
+
+
+def attentive(timeout: float | None) -> float | None:
+    """How many of ``timeout`` seconds (None: for ever) this thread may wait at a time; the caller then looks, and goes
+    on waiting."""
+    return ATTENTIVE_S if timeout is None and threading.current_thread() is threading.main_thread() else timeout
 
 
 class Waiters:
@@ -66,10 +77,10 @@ class Waiters:
             try:
                 if done():  # whoever changes it after this look finds the gate
                     return True
-                rest = -1.0 if end is None else min(end - time.monotonic(), threading.TIMEOUT_MAX)
-                if end is not None and rest <= 0:
+                rest = attentive(None) if end is None else min(end - time.monotonic(), threading.TIMEOUT_MAX)
+                if end is not None and rest is not None and rest <= 0:
                     return False
-                gate.acquire(timeout=rest)
+                gate.acquire(timeout=-1.0 if rest is None else rest)
             finally:
                 with contextlib.suppress(ValueError):
                     self._gates.remove(gate)

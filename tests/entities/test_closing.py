@@ -150,6 +150,41 @@ except KeyboardInterrupt:
         assert server.wait(PATIENCE_S) == 0
 
 
+NEVER_WOKEN = """
+import signal, threading
+from leadscomm import *
+class C(Callback):
+    def on_initialize(self, service):
+        if isinstance(service, Server): self.waits(service.port())
+    def on_connect(self, service, connection):
+        if isinstance(service, Client): self.waits(0)
+    def waits(self, port):
+        assert threading.current_thread() is threading.main_thread()
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # another thread takes it: no wait ends
+        print(port)
+try:
+    {start}
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals to threads are POSIX's")
+@pytest.mark.parametrize("options", ["", "?reliable=1"])
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+def test_ctrl_c_is_seen_though_it_comes_just_before_a_wait_begins(scheme, options):
+    """Then it is noted, but wakes nobody: as if it had come to another thread."""
+    listens = f"{scheme}://127.0.0.1:0{options}"
+    with program(NEVER_WOKEN.format(start=f"create_server({listens!r}, C()).start()")) as server:
+        dials = f"{scheme}://127.0.0.1:{int(server.stdout.readline())}{options}"
+        with program(NEVER_WOKEN.format(start=f"create_client({dials!r}, C()).start()")) as client:
+            assert client.stdout.readline() == "0\n"
+            client.send_signal(signal.SIGINT)
+            assert client.stdout.read().split() == ["interrupted"]
+        server.send_signal(signal.SIGINT)
+        assert server.stdout.read().split()[-1] == "interrupted"
+
+
 def test_the_end_of_the_interpreter_delivers_what_was_sent():
     heard = Recorder()
     text = """

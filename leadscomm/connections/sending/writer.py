@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from leadscomm.connections.waiting import attentive
 from leadscomm.errors import ConnectionLost
 
 
@@ -144,6 +145,13 @@ def wait_for(fd: int | None, timeout: float | None, *, writable: bool = False) -
     """
     if fd is None or fd < 0:
         raise OSError("the connection is closed, or its transport cannot be waited for")
+    span = attentive(timeout)
+    while not (ready := _is_ready(fd, span, writable)) and timeout is None:
+        pass
+    return ready
+
+
+def _is_ready(fd: int, timeout: float | None, writable: bool) -> bool:
     if sys.platform == "win32":
         sets: tuple[list[int], list[int]] = ([], [fd]) if writable else ([fd], [])
         return any(select.select(*sets, [], timeout))

@@ -7,6 +7,7 @@ import logging
 import os
 import select
 import socket
+import struct
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.shortage import why
 from leadscomm.connections.sockets.names import resolve
+from leadscomm.connections.waiting import attentive
 from leadscomm.errors import ConnectFailed
 
 _log = logging.getLogger("leadscomm")
@@ -284,6 +286,13 @@ def readable(sockets: list[socket.socket], timeout: float | None = None) -> list
 
     :param timeout: seconds; None waits for ever.
     """
+    span = attentive(timeout)
+    while not (ready := _ready(sockets, span)) and timeout is None:
+        pass
+    return ready
+
+
+def _ready(sockets: list[socket.socket], timeout: float | None) -> list[socket.socket]:
     if sys.platform == "win32":
         return select.select(sockets, [], [], timeout)[0]
     poller = select.poll()
@@ -291,6 +300,13 @@ def readable(sockets: list[socket.socket], timeout: float | None = None) -> list
     for fd in by_fd:
         poller.register(fd, select.POLLIN)
     return [by_fd[fd] for fd, _ in poller.poll(None if timeout is None else max(0.0, timeout) * 1000)]
+
+
+def be_attentive(sock: socket.socket) -> None:
+    """Have reads that wait in the main thread end after a while, with ``BlockingIOError``: see :func:`attentive`."""
+    span = attentive(None)
+    if span is not None and sys.platform != "win32":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(span), 0))
 
 
 def enlarge(sock: socket.socket) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from leadscomm.connections.address import Address, origin_of
 from leadscomm.connections.base import CHUNK_BYTES, ConnectionBase
 from leadscomm.connections.listener import ListenerBase
-from leadscomm.connections.sockets.common import SocketListener, bind_all, dial, place
+from leadscomm.connections.sockets.common import SocketListener, be_attentive, bind_all, dial, place
 from leadscomm.connections.sockets.tcp_info import HostWatch, round_trip
 from leadscomm.protocol.framing import Framing
 
@@ -71,6 +71,8 @@ class TcpConnection(ConnectionBase):
         if _NOWAIT:
             with contextlib.suppress(OSError):  # closed meanwhile
                 self._socket.setblocking(blocking)
+                if blocking:
+                    be_attentive(self._socket)
 
     def _read(self) -> bytes | None:
         if self.spin:

@@ -18,7 +18,7 @@ from typing import Any, Final
 from leadscomm.connections.address import Address, is_loopback
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
-from leadscomm.connections.sockets.common import bind_all, enlarge, place, readable, why_not
+from leadscomm.connections.sockets.common import be_attentive, bind_all, enlarge, place, readable, why_not
 from leadscomm.connections.sockets.names import resolve
 from leadscomm.connections.udp.peer import BURST
 from leadscomm.connections.udp.server import RECEIVE_BYTES, UdpListener
@@ -73,6 +73,8 @@ class UdpConnection(ConnectionBase):
     def set_blocking(self, blocking: bool) -> None:
         with contextlib.suppress(OSError):  # closed meanwhile
             self._socket.setblocking(blocking)
+            if blocking:
+                be_attentive(self._socket)
 
     def tick(self) -> float | None:
         if not self._hold or self._aborted:

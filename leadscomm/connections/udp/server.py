@@ -15,7 +15,7 @@ from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.listener import ListenerBase
 from leadscomm.connections.sockets.common import alarm_for, enlarge, readable
 from leadscomm.connections.udp.peer import BURST, REPORT_EVERY_S, UdpPeer
-from leadscomm.connections.waiting import enter
+from leadscomm.connections.waiting import attentive, enter
 from leadscomm.errors import ConnectFailed
 
 RECEIVE_BYTES: Final = 1 << 16
@@ -103,10 +103,10 @@ class UdpListener(ListenerBase):
                 rest = None if end is None else max(0.0, end - time.monotonic())
                 if self._led:
                     self._followers.append(turn)
-                    turn.wait(rest)
+                    turn.wait(attentive(rest))
                     self._followers.remove(turn)
                 else:
-                    self._lead(rest)
+                    self._lead(attentive(rest))
                 if rest == 0.0:
                     break
             if self._followers and not self._led:

@@ -95,7 +95,7 @@ class Peers:
         ever if it is still to be asked, and until ``deadline`` if it was asked for."""
         connection, session = stage.session, stage.session.session
         other = session.peer is not None and connection.name != name
-        broken = not session.trusted and (session.trouble is not None or session.compact_peer is not None)
+        broken = not session.trusted and (session.trouble is not None or session.joining.compact_peer is not None)
         until = None if session.peer is None else deadline
         self.registry.withdraw(name, stage, line, until, hopeless=other or broken)
 

@@ -61,7 +61,7 @@ class Registry:
 
     def is_copy(self, offer: Offer) -> bool:
         """Whether it is the HELLO of a peer in a session that should know better by now: a late or a recorded one."""
-        return any(stage.session.session.is_copy(offer) for stage in self.present().values())
+        return any(stage.session.session.joining.is_copy(offer) for stage in self.present().values())
 
     def _present(self) -> dict[Hashable, SessionStage]:
         return {key: stage for key, stage in self._stages.items() if not stage.session.over}

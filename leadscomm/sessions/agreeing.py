@@ -27,14 +27,14 @@ def agree(connection: SessionConnection, line: Line, deadline: float) -> None:
         if line.link.proved:
             lower.at_ease()
             return
-        if session.compact_peer is not None:
+        if session.joining.compact_peer is not None:
             raise SpeaksCompact(f"{lower} speaks the compact profile alone")
         # Where there is a key, anybody may have said that the peer does not want it.
         hopeless = session.trouble is not None and connection.terms.key is None
         if connection.over or session.left or hopeless or line.link.dead or now >= deadline:
             connection.pump()  # it may be over since a moment ago
             raise line.why_not(session, heard)
-        lower._wait_readable(max(0.0, min(deadline, session.greets_at(line.link)) - now))
+        lower._wait_readable(max(0.0, min(deadline, line.link.greets_at) - now))
         try:
             data = lower._read()
         except BlockingIOError:

@@ -210,7 +210,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
             if session.incoming.ready_records:
                 self.records += session.take_records()
             if session.outgoing.settled:
-                self.settled += session.settled()
+                self.settled += session.outgoing.take_settled()
             if session.faults:
                 self.framing.faults += session.take_faults()
             came = session.incoming.ready or session.datagrams.came
@@ -442,7 +442,8 @@ class SessionConnection(TimedConnection, LaneCarrier):
     def _ticked(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
         """Do what is due; return what is not sent any more: what is late, and what the peer refuses. Under the lock."""
         self.session.tick(time.monotonic())
-        return self.session.expired(), self.session.refused(), self.session.refused(RECORDS)
+        out = self.session.outgoing
+        return out.take_expired(), out.take_refused(), out.take_refused(RECORDS)
 
 
 def _nothing() -> None: ...

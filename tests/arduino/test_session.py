@@ -148,7 +148,7 @@ def test_a_host_that_speaks_both_profiles_comes_to_the_compact_one(board: Steppe
     link = Link(240, checked=True)
     host.add(link, now)
     asked = []
-    while host.compact_peer is None:
+    while host.joining.compact_peer is None:
         asked += host.frames(now, link)
         step = board.step(b"".join(map(wire, asked[-1:])))
         for frame in frames(step.out):
@@ -156,7 +156,7 @@ def test_a_host_that_speaks_both_profiles_comes_to_the_compact_one(board: Steppe
         now += 0.05
         assert now < 1.0
     assert len(asked) == (2 if long and board.kind != "buffered" else 1)
-    assert host.compact_peer.tag == "wsc"
+    assert host.joining.compact_peer.tag == "wsc"
     assert step.connected
     assert host.ended is None
 

@@ -57,7 +57,7 @@ def test_the_last_callback_comes_before_the_next_session_and_is_not_waited_for_f
         found = registry.wait_and_carry("arm", first, endpoint, terms, 0.0)
         assert found is not None
         stage, _ = found
-        stage.session.session.trusted = True  # it has begun
+        stage.session.session.joining.trusted = True  # it has begun
         stage.session.session.end("its peer left")
         assert registry.find("arm") is None
         with pytest.raises(CommTimeout, match="a callback of it does not return"):

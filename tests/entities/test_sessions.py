@@ -110,7 +110,7 @@ def test_what_was_not_sent_yet_is_replaced_runs_out_or_is_refused() -> None:
             with pytest.raises(OutboxFull):
                 for _ in range(100):
                     client.send(bytes(100), timeout=0)
-            assert client.connection.session.unacknowledged()[0] == b"there"
+            assert client.connection.session.outgoing.unacknowledged()[0] == b"there"
         finally:
             client.close(0.1)
 

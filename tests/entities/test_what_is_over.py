@@ -160,6 +160,6 @@ def test_what_was_not_acknowledged_is_not_kept() -> None:
         assert error.messages == (bytes(100_000),)
         told.wait("disconnect")
         client.close()
-        assert connection.session.unacknowledged() == connection.outbox.left == []
+        assert connection.session.outgoing.unacknowledged() == connection.outbox.left == []
         assert connection.stats().queued_messages == 0
         assert str(connection)

@@ -145,7 +145,7 @@ class Net:
                 side.got[way] = number + 1
         side.deal(self.now)
         side.session.take_datagrams()
-        side.session.settled()
+        side.session.outgoing.take_settled()
 
     def run(self) -> None:
         deeds = DEEDS if self.world == ANYBODY else DEEDS[:-1] if self.world == WITHOUT_THE_KEY else DEEDS[:DAMAGE]
@@ -162,7 +162,7 @@ class Net:
             if self.world == BAD_LINES and side.session.ended and side.session.peer is None:
                 raise CameToNothing
             assert side.session.ended is None, side.session.ended
-            if side.session.doubted_at is not None:
+            if side.session.liveness.doubted_at is not None:
                 self.reassure()
 
     def reassure(self) -> None:
@@ -268,7 +268,8 @@ def is_sent(net: Net) -> None:
     side, way, size = net.source.pick(net.sides), net.source.below(len(WAYS)), net.source.pick((0, 20, 1200, LARGE))
     session, (lane, channel) = side.session, WAYS[way]
     message = b"%d %d %d " % (way, side.sent[way], size) + bytes(size)
-    if not session.wants or (session.peer and len(message) > session.peer.room - PREFIX_BYTES):
+    wants = session.open and session.outgoing.wants
+    if not wants or (session.peer and len(message) > session.peer.room - PREFIX_BYTES):
         return
     if way == VOLATILE:
         deadline, key = net.source.pick((None, net.now + 0.01)), net.source.pick((None, "key"))

@@ -1,9 +1,11 @@
-"""How a session of either profile begins and ends."""
+"""How a session of either profile begins and ends, and what it tells of its peer."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from leadscomm.errors import RemoteProtocolError
+from leadscomm.protocol.framing.base import MAX_FAULTS_KEPT
 from leadscomm.protocol.session.handshake import OTHER_VERSION, VERSION, Refusal
 
 BEGUN_ANEW: Final = "the peer began anew; it was restarted or reset"
@@ -23,6 +25,7 @@ class Beginning:
     :ivar trouble: what was wrong with a handshake that came to nothing.
     :ivar hint: what the peer says is wrong with it. Anybody could have said so, so it is for people alone.
     :ivar left: this side has said goodbye, or is about to.
+    :ivar faults: what the peer did that it may not do, for people; :meth:`take_faults` takes them.
     """
 
     def __init__(self, *, asks: bool) -> None:
@@ -31,6 +34,7 @@ class Beginning:
         self.trouble: str | None = None
         self.hint: str | None = None
         self.left = False
+        self.faults: list[RemoteProtocolError] = []
         self._asks = asks
         self._began = False
 
@@ -46,6 +50,15 @@ class Beginning:
         """
         self.ended = why
         self.again = again
+
+    def take_faults(self) -> list[RemoteProtocolError]:
+        """Take what the peer did that it may not do, at most :data:`MAX_FAULTS_KEPT` at a time."""
+        faults, self.faults = self.faults, []
+        return faults
+
+    def _fault(self, text: str) -> None:
+        if len(self.faults) < MAX_FAULTS_KEPT:
+            self.faults.append(RemoteProtocolError(text))
 
     def _turned_away(self, trouble: str) -> None:
         """The peer does not want a session of this kind."""

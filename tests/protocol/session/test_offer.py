@@ -130,8 +130,8 @@ def test_a_board_answers_and_the_compact_profile_goes_on_from_there() -> None:
     board.receive(hello, 0.0)
     (welcome,) = board.frames(0.0)
     session.receive(welcome, 0.0, link)
-    assert session.compact_peer is not None
-    assert session.compact_peer.tag == "wsc"
+    assert session.joining.compact_peer is not None
+    assert session.joining.compact_peer.tag == "wsc"
     assert session.ended is None
     compact = Session(session.me.handshake, 0.0, asks=True)
     compact.receive(welcome, 0.0)
@@ -148,7 +148,7 @@ def test_who_did_not_offer_the_compact_profile_does_not_fall_back() -> None:
     assert Handshake.decode(hello[1:]) == Handshake(1, profiles=FULL, tag="arm", segment=65535)
     for _ in range(2):
         session.receive(Handshake(5).welcome(Handshake(1), COMPACT), 0.0, link)
-    assert session.compact_peer is None
+    assert session.joining.compact_peer is None
     assert "full profile" in (session.trouble or "")
     for _ in range(2):
         session.receive(Refusal(FRAME_TOO_LONG, 58).frame(), 0.0, link)

@@ -14,8 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from leadscomm.errors import LocalProtocolError, RemoteProtocolError
-from leadscomm.protocol.framing.base import MAX_FAULTS_KEPT
+from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol.session import wire
 from leadscomm.protocol.session.base import BEGUN_ANEW, GIVES_BACK, KNOWS_NOTHING, Beginning
 from leadscomm.protocol.session.compact.datagrams import CompactDatagrams
@@ -102,7 +101,6 @@ class Session(Beginning):
         self._datagrams = CompactDatagrams(self._line)
         self._count_seen = 0
         self._came: list[bytes] = []
-        self._faults: list[RemoteProtocolError] = []
         self._handed: deque[bool] = deque()  # of the messages taken and not dealt with: whether they are acknowledged
 
     # Sending ---------------------------------------------------------------------------------------------------------
@@ -169,15 +167,6 @@ class Session(Beginning):
         """Take the messages that came."""
         came, self._came = self._came, []
         return came
-
-    def take_faults(self) -> list[RemoteProtocolError]:
-        """Take what the peer said that it should not have had to say, at most :data:`MAX_FAULTS_KEPT` at a time."""
-        faults, self._faults = self._faults, []
-        return faults
-
-    def _fault(self, text: str) -> None:
-        if len(self._faults) < MAX_FAULTS_KEPT:
-            self._faults.append(RemoteProtocolError(text))
 
     def delivered(self, now: float) -> None:
         """The oldest message that was taken, and not yet reported here, was dealt with."""

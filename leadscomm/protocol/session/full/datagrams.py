@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol.session.wire import COUNTS, counts_missed, datagram, next_count
 
 MAX_DATAGRAMS: Final = 64
@@ -21,8 +22,17 @@ class Datagrams:
         self._sent = 0  # the count of the last one
         self._seen = 0
 
-    def put(self, message: bytes) -> None:
-        """Let one wait for the line."""
+    def put(self, message: bytes, longest: int) -> None:
+        """Let one wait for the line.
+
+        :param longest: bytes that the links take, at most.
+        :raises LocalProtocolError: it has more.
+        """
+        if len(message) > longest:
+            raise LocalProtocolError(
+                f"the datagram has {len(message)} bytes, and the links take {longest} at most: a datagram is not cut "
+                "in pieces; send it by send()"
+            )
         self._sent = next_count(self._sent)
         self.waiting.append(datagram(message, self._sent))
 

@@ -6,39 +6,44 @@ any clock that only goes forward, in seconds. Messages go in by :meth:`FullSessi
 with.
 
 A session ends once. Links come and go meanwhile; without any it waits for the next one, as long as ``patience`` lasts.
+
+What it is made of: who takes part in it (``joining.py``), whether the peer is still there (``liveness.py``), what is to
+be sent (``sending.py``) and how it travels (``transmission.py``), what came (``receiving.py``), and its links
+(``link.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from typing import Final
 
+from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol.session import segments as full
 from leadscomm.protocol.session import wire
+from leadscomm.protocol.session.base import KNOWS_NOTHING, Beginning
 from leadscomm.protocol.session.counters import LinkCounters, SessionStats
-from leadscomm.protocol.session.full.carrying import Carrying
-from leadscomm.protocol.session.full.lanes import Carrier, Lane, Sent
+from leadscomm.protocol.session.full.datagrams import Datagrams
+from leadscomm.protocol.session.full.joining import Hint, Joined, Joining, Restarted, TooLong, Trouble
+from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
 from leadscomm.protocol.session.full.link import Link
-from leadscomm.protocol.session.offer import Offer, too_long
-from leadscomm.protocol.session.segments import Ack
+from leadscomm.protocol.session.full.liveness import Liveness
+from leadscomm.protocol.session.full.prefixed import LONGEST, PREFIX_BYTES
+from leadscomm.protocol.session.full.receiving import Incoming
+from leadscomm.protocol.session.full.sending import Outgoing
+from leadscomm.protocol.session.full.transmission import Transmission
+from leadscomm.protocol.session.handshake import MANY
+from leadscomm.protocol.session.offer import Offer
+from leadscomm.protocol.session.segments import MESSAGES, Ack
 
 SILENCE_S: Final = 5.0
 """A link over which nothing came for so long is dead."""
 PATIENCE_S: Final = 30.0
 """A peer that was not heard over any link for so long has left."""
-PINGS: Final = 5
-"""How many signs of life may be missed."""
 FAREWELL_S: Final = 0.5
 """How long the answer to a farewell is waited for."""
-REMIND_EVERY_S: Final = 1.0
-"""A peer that has dealt with nothing is asked so often at least."""
-_ACK_SPACE: Final = 1024
-"""Bytes of an acknowledgement, at most."""
-MIXED_S: Final = 5.0
-"""For so long after an urgent message there may be another one."""
 
 
-class FullSession(Carrying):
+class FullSession(Beginning):
     """Either side.
 
     :param me: what this side says of itself; its epoch is chosen by the caller, at random.
@@ -48,6 +53,10 @@ class FullSession(Carrying):
     :param silence: seconds of silence after which a link is dead.
     :param patience: seconds of silence on all links after which the peer has left.
     :param former: epochs of peers that are known to be over: what is left of them on the wire means nothing.
+    :ivar links: its links, also those that the peer has not agreed to yet.
+    :ivar longest: bytes of a message that the peer takes, at most; not known before it has answered.
+    :ivar certain: the same, as far as the peer has said so: where it does not tell, it may drop what is longer.
+    :ivar datagrams: its messages that may be lost.
     :ivar bad_frames: frames that came damaged.
     """
 
@@ -62,18 +71,44 @@ class FullSession(Carrying):
         patience: float = PATIENCE_S,
         former: Collection[int] = (),
     ) -> None:
-        super().__init__(me, now, asks=asks, longest=longest, former=former)
+        if me.room < longest + PREFIX_BYTES:
+            raise LocalProtocolError(f"room={me.room} cannot hold the longest message ({longest} bytes)")
+        super().__init__(asks=asks)
+        self.me = me
+        self.links: list[Link] = []
+        self.joining = Joining(me, asks=asks, former=former)
+        self.incoming = Incoming(me.room, me.messages, longest)
+        self.outgoing = Outgoing(me.room, me.messages)
+        self.datagrams = Datagrams()
+        self.liveness = Liveness(now, patience, self.links, self.incoming)
+        self.transmission = Transmission(
+            me, now, self.links, self.liveness, self.incoming, self.outgoing, self.datagrams
+        )
+        self.longest = self.certain = LONGEST
         self.bad_frames = 0
         self._silence = silence
-        self._patience = patience
-        self._lane: Lane | None = None  # what a segment was sent of last
-        self._mixed_until = now  # there are urgent messages beside others
-        self._refuses = False  # the peer is to be told that something was too long
-        self._reminders = 0  # how often in a row it was asked what it has dealt with
-        self._progress_at = now
         self._left_at = now
-        self._hushed = False
-        self._hushed_at = now
+
+    @property
+    def peer(self) -> Offer | None:
+        """What the other side says of itself; None before the handshake has ended."""
+        return self.joining.peer
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the peer has shown, over one of the links, that it hears this side."""
+        return self.joining.trusted
+
+    # Links -----------------------------------------------------------------------------------------------------------
+
+    def add(self, link: Link, now: float) -> None:
+        """There is one more way to the peer; it is used once the peer has agreed."""
+        link.begin(now, epoch=self.me.epoch, silence=self._silence, asks=self._asks)
+        self.links.append(link)
+
+    def remove(self, link: Link) -> None:
+        """A link is gone: what it had under way goes over another."""
+        self.transmission.remove(link)
 
     def leave(self, now: float) -> None:
         """Say goodbye; nothing is taken any more. The session ends when the peer has answered, or soon in any case."""
@@ -86,42 +121,106 @@ class FullSession(Carrying):
         for link in self.links:
             link.ask_at = now
 
+    def forget(self) -> None:
+        """It is over, and nobody asks for what is left of it any more."""
+        for link in self.links:
+            link.give_up(self.outgoing.under_way(link))
+        self.outgoing.forget()
+        self.incoming.forget()
+
+    # Sending ---------------------------------------------------------------------------------------------------------
+
+    def check(self, message: bytes) -> None:
+        """:raises LocalProtocolError: the peer does not take a message of this size."""
+        if len(message) > self.longest:
+            raise LocalProtocolError(
+                f"the message has {len(message)} bytes, and the peer takes {self.longest} at most (max_message there; "
+                f"here it is {self.incoming.longest}): send it in parts, or raise max_message on the other side"
+            )
+
+    def takes(self, lane: int = DEFAULT_LANE, channel: int = MESSAGES) -> bool:
+        """Whether another message should be given to :meth:`send` now: no more wait in its lane than the peer takes at
+        once."""
+        return self._began and self.ended is None and not self.left and self.outgoing.takes(lane << 3 | channel)
+
     @property
-    def busy(self) -> bool:
-        """Whether messages that were taken are not dealt with yet, or :meth:`hush` said that nobody listens."""
-        return self._hushed or self.incoming.handed
+    def idle(self) -> bool:
+        """Whether the peer has dealt with every message."""
+        return self.outgoing.idle
+
+    def send(
+        self,
+        message: bytes,
+        lane: int = DEFAULT_LANE,
+        *,
+        channel: int = MESSAGES,
+        deadline: float | None = None,
+        key: Hashable | None = None,
+    ) -> None:
+        """Send a message reliably; it has passed :meth:`check`, and the session is open.
+
+        :param lane: 0 is the most urgent one, 7 the least.
+        :param channel: :data:`MESSAGES` or :data:`RECORDS`.
+        :param deadline: if it was not begun at this instant, it is not sent, but told by :meth:`Outgoing.take_expired`.
+        :param key: it replaces a message of the same lane and key that was not begun.
+        """
+        self.outgoing.put(message, lane << 3 | channel, deadline, key)
+
+    def send_all(self, messages: list[bytes], lane: int = DEFAULT_LANE, channel: int = MESSAGES) -> None:
+        """Send many messages; quicker than one by one."""
+        self.outgoing.put_all(messages, lane << 3 | channel)
+
+    def send_datagram(self, message: bytes) -> None:
+        """Send a message once; it may be lost.
+
+        :raises LocalProtocolError: there is a link that takes no frame of this size.
+        """
+        longest = min([link.longest_datagram for link in self.links if link.joined], default=MANY)
+        self.datagrams.put(message, longest)
+
+    def remains(self) -> tuple[list[bytes], list[bytes]]:
+        """The application's messages that the peer has not dealt with: those that were sent, if only in part, and those
+        that were not."""
+        return self.outgoing.remains()
 
     # Receiving -------------------------------------------------------------------------------------------------------
 
+    def take(self, limit: int | None = None) -> list[bytes]:
+        """Take the messages that came, the urgent ones first.
+
+        :param limit: so many at most: those that come later may be more urgent than those that are not taken.
+        """
+        return self.incoming.take(limit)
+
     def delivered(self, now: float, count: int = 1) -> None:
         """The oldest ``count`` messages that were taken, and not yet reported here, were dealt with."""
-        self._dealt_bytes += self.incoming.delivered(count)
-        self._listen(now)
-        self._owe_dealt(now)
+        dealt = self.incoming.delivered(count)
+        self.liveness.listen(now, self.transmission.source)
+        self.transmission.owe(now, dealt)
+
+    def take_records(self) -> list[tuple[int, bytes]]:
+        """Take the records that came, each with its lane, the urgent ones first."""
+        return self.incoming.take_records()
 
     def delivered_records(self, now: float, lane: int, count: int = 1) -> None:
         """The oldest ``count`` records of a lane that were taken, and not yet reported here, were dealt with."""
-        self._dealt_bytes += self.incoming.delivered_records(lane, count)
-        self._owe_dealt(now)
+        self.transmission.owe(now, self.incoming.delivered_records(lane, count))
+
+    def take_datagrams(self) -> list[bytes]:
+        """Take the datagrams that came."""
+        return self.datagrams.take()
+
+    @property
+    def busy(self) -> bool:
+        """Whether messages that were taken are not dealt with yet, or :meth:`hush` said that nobody listens."""
+        return self.liveness.busy
 
     def hush(self, now: float, hushed: bool) -> None:
         """Nobody reads what comes, as a callback runs, or somebody does again; no silence is counted meanwhile.
 
         While messages are taken and not reported by :meth:`delivered`, that is so anyway.
         """
-        if self._hushed:
-            self._listen(now)
-        self._hushed = hushed
-        self._hushed_at = now
-
-    def _listen(self, now: float) -> None:
-        """Nobody may have listened since something came last, or since it was said so."""
-        away = now - max(self.heard_at, self._hushed_at)
-        for link in self.links:
-            link.heard_at = min(now, link.heard_at + away)
-        if self._data_link is not None:
-            self._data_link.heard_at = now  # who read it dealt with the messages, perhaps
-        self.heard_at = now
+        self.liveness.pause(now, hushed, self.transmission.source)
 
     def damaged(self, now: float, link: Link, count: int = 1) -> None:
         """Frames came damaged: the peer is told at once what is expected."""
@@ -129,17 +228,7 @@ class FullSession(Carrying):
         if link.joined and count:
             link.owe(now, frames=0, urgent=True)
             if link.path.lossless:
-                self._distrust(link)
-
-    def counters(self) -> LinkCounters:
-        """What happened so far, on all links together; the round trip is that of the one that segments travel over."""
-        trip = self._carrier.recovery.round_trip if self._carrier is not None else None
-        return LinkCounters(self.bad_frames, self.datagrams.lost, self._resent, self.incoming.duplicates, trip)
-
-    def stats(self, now: float) -> SessionStats:
-        """How it is, and what happened so far; what links that are gone have sent again counts on."""
-        links = tuple(link.stats(now, carries=link is self._carrier) for link in self.links)
-        return self._counted(links, self.bad_frames, self._resent)
+                self.transmission.distrust(link)
 
     def receive(self, frame: bytes, now: float, link: Link) -> None:
         """Take a frame that came over a link."""
@@ -150,49 +239,84 @@ class FullSession(Carrying):
             link.allowance.came(len(frame))
         kind = frame[0] >> 6
         if kind == wire.CONTROL and wire.HELLO <= frame[0] >> 3 & 7 <= wire.REFUSE:
-            self._handshake(frame, now, link)
-        elif not link.joined:
-            self._stranger(frame, link)
-        else:
-            inner = link.seal.open(frame)
-            if inner is None:
-                self.damaged(now, link)
-            elif not link.proved and not self._believes(inner, now, link):
+            self._greeted(frame, now, link)
+            return
+        if not link.joined:
+            self.joining.stranger(frame, link)
+            return
+        inner = link.seal.open(frame)
+        if inner is None:
+            self.damaged(now, link)
+            return
+        if not link.proved:
+            if not self.joining.believes(inner, now, link):
                 return
-            elif kind == wire.DATAGRAM:
-                self._heard(now, link)
-                self.datagrams.receive(inner)
-            elif kind == wire.CONTROL:
-                self._control(inner, now, link)
-            elif kind == wire.DATA:
-                self._data(inner, now, link)
+            self.liveness.heard(now)
+        if kind == wire.DATAGRAM:
+            self.liveness.heard_over(link, now)
+            self.datagrams.receive(inner)
+        elif kind == wire.CONTROL:
+            self._control(inner, now, link)
+        elif kind == wire.DATA:
+            self._data(inner, now, link)
 
-    def _heard(self, now: float, link: Link) -> None:
-        """Something intact came: peer and link are alive."""
-        self.heard_at = link.heard_at = now
-        self.doubted_at = None
-        link.dead = False
-        link.unanswered = 0
+    def _greeted(self, frame: bytes, now: float, link: Link) -> None:
+        """A HELLO, WELCOME or REFUSE came."""
+        event = self.joining.receive(frame, now, link)
+        if isinstance(event, Joined):
+            if not self._began:
+                self._begin(event.peer, now)
+            if event.proved:
+                self.liveness.heard(now)
+        elif isinstance(event, Restarted):
+            self._restarted(event.why, now)
+        elif isinstance(event, Trouble):
+            self.trouble = event.text
+            if event.final:
+                self._turned_away(event.text)
+        elif isinstance(event, Hint):
+            self.hint = event.text
+        elif isinstance(event, TooLong) and event.longest < self.longest:
+            self.longest = event.longest
+            self.certain = min(event.longest, self.certain)
+            self.outgoing.limit(event.longest)
+
+    def _begin(self, peer: Offer, now: float) -> None:
+        self._began, self.trouble = True, None
+        self.liveness.heard(now)
+        self.outgoing.allow(peer.room, peer.messages)
+        room = max(0, peer.room - PREFIX_BYTES)
+        self.longest = room if peer.longest is None else min(room, peer.longest)
+        self.certain = min(self.longest, peer.handshake.longest)
+
+    def _restarted(self, why: str, now: float) -> None:
+        """The peer has begun anew, it seems. Where there is a key or a link, it may show that it has not."""
+        if why == KNOWS_NOTHING and self.left:
+            return
+        if self.me.key is None and not any(link.proved and not link.dead for link in self.links):
+            self.end(why, again=True)
+        else:
+            self.liveness.doubt(why, now)
 
     def _data(self, frame: bytes, now: float, link: Link) -> None:
         found = full.read_data(frame)
         if found is None or self.left:
             return
         epoch, number, offset, payload = found
-        if epoch != self.peer_epoch:
-            self._stranger(frame, link)
+        if epoch != link.peer_epoch:
+            self.joining.stranger(frame, link)
             return
-        self._heard(now, link)
-        self._data_link = link
+        self.liveness.heard_over(link, now)
+        self.transmission.source = link
         incoming = self.incoming
         before = incoming.duplicates
         if not incoming.take_segment(number, offset, payload):
             self._break_off("the peer sent more than it may: more than there is room for, or what is no message")
         for size in incoming.take_too_long():
-            self._refuses = True
+            self.transmission.refuses = True
             self._fault(
-                f"a message of {size} bytes came, which was dropped, as max_message={self._takes}: send less at a time "
-                "there, or raise max_message here"
+                f"a message of {size} bytes came, which was dropped, as max_message={incoming.longest}: send less at a "
+                "time there, or raise max_message here"
             )
         link.owe(now, size=len(payload), urgent=incoming.duplicates > before or incoming.gaps)
 
@@ -200,41 +324,27 @@ class FullSession(Carrying):
         found = full.read_control(frame)
         if found is None:
             return
-        if found.epoch != self.peer_epoch:
-            self._stranger(frame, link)
+        if found.epoch != link.peer_epoch:
+            self.joining.stranger(frame, link)
             return
-        self._heard(now, link)
+        self.liveness.heard_over(link, now)
         if found.which == wire.ACK:
-            self._acknowledged(Ack.decode(found.body), now, link)
+            ack = Ack.decode(found.body)
+            if ack is not None and not self.transmission.acknowledged(ack, now, link):
+                self._break_off("the peer acknowledged what was not sent to it")
         elif found.which == wire.PING:
-            self._pinged(found, now, link)
+            link.was_pinged(found.body, now)
         elif found.which == full.PONG:
-            self._ponged(full.read_pong(found.body), now, link)
+            link.answered(found.body, now)
         elif found.which == wire.BYE:
             if not self.left:  # otherwise it is the answer to one
                 link.answers.append(link.seal.seal(full.control(wire.BYE, self.me.epoch)))
             self.end("both sides left" if self.left else "the peer left")
 
-    def _acknowledged(self, ack: Ack | None, now: float, link: Link) -> None:
-        if ack is None:
-            return
-        out = self.outgoing
-        out.allow(ack.room, ack.messages)
-        begun = out.begun_messages
-        came: dict[Carrier, list[Sent]] = {}
-        for lane in ack.lanes:
-            segments = out.acknowledge(lane)
-            if segments is None:
-                self._break_off("the peer acknowledged what was not sent to it")
-                return
-            for sent in segments:
-                assert sent.via is not None
-                came.setdefault(sent.via, []).append(sent)
-        for carrier, arrived in came.items():
-            carrier.came(arrived, now)
-        if came or out.begun_messages != begun:
-            self._reminders, self._progress_at = 0, now
-        self._look_for_losses(came, any(lane.ranges for lane in ack.lanes), link)
+    def _break_off(self, why: str) -> None:
+        """The peer broke the rules."""
+        self._fault(f"{why}; the session is over")
+        self.end(why)
 
     # What is due -----------------------------------------------------------------------------------------------------
 
@@ -242,66 +352,36 @@ class FullSession(Carrying):
         """When :meth:`frames` of all links is to be called at the latest. None: nothing is due."""
         if self.ended is not None:
             return None
-        due: list[float | None] = []
         if self.left:
-            due += [link.ask_at for link in self.links if link.joined]
-            due.append(self._left_at + FAREWELL_S)
-        else:
-            for link in self.links:
-                due += self._link_deadlines(link)
-            if self.peer is not None:
-                due += [self.outgoing.deadline(), self._patience_ends(), self._reminder_at()]
-                due.append(None if self.busy else self.doubt_ends())
-                carrier = self._choose_carrier()
-                if carrier is not None:
-                    first = self.outgoing.first
-                    if first is not None or self.datagrams.waiting:
-                        due.append(carrier.next_at(urgent=self._overtakes(first)))
+            return min([self._left_at + FAREWELL_S, *[link.ask_at for link in self.links if link.joined]])
+        busy = self.liveness.busy
+        due = [link.deadline(busy=busy) for link in self.links]
+        if self._began:
+            due += [self.outgoing.deadline(), self.transmission.remind_at()]
+            due.append(None if busy else self.liveness.deadline())
+            due.append(self.transmission.next_at())
         return min([at for at in due if at is not None], default=None)
-
-    def _link_deadlines(self, link: Link) -> list[float | None]:
-        if not link.proved:
-            return [link.greets_at] if (link.joined and not link.dead) or (self._asks and not link.joined) else []
-        due = [link.path.deadline(), link.ack_at(), self._ping_at(link)]
-        if not link.dead and not self.busy:
-            due.append(link.heard_at + self._silence)
-        return due
-
-    def _patience_ends(self) -> float | None:
-        return None if self.busy else self.heard_at + self._patience
-
-    def _ping_at(self, link: Link) -> float:
-        often = link.dead or not link.well  # so that its return is noticed soon
-        return link.ping_at(self._silence / (4 * PINGS if often else PINGS))
-
-    def _reminder_at(self) -> float | None:
-        """When to ask what the peer has dealt with: it may have said so, and that was lost."""
-        carrier = self._carrier
-        if carrier is None or not self.outgoing.begun_messages or carrier.path.told_by_itself:
-            return None
-        wait = carrier.path.wait(alone=len(self.links) == 1)
-        return self._progress_at + min(REMIND_EVERY_S, wait * (1 << self._reminders))
 
     def tick(self, now: float) -> None:
         """Do what is due and needs no link; :meth:`frames` does so, too."""
-        if self.ended is not None or self.peer is None:
+        if self.ended is not None or not self._began:
             return
         if self.left:
             if now >= self._left_at + FAREWELL_S:
                 self.end("this side left")
             return
-        doubt_ends = None if self.doubted_at is None or self.busy else self.doubt_ends()
-        if doubt_ends is not None and now >= doubt_ends:
-            self.end(self._doubt, again=True)
-        elif now >= self.heard_at + self._patience and not self.busy:
-            self.end(f"nothing came from the peer for {self._patience:g} s", again=True)
+        alive = self.liveness
+        quiet = alive.doubted_at is not None or now >= alive.heard_at + alive.patience
+        why = alive.over(now) if quiet and not alive.busy else None
+        if why is not None:
+            self.end(why, again=True)
         else:
             self.outgoing.expire(now)
 
     def quiet(self, now: float) -> bool:
         """Whether nothing is due now but what :meth:`deadline` has told of: nothing to send, and nothing to tell that
         cannot wait. It costs little, and says no where that is not certain."""
-        if self.left or self.ended is not None or self.doubted_at is not None or self.datagrams.waiting:
+        if self.left or self.ended is not None or self.liveness.doubted_at is not None or self.datagrams.waiting:
             return False
         for link in self.links:
             if not link.quiet(now):
@@ -314,14 +394,14 @@ class FullSession(Carrying):
         link.answers.clear()
         self.tick(now)
         if self.ended is None:
-            if not link.joined:
-                due += self._hello(now, link)
-            elif not link.proved and not self.left:
-                due += self._greeting(now, link)
-            elif self.left:
-                due += self._farewell(now, link)
+            if self.left:
+                due += self._farewell(now, link) if link.joined else []
+            elif not link.joined:
+                due += self.joining.hello(now, link)
+            elif not link.proved:
+                due += link.greeting(now)
             else:
-                due += self._due(now, link)
+                due += self.transmission.due(now, link)
         if not link.proved:
             due = link.permitted(due)
         if due:
@@ -329,110 +409,37 @@ class FullSession(Carrying):
             link.sent_bytes += sum(map(len, due))
         return due
 
-    def _greeting(self, now: float, link: Link) -> list[bytes]:
-        """Ask the peer to show that it hears this side."""
-        link.dead |= now >= link.ready_at + self._silence
-        if link.dead or now < link.greets_at:
-            return []
-        link.pinged_at = now
-        return [self._ping(now, link)]
-
     def _farewell(self, now: float, link: Link) -> list[bytes]:
         if now < link.ask_at:
             return []
         link.ask_at = now + FAREWELL_S / 4
         link.owe(now, frames=0, urgent=True)  # what was dealt with is told before
-        return [*self._answers(now, link), link.seal.seal(full.control(wire.BYE, self.me.epoch))]
+        return [*self.transmission.answers(now, link), link.seal.seal(full.control(wire.BYE, self.me.epoch))]
 
-    def _due(self, now: float, link: Link) -> list[bytes]:
-        if now >= link.heard_at + self._silence and not link.dead and not self.busy:
-            link.dead = True
-            self._abandon(link)
-        for sent in link.path.lost(now):
-            sent.lane.lose(sent)
-        due = self._answers(now, link) if link.owed or link.urgent or link.pings else []
-        if self._pings(now, link):
-            link.pinged(now, expected=not self.busy)
-            due.append(self._ping(now, link))
-        if link is self._choose_carrier():
-            if self.datagrams.waiting:
-                due += map(link.seal.seal, self.datagrams.due())
-            if due:
-                link.spend(due, now)
-            segments = self._segments(now, link)
-            due += segments
-            if segments and link.rides(now):
-                due += self._acknowledgement(now, link)
-            remind_at = self._reminder_at()
-            if remind_at is not None and now >= remind_at:
-                self._reminders = min(self._reminders + 1, 16)
-                self._progress_at = now
-                if link.path.lossless:
-                    link.recovery.tries += 1  # who loses something asks by its segments
-                    link.no_ping_before = 0.0
-                due.append(self._ping(now, link))
-        return due
+    # How it is -------------------------------------------------------------------------------------------------------
 
-    def _pings(self, now: float, link: Link) -> bool:
-        """Whether a PING is due. As a rule it is not, which is known from the last time."""
-        if now < link.no_ping_before and link.path.lossless:
-            return False
-        link.no_ping_before = self._ping_at(link)
-        return now >= link.no_ping_before
+    def counters(self) -> LinkCounters:
+        """What happened so far, on all links together; the round trip is that of the one that segments travel over."""
+        active, resent = self.transmission.active, self.transmission.resent
+        trip = active.recovery.round_trip if active is not None else None
+        return LinkCounters(self.bad_frames, self.datagrams.lost, resent, self.incoming.duplicates, trip)
 
-    def _ping(self, now: float, link: Link) -> bytes:
-        clock = full.clock(now)
-        link.path.asks(clock)
-        return link.seal.seal(full.ping(self.me.epoch, full.veiled(clock, self.me.epoch)))
-
-    def _answers(self, now: float, link: Link) -> list[bytes]:
-        """What the peer is to be told of what came from it."""
-        due: list[bytes] = []
-        epoch = self.epoch
-        for clock, came in link.pings:
-            due.append(link.seal.seal(full.pong(epoch, clock, full.clock(came), full.clock(now))))
-        link.pings.clear()
-        ack_at = link.ack_at()
-        if ack_at is not None and now >= ack_at:
-            due += self._acknowledgement(now, link)
-        return due
-
-    def _acknowledgement(self, now: float, link: Link) -> list[bytes]:
-        """What came and was dealt with."""
-        due = []
-        link.acknowledged()
-        if self.peer is not None and (self._refuses or self.incoming.passes_over):
-            self._refuses = False  # it is told again until it has come whole: on some links frames are lost
-            due.append(too_long(self.peer.epoch, self._takes, self.me.key))
-        self._dealt_bytes = 0
-        space = min(link.longest_ack, _ACK_SPACE) - full.ACK_BYTES
-        ack = Ack(self.me.room, self.me.messages, tuple(self.incoming.acks(space)))
-        due.append(link.seal.seal(full.control(wire.ACK, self.me.epoch, ack.body())))
-        return due
-
-    def _overtakes(self, lane: Lane | None) -> bool:
-        """Whether a lane is more urgent than the one of which something was sent last."""
-        return lane is not None and self._lane is not None and lane.urgency < self._lane.urgency
-
-    def _segments(self, now: float, link: Link) -> list[bytes]:
-        due: list[bytes] = []
-        epoch, seal, data = self.epoch, link.seal.seal, full.data
-        if not self.outgoing.unsent:
-            link.path.starved()
-            return due
-        urgent = not link.path.lossless and self._overtakes(self.outgoing.first)
-        budget = link.path.budget(now, urgent=urgent)
-        size, around = link.cut(mixed=now < self._mixed_until)
-        for sent in self.outgoing.segments(size, budget, around):
-            if sent.lane is not self._lane:
-                if self._lane is not None:
-                    self._mixed_until = now + MIXED_S
-                self._lane = sent.lane
-            link.sent(sent, now)
-            budget -= sent.weight
-            due.append(seal(data(sent.lane.number, epoch, sent.start, sent.payload())))
-        if due:
-            self._reminders, self._progress_at = 0, now
-        if budget > 0 and not link.path.lossless:
-            link.path.starved()
-        return due
+    def stats(self, now: float) -> SessionStats:
+        """How it is, and what happened so far; what links that are gone have sent again counts on."""
+        out = self.outgoing
+        queued, begun = out.waiting_messages, out.begun_messages
+        delivered, dropped = sum(lane.settled for lane in out.lanes), sum(lane.dropped for lane in out.lanes)
+        return SessionStats(
+            links=tuple(link.stats(now, carries=link is self.transmission.active) for link in self.links),
+            queued_messages=queued,
+            queued_bytes=out.waiting_bytes,
+            unacknowledged=begun,
+            sent=queued + begun + delivered + dropped,
+            delivered=delivered,
+            dropped=dropped,
+            received=self.incoming.taken,
+            duplicates=self.incoming.duplicates,
+            bad_frames=self.bad_frames,
+            resent=self.transmission.resent,
+            lost_datagrams=self.datagrams.lost,
+        )

@@ -6,6 +6,7 @@ from collections import deque
 from math import inf
 from typing import Final
 
+from leadscomm.protocol.session import segments as full
 from leadscomm.protocol.session.counters import LinkStats
 from leadscomm.protocol.session.full.clocks import PeerClock
 from leadscomm.protocol.session.full.lanes import Sent
@@ -13,7 +14,7 @@ from leadscomm.protocol.session.full.path import Lossless, Measured, Path
 from leadscomm.protocol.session.full.recovery import ACK_AFTER_S, Recovery
 from leadscomm.protocol.session.offer import Offer
 from leadscomm.protocol.session.seals import Checked, NoSeal, Proof, Seal
-from leadscomm.protocol.session.segments import DATA_OVERHEAD
+from leadscomm.protocol.session.segments import DATA_OVERHEAD, Control
 
 ASK_EVERY_S: Final = 0.05
 ASK_SLOWLY_EVERY_S: Final = 0.5
@@ -31,6 +32,8 @@ TROUBLE: Final = 2
 MAX_ANSWERS: Final = 32
 MEASURE_EVERY_S: Final = 10.0
 """How often round trip and clocks are measured at least, however much is said."""
+PINGS: Final = 5
+"""How many signs of life may be missed."""
 GREET_EVERY_S: Final = 0.2
 """How often a peer is asked for a sign that it hears this side."""
 _BYTES_FOR_ONE: Final = 3
@@ -98,9 +101,10 @@ class Link:
         self.joined = self.proved = self.dead = False
         self.allowance = Allowance() if spoofable else None  # what may be sent before that is so
         self.ready_at = 0.0  # since when the peer can be heard over it
+        self.silence, self._asks = inf, False
+        self._epoch = self.peer_epoch = 0  # of this side, and of the peer; 0: it has not agreed
         self._longest = 0  # bytes of a lane in a segment, and
-        self._around = overhead  # bytes that it has besides on the wire
-        self._overhead = overhead
+        self._around = self._overhead = overhead  # bytes that it has besides on the wire; and that each frame has
         self.clock = PeerClock()
         self.unanswered = self.pings_missed = 0
         self.sent_bytes = self.received_bytes = 0
@@ -110,19 +114,24 @@ class Link:
         self.path: Path = Lossless(self.recovery) if lossless else Measured(self.recovery, rate)
         self.answers: deque[bytes] = deque(maxlen=MAX_ANSWERS)  # frames on their way, sealed
         self.pings: deque[tuple[int, float]] = deque(maxlen=4)  # clocks of PINGs, and when they came
-        self.heard_at = self.said_at = self.pinged_at = 0.0
-        self.no_ping_before = 0.0  # as was found out when it was looked for last
+        self.heard_at = self.said_at = self.pinged_at = self.ask_at = 0.0
+        self._no_ping_before = 0.0  # as was found out when it was looked for last
         self.asked = 0
         self.shortly = False  # the peer does not take a frame as long as the HELLO of the full profile
-        self.ask_at = 0.0
         self.owed = 0  # data frames that were not acknowledged
         self.owed_bytes = 0  # the bytes of lanes in them
         self.owed_at = 0.0
         self._rides_bytes = 0  # so many may wait, together with their acknowledgement; 0: none waits
         self.urgent = False  # an acknowledgement is to go at once
 
-    def begin(self, now: float) -> None:
-        """The session was given this link."""
+    def begin(self, now: float, *, epoch: int, silence: float, asks: bool) -> None:
+        """The session was given this link.
+
+        :param epoch: of this side.
+        :param silence: seconds of silence after which it is dead.
+        :param asks: this side says HELLO; otherwise it waits for one.
+        """
+        self._epoch, self.silence, self._asks = epoch, silence, asks
         self.heard_at = self.said_at = self.pinged_at = self.ask_at = self.ready_at = now
 
     def join(self, peer: Offer, me: Offer, proof: Proof | None, now: float) -> None:
@@ -131,6 +140,7 @@ class Link:
             self.joined = True
             self.ready_at = now
             self.seal = proof or self.seal
+            self.peer_epoch = peer.epoch
             longest = min(self.segment, peer.segment)
             self._longest = max(_SMALLEST, longest + 1 - DATA_OVERHEAD - self.seal.overhead)
             self._around += DATA_OVERHEAD + self.seal.overhead
@@ -141,8 +151,10 @@ class Link:
 
     @property
     def greets_at(self) -> float:
-        """When the peer is to be asked again, as long as it has not shown that it hears this side."""
-        return self.pinged_at + GREET_EVERY_S if self.joined else self.ask_at
+        """When the peer is to be asked next, as long as it has not shown that it hears this side."""
+        if self.joined:
+            return self.pinged_at + GREET_EVERY_S
+        return self.ask_at if self._asks else inf
 
     def permitted(self, frames: list[bytes]) -> list[bytes]:
         """Those that may be sent: to an address that may be forged only a little for each frame that came from there.
@@ -178,22 +190,6 @@ class Link:
         around = self._around
         return self.path.cut(_SMALLEST + around, self._longest + around, mixed=mixed) - around, around
 
-    def pinged(self, now: float, *, expected: bool) -> None:
-        """A PING goes out.
-
-        :param expected: the last one should have been answered by now.
-        """
-        if expected and self.heard_at < self.pinged_at:
-            self.unanswered += 1
-            self.no_ping_before = 0.0
-            self.pings_missed += 1
-        self.pinged_at = now
-
-    def ping_now(self) -> None:
-        """A PING is due."""
-        self.pinged_at = -inf
-        self.no_ping_before = 0.0
-
     def stats(self, now: float, *, carries: bool) -> LinkStats:
         """How it is.
 
@@ -216,28 +212,110 @@ class Link:
             pings_missed=self.pings_missed,
         )
 
-    def ping_at(self, quiet: float) -> float:
-        """When a PING is due.
-
-        :param quiet: seconds for which one of both sides may say nothing, not even a PING.
-        """
-        measure = min(self.path.measure_every, MEASURE_EVERY_S)
-        return min(max(self.pinged_at, min(self.said_at, self.heard_at)) + quiet, self.pinged_at + measure)
-
     def asked_now(self, now: float) -> None:
         """A HELLO goes out."""
         self.asked += 1
         self.ask_at = now + (ASK_EVERY_S if self.asked < _ASK_QUICKLY else ASK_SLOWLY_EVERY_S)
 
-    def answered(self, clocks: tuple[int, int, int] | None, now: float) -> None:
+    # Signs of life ---------------------------------------------------------------------------------------------------
+
+    def greeting(self, now: float) -> list[bytes]:
+        """Ask the peer to show that it hears this side, if it is time."""
+        self.dead |= now >= self.ready_at + self.silence
+        if self.dead or now < self.greets_at:
+            return []
+        self.pinged_at = now
+        return [self.ping(now)]
+
+    def ping(self, now: float) -> bytes:
+        """A question."""
+        clock = full.clock(now)
+        self.path.asks(clock)
+        return self.seal.seal(full.ping(self._epoch, full.veiled(clock, self._epoch)))
+
+    def deadline(self, *, busy: bool) -> float | None:
+        """When something is due on it.
+
+        :param busy: nobody may read what comes, so that silence means nothing.
+        """
+        if not self.proved:
+            return self.greets_at if not self.dead and self.greets_at < inf else None
+        due = [self.path.deadline(), self.ack_at(), self.ping_at()]
+        if not self.dead and not busy:
+            due.append(self.heard_at + self.silence)
+        return min([at for at in due if at is not None])
+
+    def ping_at(self) -> float:
+        """When a PING is due: when one of both sides has said nothing for a while, not even a PING."""
+        often = self.dead or not self.well  # so that its return is noticed soon
+        quiet = self.silence / (4 * PINGS if often else PINGS)
+        measure = min(self.path.measure_every, MEASURE_EVERY_S)
+        return min(max(self.pinged_at, min(self.said_at, self.heard_at)) + quiet, self.pinged_at + measure)
+
+    def ping_is_due(self, now: float) -> bool:
+        """Whether it is. As a rule it is not, which is known from the last time."""
+        if now < self._no_ping_before and self.path.lossless:
+            return False
+        self._no_ping_before = self.ping_at()
+        return now >= self._no_ping_before
+
+    def ping_now(self) -> None:
+        """A PING is due."""
+        self.pinged_at = -inf
+        self._no_ping_before = 0.0
+
+    def pinged(self, now: float, *, expected: bool) -> None:
+        """A PING goes out.
+
+        :param expected: the last one should have been answered by now.
+        """
+        if expected and self.heard_at < self.pinged_at:
+            self.unanswered += 1
+            self._no_ping_before = 0.0
+            self.pings_missed += 1
+        self.pinged_at = now
+
+    def reminded(self) -> None:
+        """What the peer has dealt with is asked for: over a path that loses nothing, it should have said so."""
+        if self.path.lossless:  # who loses something asks by its segments
+            self.recovery.tries += 1
+            self._no_ping_before = 0.0
+
+    def answers_ping(self, found: Control, now: float) -> bool:
+        """Whether a frame is the answer to a PING that was sent over this link."""
+        clocks = full.read_pong(found.body) if found.which == full.PONG else None
+        return clocks is not None and full.clock(self.ready_at) <= self._unveiled(clocks) <= full.clock(now)
+
+    def answered(self, body: bytes, now: float) -> None:
         """A PONG came: four times tell the round trip and, if it was a short one, how far the clocks are apart."""
+        clocks = full.read_pong(body)
         if clocks is None:
             return
-        self.path.answered(clocks[0])
-        asked, came, left = (clock / 1_000_000 for clock in clocks)
-        trip = self.clock.answered(asked, came, left, now)
+        asked = self._unveiled(clocks)
+        self.path.answered(asked)
+        _, came, left = clocks
+        trip = self.clock.answered(asked / 1e6, came / 1e6, left / 1e6, now)
         if trip is not None:
             self.path.trip(trip, now)
+
+    def _unveiled(self, clocks: tuple[int, int, int]) -> int:
+        return full.veiled(clocks[0], self._epoch)
+
+    def was_pinged(self, body: bytes, now: float) -> None:
+        """A PING came; it is answered as soon as something may be sent."""
+        clock = full.read_ping(body)
+        if clock is not None:
+            self.pings.append((clock, now))
+            self.owe(now, frames=0, urgent=True)
+
+    def pongs(self, now: float) -> list[bytes]:
+        """The answers to the PINGs that came."""
+        epoch = self._epoch
+        due = [self.seal.seal(full.pong(epoch, clock, full.clock(at), full.clock(now))) for clock, at in self.pings]
+        self.pings.clear()
+        return due
+
+    # Acknowledgements ------------------------------------------------------------------------------------------------
 
     def owe(self, now: float, *, frames: int = 1, size: int = 0, urgent: bool = False) -> None:
         """The peer is to be told of something.
@@ -273,6 +351,8 @@ class Link:
         """An acknowledgement goes out."""
         self.owed = self.owed_bytes = 0
         self.urgent = False
+
+    # Segments --------------------------------------------------------------------------------------------------------
 
     def sent(self, sent: Sent, now: float) -> None:
         """A segment goes out."""

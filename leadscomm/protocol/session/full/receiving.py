@@ -203,7 +203,7 @@ class Incoming:
 
     :param room: bytes that are kept at most, of what was not dealt with, in all lanes together.
     :param messages: and messages.
-    :param longest: bytes of a message at most; what is longer is passed over.
+    :ivar longest: bytes of a message at most; what is longer is passed over.
     :ivar duplicates: segments of which nothing was new.
     :ivar taken: messages that were taken, of all channels.
     :ivar ready: messages that are whole and were not taken.
@@ -216,7 +216,7 @@ class Incoming:
         self._used_bytes = 0  # of the room, and
         self._used_messages = 0  # messages that are taken up
         self.ready = self.ready_records = 0
-        self._longest = longest
+        self.longest = longest
         self._lanes: dict[int, LaneIn] = {}
         self._used: list[LaneIn] = []  # the urgent ones first
         self._order: deque[tuple[LaneIn, int]] = deque()  # of the messages taken and not dealt with: so many of a lane
@@ -228,7 +228,7 @@ class Incoming:
         """Take a segment; False if the peer has broken the rules with it, and the session has to end."""
         lane = self._lanes.get(number)
         if lane is None:
-            lane = self._lanes[number] = LaneIn(number, self._longest)
+            lane = self._lanes[number] = LaneIn(number, self.longest)
             self._used = sorted(self._lanes.values(), key=lambda each: each.number)
         before, count = lane.top - lane.dealt, lane.count
         if self._used_bytes + offset + len(payload) - lane.top > self._room:

@@ -209,6 +209,21 @@ class Outgoing:
                 excess -= len(dropped[-1]) + around
         return dropped
 
+    def take_expired(self, channel: int = MESSAGES) -> list[bytes]:
+        """Take the messages that were not sent since their time had run out."""
+        late, self.expired[channel] = self.expired[channel], []
+        return late
+
+    def take_refused(self, channel: int = MESSAGES) -> list[bytes]:
+        """Take the messages that the peer has dropped, or would have, as they were too long for it."""
+        refused, self.refused[channel] = self.refused[channel], []
+        return refused
+
+    def take_settled(self) -> list[tuple[int, bytes]]:
+        """Take the records that the peer has dealt with, each with its lane; those of a lane in order."""
+        settled, self.settled = self.settled, []
+        return settled
+
     def forget(self) -> None:
         """Let go of all messages."""
         for lane in self.lanes:

@@ -103,7 +103,7 @@ def cost(segment: int, count: int, *, size: int = 32, one_by_one: bool = False) 
     began, sent, got = process_time(), 0, 0
     while got < count:
         now += step
-        while a.wants and sent < count and a.outgoing.waiting_messages < 8192:
+        while a.outgoing.wants and sent < count and a.outgoing.waiting_messages < 8192:
             if one_by_one:
                 for message in messages:
                     a.send(message)

@@ -13,8 +13,8 @@ from leadscomm.protocol.session import offer as offers
 from leadscomm.protocol.session import segments as full
 from leadscomm.protocol.session import wire
 from leadscomm.protocol.session.full.full import FAREWELL_S, FullSession
-from leadscomm.protocol.session.full.joining import DOUBT_S
 from leadscomm.protocol.session.full.link import Link
+from leadscomm.protocol.session.full.liveness import DOUBT_S
 from leadscomm.protocol.session.handshake import (
     COMPACT,
     FULL,
@@ -160,7 +160,7 @@ def test_a_peer_that_is_not_heard_any_more_has_left() -> None:
         assert "30 s" in (side.session.ended or "")
         assert side.session.again
         assert side.session.deadline() is None
-    assert world.a.unacknowledged() == [b"x"]
+    assert world.a.outgoing.unacknowledged() == [b"x"]
 
 
 def test_goodbye() -> None:
@@ -209,7 +209,7 @@ def test_a_peer_that_was_restarted_is_noticed() -> None:
     again.run(3.0)
     assert "restarted" in (again.a.ended or "")
     assert again.a.again
-    assert again.a.unacknowledged() == [b"old"]
+    assert again.a.outgoing.unacknowledged() == [b"old"]
 
 
 def test_a_hello_of_another_epoch_ends_the_session_of_who_does_not_answer() -> None:
@@ -236,17 +236,17 @@ def test_what_is_dealt_with_later_is_acknowledged_later() -> None:
         world.a.send(numbered(0, number), 0)
     world.run(20.0)
     assert len(world.sides[1].got) == 10
-    assert len(world.a.unacknowledged()) == 10
+    assert len(world.a.outgoing.unacknowledged()) == 10
     world.b.delivered(world.now, 4)
     world.run(0.1)
-    assert len(world.a.unacknowledged()) == 6
+    assert len(world.a.outgoing.unacknowledged()) == 6
     world.b.delivered(world.now, 1)
     world.sides[1].kept -= 5
     world.paths[0].ways[1].cut = True  # the acknowledgement is lost
     world.run(0.01)
     world.paths[0].ways[1].cut = False
     world.run(3.0)
-    assert len(world.a.unacknowledged()) == 5
+    assert len(world.a.outgoing.unacknowledged()) == 5
 
 
 def test_the_peers_room_bounds_what_is_begun() -> None:
@@ -262,7 +262,7 @@ def test_the_peers_room_bounds_what_is_begun() -> None:
     world.run(1.0)
     assert len(world.sides[1].got) == 7
     assert a.outgoing.begun_messages == 7
-    assert not a.wants
+    assert not a.outgoing.wants
     world.sides[1].keeps = False
     world.settle()
     assert len(world.sides[1].got) == 21
@@ -293,7 +293,7 @@ def test_a_newer_value_replaces_one_that_was_not_begun() -> None:
     for value in range(5):
         world.a.send(b"3 %d " % value, 3, key="speed", deadline=world.now + 100)
     world.a.send(b"3 9 ", 3)
-    assert sum(message.startswith(b"3 ") for message in world.a.unacknowledged()) == 2
+    assert sum(message.startswith(b"3 ") for message in world.a.outgoing.unacknowledged()) == 2
     world.paths[0].ways[0].cut = False
     world.settle()
     assert in_order(world.sides[1].got, 3) == [4, 9]
@@ -311,10 +311,10 @@ def test_messages_whose_time_has_run_out_are_told_and_not_sent() -> None:
     world.a.send(b"third", deadline=world.now + 50)
     world.a.send(b"fourth", key="other")
     world.run(1.5)
-    assert world.a.expired() == [b"first"]
+    assert world.a.outgoing.take_expired() == [b"first"]
     world.run(1.0)
-    assert world.a.expired() == [b"second"]
-    assert world.a.expired() == []
+    assert world.a.outgoing.take_expired() == [b"second"]
+    assert world.a.outgoing.take_expired() == []
     world.paths[0].ways[0].cut = False
     world.settle()
     assert world.sides[1].got[2000:] == [b"third", b"fourth"]
@@ -329,24 +329,24 @@ def test_records_and_messages_do_not_wait_for_each_other() -> None:
     world.a.send_all([b"4 0 a record"], channel=RECORDS)
     for number in range(20):
         world.a.send(numbered(4, number, 1500))
-    assert len(world.a.unacknowledged(RECORDS)) == 41
+    assert len(world.a.outgoing.unacknowledged(RECORDS)) == 41
     world.run(5.0)
     assert in_order(world.sides[1].got, 4) == list(range(20))
     came = world.b.take_records()
     assert sorted(came) == sorted([*records, (4, b"4 0 a record")])
     for lane in (4, 7):
         assert [each for each in came if each[0] == lane][:20] == [each for each in records if each[0] == lane]
-    assert world.a.settled() == []
+    assert world.a.outgoing.take_settled() == []
     world.b.delivered_records(world.now, 7, 3)
     world.run(1.0)
-    assert world.a.settled() == [each for each in records if each[0] == 7][:3]
-    assert len(world.a.unacknowledged()) == 20
+    assert world.a.outgoing.take_settled() == [each for each in records if each[0] == 7][:3]
+    assert len(world.a.outgoing.unacknowledged()) == 20
     world.sides[1].keeps = False
     world.b.delivered_records(world.now, 7, 17)
     world.b.delivered_records(world.now, 4, 21)
     world.settle()
-    assert len(world.a.settled()) == 38
-    assert world.a.settled() == []
+    assert len(world.a.outgoing.take_settled()) == 38
+    assert world.a.outgoing.take_settled() == []
 
 
 def test_records_run_out_of_time_apart_from_messages() -> None:
@@ -357,9 +357,9 @@ def test_records_run_out_of_time_apart_from_messages() -> None:
     for channel, message in ((RECORDS, b"record"), (MESSAGES, b"message")):
         world.a.send(message, 7, channel=channel, deadline=world.now + 1.0)
     world.run(1.1)
-    assert world.a.expired() == [b"message"]
-    assert world.a.expired(RECORDS) == [b"record"]
-    assert world.a.expired(RECORDS) == []
+    assert world.a.outgoing.take_expired() == [b"message"]
+    assert world.a.outgoing.take_expired(RECORDS) == [b"record"]
+    assert world.a.outgoing.take_expired(RECORDS) == []
 
 
 def test_messages_are_taken_a_few_at_a_time() -> None:
@@ -367,7 +367,7 @@ def test_messages_are_taken_a_few_at_a_time() -> None:
     world.sides[1].deal = lambda now: None  # type: ignore[method-assign]
     world.a.send_all([b"7 %d" % number for number in range(5)], 7)
     world.run(0.1)
-    assert world.b.has_messages
+    assert world.b.incoming.ready
     assert world.b.take(2) == [b"7 0", b"7 1"]
     world.a.send(b"0 0", 0)
     world.run(0.1)
@@ -378,7 +378,7 @@ def test_messages_are_taken_a_few_at_a_time() -> None:
     assert world.b.take(9) == [b"7 3", b"7 4"]
     world.b.delivered(world.now, 3)
     world.run(0.1)
-    assert world.a.unacknowledged() == [b"1 0", b"7 2", b"7 3", b"7 4"]
+    assert world.a.outgoing.unacknowledged() == [b"1 0", b"7 2", b"7 3", b"7 4"]
     world.b.delivered(world.now, 4)
     world.settle()
 
@@ -390,7 +390,7 @@ def test_one_lane_that_is_full_leaves_the_others_room() -> None:
     world.run(1.0)
     world.a.send_all([bytes(1000)] * 20, 7)
     assert not world.a.takes(7)
-    assert not world.a.wants
+    assert not world.a.outgoing.wants
     assert world.a.takes(0)
     assert world.a.takes(7, RECORDS)
     world.a.send(b"urgent", 0)
@@ -710,9 +710,9 @@ def test_who_has_no_key_ends_no_session() -> None:
 def test_with_a_key_a_copied_frame_ends_no_session_that_lives(sign: bytes) -> None:
     world = keyed_world()
     world.a.receive(sign, world.now, world.paths[0].links[0])
-    assert world.a.doubted_at is not None
+    assert world.a.liveness.doubted_at is not None
     world.run(0.1)
-    assert world.a.doubted_at is None
+    assert world.a.liveness.doubted_at is None
     world.run(5.0)
     assert world.a.open
     for way in world.paths[0].ways:
@@ -735,7 +735,7 @@ def test_a_doubt_does_not_end_a_session_that_nobody_can_speak_for() -> None:
     world.join(Way())
     world.run(1.0)
     assert world.a.open
-    assert world.a.doubted_at is None
+    assert world.a.liveness.doubted_at is None
 
 
 def test_a_frame_of_ones_own_that_comes_back_is_not_answered() -> None:
@@ -779,9 +779,9 @@ def test_a_message_that_is_too_long_is_dropped_alone_and_both_sides_are_told(
     assert sorted(world.sides[1].got) == sorted(2 * [b"one", b"two", b"three"])
     assert world.sides[1].got_records == [(4, b"record")]
     assert (a.ended, b.ended) == (None, None)
-    assert sorted(map(len, a.refused())) == [90_000, 90_000, 100_000, 100_000]
-    assert list(map(len, a.refused(RECORDS))) == [80_000]
-    assert a.refused() == []
+    assert sorted(map(len, a.outgoing.take_refused())) == [90_000, 90_000, 100_000, 100_000]
+    assert list(map(len, a.outgoing.take_refused(RECORDS))) == [80_000]
+    assert a.outgoing.take_refused() == []
     texts = list(map(str, b.take_faults()))
     assert 1 <= len(texts) <= 5  # what had not left yet when the first one was refused stays here
     assert all("dropped, as max_message=70000" in text for text in texts)
@@ -835,7 +835,7 @@ def test_nothing_of_an_ended_session_is_kept() -> None:
     world.run(0.001)
     world.a.end("enough")
     world.a.forget()
-    assert world.a.unacknowledged() == []
+    assert world.a.outgoing.unacknowledged() == []
     assert world.paths[0].links[0].recovery.in_flight == 0
 
 

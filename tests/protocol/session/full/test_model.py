@@ -51,7 +51,7 @@ class Sessions(RuleBasedStateMachine):
     def deal_with_records(self) -> None:
         for index, side in enumerate(self.world.sides):
             side.deal_with_records(self.world.now)
-            self.settled[index].extend(side.session.settled())
+            self.settled[index].extend(side.session.outgoing.take_settled())
 
     def next_message(self, lane: int, size: int) -> tuple[int, bytes]:
         self.number += 1
@@ -124,7 +124,8 @@ class Sessions(RuleBasedStateMachine):
         world.join(Way(), checked=True)
         world.run(8.0)
         assert other.again
-        assert (other.unacknowledged(), other.unacknowledged(RECORDS)) == ([b"4 0 lost"], [b"4 0 lost, too"])
+        out = other.outgoing
+        assert (out.unacknowledged(), out.unacknowledged(RECORDS)) == ([b"4 0 lost"], [b"4 0 lost, too"])
         self.begin(self.epoch, self.key is not None, self.rides, self.guess)
 
     @invariant()

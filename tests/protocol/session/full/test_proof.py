@@ -10,8 +10,8 @@ from leadscomm.protocol.session import offer as offers
 from leadscomm.protocol.session import segments as full
 from leadscomm.protocol.session import wire
 from leadscomm.protocol.session.full.full import SILENCE_S, FullSession
-from leadscomm.protocol.session.full.joining import DOUBT_S
 from leadscomm.protocol.session.full.link import GREET_EVERY_S, Link
+from leadscomm.protocol.session.full.liveness import DOUBT_S
 from leadscomm.protocol.session.handshake import (
     ASKING,
     NO_KEY,
@@ -61,7 +61,7 @@ def test_before_the_peer_has_answered_it_is_greeted_and_no_more() -> None:
     assert len(session.frames(GREET_EVERY_S, link)) == 1
     session.receive(MESSAGE, 0.3, link)
     session.receive(full.control(wire.BYE, 1), 0.3, link)
-    assert not session.has_messages
+    assert not session.incoming.ready
     assert session.ended is None
     assert not session.trusted
     session.frames(SILENCE_S, link)
@@ -117,7 +117,7 @@ def test_a_copy_of_a_hello_joins_nothing() -> None:
         hello, strangers = offer(1, key=key).hello(), Link()
         world.b.add(strangers, world.now)
         world.b.receive(hello, world.now, strangers)
-        assert world.b.is_copy(offer(1))
+        assert world.b.joining.is_copy(offer(1))
         assert not strangers.joined
         assert world.b.frames(world.now, strangers) == []
         world.b.receive(offer(1, key=key).hello(echo=2), world.now, strangers)
@@ -132,7 +132,7 @@ def test_nothing_ends_the_session_of_a_peer_that_answers() -> None:
     link = world.paths[0].links[1]
     for sign in (offer(9).hello(), offer(9).welcome(offer(2)), offers.no_session(2, None)):
         world.b.receive(sign, world.now, link)
-        assert world.b.doubted_at is not None
+        assert world.b.liveness.doubted_at is not None
         world.run(2 * DOUBT_S)
         assert world.b.open
 
@@ -223,5 +223,5 @@ def test_a_hint_is_for_the_text_alone(key: bytes | None, value: int, text: str |
 def test_who_does_not_ask_says_nothing_over_a_link_that_nobody_joined() -> None:
     session, link = FullSession(offer(1), 0.0, asks=False), Link()
     session.add(link, 0.0)
-    assert session.greets_at(link) == float("inf")
+    assert link.greets_at == float("inf")
     assert session.deadline() is None

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Final, TextIO
 
-from leadscomm.cli.companions import PinName, add_board, opened_board, pin
+from leadscomm.cli.terminal.companions import PinName, add_board, opened_board, pin
 from leadscomm.errors import BoardError
 from leadscomm.hardware.board.board import Board
 from leadscomm.hardware.board.pins import Pin

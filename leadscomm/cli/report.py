@@ -10,9 +10,9 @@ import queue
 from collections.abc import Callable
 from typing import TextIO
 
-from leadscomm.cli.companions import PinName, add_board, opened_board, pin
 from leadscomm.cli.pin import shown
 from leadscomm.cli.terminal import arguments
+from leadscomm.cli.terminal.companions import PinName, add_board, opened_board, pin
 from leadscomm.cli.terminal.waiting import LOOK_S
 from leadscomm.errors import ConnectionLost
 from leadscomm.hardware.board.reports import Sample

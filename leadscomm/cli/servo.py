@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TextIO
 
-from leadscomm.cli.companions import PinName, add_board, opened_board, pin
+from leadscomm.cli.terminal.companions import PinName, add_board, opened_board, pin
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,8 +3,8 @@
 The session itself is :mod:`leadscomm.protocol.session.compact.compact`.
 Here are its clock, its locks and the line under it::
 
-    send → SessionOutbox → Session → line.outbox → line
-    receive ← Session ← line.framing ← line
+    send → SessionOutbox → CompactSession → line.outbox → line
+    receive ← CompactSession ← line.framing ← line
 
 The outbox is the ordinary one, bounded as every other, and the session is what it writes to: it takes a message once
 there is room in the peer's window.
@@ -25,7 +25,7 @@ from leadscomm.connections.sending.writer import Flusher
 from leadscomm.connections.waiting import Interrupted, enter
 from leadscomm.errors import ConnectionLost, LocalProtocolError
 from leadscomm.protocol.framing.base import plain
-from leadscomm.protocol.session.compact.compact import ACK_AFTER_S, Session
+from leadscomm.protocol.session.compact.compact import ACK_AFTER_S, CompactSession
 from leadscomm.protocol.session.counters import LinkCounters
 from leadscomm.protocol.session.handshake import MANY, Handshake
 from leadscomm.sessions.acknowledged import Carrier, SessionFraming
@@ -61,7 +61,7 @@ class ReliableConnection(TimedConnection, Carrier):
         "plan",
         "session",
     )
-    session: Session
+    session: CompactSession
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class ReliableConnection(TimedConnection, Carrier):
         super().__init__(framing)
         self.outbox: SessionOutbox = SessionOutbox(self, self.session, framing, line.outbox)
 
-    def _new_session(self) -> Session:
+    def _new_session(self) -> CompactSession:
         plan = self.plan
         me = Handshake(
             epoch=new_epoch(),
@@ -92,7 +92,7 @@ class ReliableConnection(TimedConnection, Carrier):
             longest=min(self._longest, MANY),
             resend=plan.resend_ms,
         )
-        return Session(
+        return CompactSession(
             me, time.monotonic(), asks=self._asks, longest=self._longest, line=plan.wire, ask_at=plan.asking_time
         )
 

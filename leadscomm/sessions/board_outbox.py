@@ -8,7 +8,7 @@ from leadscomm.connections.sending.outbox import Outbox
 from leadscomm.connections.sending.writer import Flusher
 from leadscomm.errors import DeliveryError
 from leadscomm.protocol.framing.base import Framing
-from leadscomm.protocol.session.compact.compact import Session
+from leadscomm.protocol.session.compact.compact import CompactSession
 from leadscomm.sessions.acknowledged import AcknowledgedOutbox, Carrier
 
 MARK: Final = b"\0"
@@ -26,9 +26,9 @@ class SessionOutbox(AcknowledgedOutbox):
 
     _lacks: ClassVar[str] = "speaks the compact profile, as boards do, and has no {}: leave it out"
     __slots__ = ("_lower",)
-    _session: Session
+    _session: CompactSession
 
-    def __init__(self, carrier: Carrier, session: Session, framing: Framing, lower: Outbox) -> None:
+    def __init__(self, carrier: Carrier, session: CompactSession, framing: Framing, lower: Outbox) -> None:
         super().__init__(carrier, session, framing)
         self._lower = lower
 

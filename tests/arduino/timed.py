@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from leadscomm.protocol.session.compact.compact import Session
+from leadscomm.protocol.session.compact.compact import CompactSession
 from leadscomm.protocol.session.compact.go_back_n import Wire
 from leadscomm.protocol.session.handshake import Handshake
 from tests.arduino.lossy import Faults
@@ -63,7 +63,7 @@ class TimedLine:
     def __init__(self, board: Stepper, me: Handshake, baud: int, seed: int = 1, **faults: float) -> None:
         self.now = 0.0
         self.prints: Callable[[float, int], bytes] = lambda now, came: b""
-        self.host = End(Session(me, self.now, asks=True, line=Wire(rate=baud / 10)))
+        self.host = End(CompactSession(me, self.now, asks=True, line=Wire(rate=baud / 10)))
         self._board = board
         self._down = Way(10 / baud, Faults(seed + 1, **faults))
         self._up = Way(10 / baud, Faults(seed + 2, **faults))

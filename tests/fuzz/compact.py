@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from leadscomm.protocol.session import wire
-from leadscomm.protocol.session.compact.compact import Session
+from leadscomm.protocol.session.compact.compact import CompactSession
 from leadscomm.protocol.session.compact.go_back_n import Wire
 from leadscomm.protocol.session.handshake import Handshake, Refusal
 
@@ -40,7 +40,7 @@ class Side:
 
     def __init__(self, me: Handshake, *, asks: bool, source: Source) -> None:
         line = Wire(rate=source.pick((0.0, 11520.0)))
-        self.session = Session(me, 0.0, asks=asks, longest=LONGEST, silence=FOR_EVER, line=line)
+        self.session = CompactSession(me, 0.0, asks=asks, longest=LONGEST, silence=FOR_EVER, line=line)
         self.line: deque[bytes] = deque(maxlen=64)
         self.sent: list[bytes] = []
         self.got: list[bytes] = []

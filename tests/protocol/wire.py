@@ -9,7 +9,7 @@ import random
 from collections import deque
 
 from leadscomm.protocol.framing.cobs import CobsFraming
-from leadscomm.protocol.session.compact.compact import Session
+from leadscomm.protocol.session.compact.compact import CompactSession
 from leadscomm.protocol.session.handshake import Handshake
 
 DELAY_S = 0.003
@@ -21,7 +21,7 @@ class End:
     :ivar got: the messages that came.
     """
 
-    def __init__(self, session: Session, *, keeps: bool = False) -> None:
+    def __init__(self, session: CompactSession, *, keeps: bool = False) -> None:
         self.session = session
         self.framing = CobsFraming("crc-ccitt-false", 2048)
         self.got: list[bytes] = []
@@ -60,8 +60,8 @@ class Pair:
         self.now = 100.0
         self.random = random.Random(seed)
         self.faults = faults
-        self.host = End(Session(host(1), self.now, asks=True))
-        self.board = End(Session(board or host(2), self.now, asks=False))
+        self.host = End(CompactSession(host(1), self.now, asks=True))
+        self.board = End(CompactSession(board or host(2), self.now, asks=False))
         self._wires: tuple[deque[tuple[float, bytes]], ...] = (deque(), deque())
 
     def ends(self) -> tuple[End, End]:

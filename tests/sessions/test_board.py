@@ -342,7 +342,7 @@ def test_what_the_board_refuses_reaches_on_fail(board: WireBoard):
 
 
 def test_a_board_that_falls_silent_is_asked_again(board: WireBoard, monkeypatch):
-    monkeypatch.setitem(session_module.Session.__init__.__kwdefaults__, "silence", 0.5)
+    monkeypatch.setitem(session_module.CompactSession.__init__.__kwdefaults__, "silence", 0.5)
     recorder = Recorder()
     with running(board, recorder):
         board.speaks = "nothing"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadscomm.protocol.session import wire
-from leadscomm.protocol.session.compact.compact import Session
+from leadscomm.protocol.session.compact.compact import CompactSession
 from leadscomm.protocol.session.full.full import FullSession
 from leadscomm.protocol.session.full.link import Link
 from leadscomm.protocol.session.handshake import (
@@ -126,14 +126,14 @@ def test_a_session_tells_who_only_asks() -> None:
 def test_a_board_answers_and_the_compact_profile_goes_on_from_there() -> None:
     session, link = asking()
     (hello,) = session.frames(0.0, link)
-    board = Session(Handshake(5, tag="wsc"), 0.0, asks=False)
+    board = CompactSession(Handshake(5, tag="wsc"), 0.0, asks=False)
     board.receive(hello, 0.0)
     (welcome,) = board.frames(0.0)
     session.receive(welcome, 0.0, link)
     assert session.joining.compact_peer is not None
     assert session.joining.compact_peer.tag == "wsc"
     assert session.ended is None
-    compact = Session(session.me.handshake, 0.0, asks=True)
+    compact = CompactSession(session.me.handshake, 0.0, asks=True)
     compact.receive(welcome, 0.0)
     assert compact.open
     compact.send(b"hi")

@@ -1,11 +1,12 @@
 """One reliable session with a peer, from the first HELLO to its end. No I/O, no clock, no randomness.
 
-Frames go in by :meth:`Session.receive` and come out of :meth:`Session.frames`; ``now`` is any clock that only goes
-forward, in seconds. Messages go in by :meth:`Session.send` and come out of :meth:`Session.take`. A message that came is
-acknowledged once :meth:`Session.delivered` said that it was dealt with.
+Frames go in by :meth:`CompactSession.receive` and come out of :meth:`CompactSession.frames`; ``now`` is any clock that
+only goes forward, in seconds. Messages go in by :meth:`CompactSession.send` and come out of
+:meth:`CompactSession.take`. A message that came is acknowledged once :meth:`CompactSession.delivered` said that it was
+dealt with.
 
-A session ends once. Where the peer is there and has only begun anew, :attr:`Session.again` says that another session
-with it can follow at once; the frames that came behind the one that ended this session belong to that one.
+A session ends once. Where the peer is there and has only begun anew, ``again`` says that another session with it can
+follow at once; the frames that came behind the one that ended this session belong to that one.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def ask_steadily(count: int) -> float:
     return count * ASK_EVERY_S
 
 
-class Session(Beginning):
+class CompactSession(Beginning):
     """The compact profile, of either side.
 
     :param me: what this side says of itself; its epoch is chosen by the caller, at random.

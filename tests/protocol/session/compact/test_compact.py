@@ -10,7 +10,7 @@ import pytest
 
 from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol.session import wire as frames
-from leadscomm.protocol.session.compact.compact import Session
+from leadscomm.protocol.session.compact.compact import CompactSession
 from leadscomm.protocol.session.compact.go_back_n import (
     MARGIN_S,
     MAX_RESEND_S,
@@ -43,7 +43,7 @@ def kinds(said: list[bytes]) -> list[tuple[int, int]]:
 
 
 def test_who_asks_says_hello_until_he_is_welcome():
-    session = Session(host(1), 0.0, asks=True)
+    session = CompactSession(host(1), 0.0, asks=True)
     assert session.deadline() == 0.0
     said = [(round(now / 1000, 3), frame) for now in range(120) for frame in session.frames(now / 1000)]
     assert said == [(0.0, host(1).hello()), (0.05, host(1).hello()), (0.1, host(1).hello())]
@@ -60,7 +60,7 @@ def test_who_asks_says_hello_until_he_is_welcome():
 
 
 def test_who_waits_says_nothing_and_answers_each_hello():
-    session = Session(small(2), 0.0, asks=False)
+    session = CompactSession(small(2), 0.0, asks=False)
     assert session.deadline() is None
     assert session.frames(9.0) == []
     for _ in range(2):
@@ -74,7 +74,7 @@ def test_who_waits_says_nothing_and_answers_each_hello():
 
 def test_both_may_ask():
     pair = Pair()
-    pair.board = End(Session(host(2), pair.now, asks=True))
+    pair.board = End(CompactSession(host(2), pair.now, asks=True))
     pair.run(0.02)
     assert pair.host.session.peer == replace(host(2), echo=1) or pair.host.session.peer == host(2)
     assert pair.board.session.open
@@ -84,7 +84,7 @@ def test_both_may_ask():
 
 
 def test_strangers_are_told_that_there_is_no_session_but_not_by_who_asks():
-    waiting, asking = Session(small(2), 0.0, asks=False), Session(host(1), 0.0, asks=True)
+    waiting, asking = CompactSession(small(2), 0.0, asks=False), CompactSession(host(1), 0.0, asks=True)
     asking.frames(0.0)
     for frame in (frames.data(b"x", 0, 0), frames.control(ACK), frames.control(PING)):
         waiting.receive(frame, 0.0)
@@ -99,7 +99,7 @@ def test_strangers_are_told_that_there_is_no_session_but_not_by_who_asks():
 
 
 def test_answers_are_bounded():
-    waiting = Session(small(2), 0.0, asks=False)
+    waiting = CompactSession(small(2), 0.0, asks=False)
     for _ in range(1000):
         waiting.receive(frames.control(PING), 0.0)
     assert len(waiting.frames(0.0)) == 16
@@ -118,7 +118,7 @@ def test_answers_are_bounded():
     ],
 )
 def test_a_handshake_that_does_not_fit_names_why(answer: bytes, words: str):
-    session = Session(host(1), 0.0, asks=True)
+    session = CompactSession(host(1), 0.0, asks=True)
     session.frames(0.0)
     session.receive(answer, 0.0)
     assert session.ended is not None
@@ -128,7 +128,7 @@ def test_a_handshake_that_does_not_fit_names_why(answer: bytes, words: str):
 
 
 def test_who_waits_refuses_what_he_does_not_speak_and_goes_on_waiting():
-    session = Session(small(2), 0.0, asks=False)
+    session = CompactSession(small(2), 0.0, asks=False)
     session.receive(replace(host(1), version=3).hello(), 0.0)
     assert session.frames(0.0) == [Refusal(2, 1).frame()]
     session.receive(replace(host(1), profiles=2).hello(), 0.0)
@@ -169,7 +169,7 @@ def test_a_peer_that_was_reset_ends_the_session_and_another_may_follow(sign: byt
 
 def test_a_reset_is_found_out_by_the_next_frame():
     pair = opened()
-    pair.board = End(Session(small(3), pair.now, asks=False))
+    pair.board = End(CompactSession(small(3), pair.now, asks=False))
     pair.host.session.send(b"hello?")
     began = pair.now
     while pair.host.session.ended is None:
@@ -189,7 +189,7 @@ def test_goodbye_is_the_last_word():
     assert not pair.board.session.again
     pair.host.hear(pair.host.framing.encode(frames.data(b"late", 0, 0)), pair.now)
     assert pair.host.got == []
-    early = Session(host(1), 0.0, asks=True)
+    early = CompactSession(host(1), 0.0, asks=True)
     early.leave()
     assert early.frames(0.0) == []
 
@@ -199,7 +199,7 @@ def test_silence_ends_a_session_and_signs_of_life_keep_it():
     pair.run(30)
     assert pair.host.session.open
     assert pair.board.session.open
-    pair.board.session = Session(small(2), pair.now, asks=True, ask_at=lambda count: 1e9)  # it is dumb
+    pair.board.session = CompactSession(small(2), pair.now, asks=True, ask_at=lambda count: 1e9)  # it is dumb
     began = pair.now
     while pair.host.session.ended is None:
         pair.step()
@@ -308,7 +308,7 @@ def test_more_than_seven_that_are_not_dealt_with_are_dropped():
 
 def test_a_message_that_becomes_too_long_is_refused_and_its_pieces_acknowledged():
     pair = opened()
-    pair.board.session = Session(small(2), pair.now, asks=False, longest=100)
+    pair.board.session = CompactSession(small(2), pair.now, asks=False, longest=100)
     pair.board.session.receive(host(1).hello(), pair.now)
     pair.board.session.frames(pair.now)
     for number in range(3):
@@ -333,7 +333,7 @@ def test_what_the_peer_does_not_take_is_refused_before_it_is_sent():
         session.check(bytes(301))
     with pytest.raises(LocalProtocolError, match="59 bytes, and the peer takes 58"):
         session.send_datagram(bytes(59))
-    Session(host(1), 0.0, asks=True).check(bytes(10**6))  # nobody has said anything yet
+    CompactSession(host(1), 0.0, asks=True).check(bytes(10**6))  # nobody has said anything yet
 
 
 def test_datagrams_are_counted():
@@ -358,9 +358,9 @@ def test_datagrams_are_counted():
     assert len(pair.host.session.frames(pair.now)) == 64  # of more than that the oldest are lost
 
 
-def on_a_line(**said: int | str) -> Session:
+def on_a_line(**said: int | str) -> CompactSession:
     """A session over 115200 baud, and 100 datagrams given to it."""
-    session = Session(host(1), 0.0, asks=True, line=Wire(rate=11520))
+    session = CompactSession(host(1), 0.0, asks=True, line=Wire(rate=11520))
     session.frames(0.0)
     session.receive(small(2, **said).welcome(host(1), COMPACT), 0.005)
     for _ in range(100):
@@ -709,10 +709,10 @@ def test_nonsense_in_a_handshake_does_no_harm(what: dict[str, int]):
 
 def test_any_bytes_do_no_harm():
     dice = random.Random(3)
-    make: list[Callable[[], Session]] = [
-        lambda: Session(host(1), 0.0, asks=True),
+    make: list[Callable[[], CompactSession]] = [
+        lambda: CompactSession(host(1), 0.0, asks=True),
         lambda: opened().host.session,
-        lambda: Session(small(2), 0.0, asks=False),
+        lambda: CompactSession(small(2), 0.0, asks=False),
     ]
     for begin in make:
         session = begin()
@@ -727,7 +727,7 @@ def test_any_bytes_do_no_harm():
 
 
 def test_pieces_without_a_byte_take_no_memory() -> None:
-    board = Session(host(2), 0.0, asks=False, longest=100)
+    board = CompactSession(host(2), 0.0, asks=False, longest=100)
     board.receive(host(1).hello(), 0.0)
     for number in range(10_000):
         board.receive(frames.data(b"", number % 8, 0, more=True), 0.0)
@@ -737,7 +737,7 @@ def test_pieces_without_a_byte_take_no_memory() -> None:
 
 
 def test_a_peer_that_wants_all_at_once_again_does_not_get_a_storm() -> None:
-    session = Session(host(1), 0.0, asks=True)
+    session = CompactSession(host(1), 0.0, asks=True)
     session.receive(replace(host(2), resend=0).welcome(host(1), COMPACT), 0.0)
     session.send(b"x")
     now, sent = 0.0, 0

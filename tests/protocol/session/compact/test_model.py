@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from leadscomm.protocol.session.compact.compact import Session
+from leadscomm.protocol.session.compact.compact import CompactSession
 from leadscomm.protocol.session.handshake import Handshake
 from tests.protocol.wire import End, Pair, host, small
 
@@ -22,7 +22,7 @@ class TwoPeers(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.pair = Pair(seed=1)
-        self.pair.board = End(Session(small(2), self.pair.now, asks=False))
+        self.pair.board = End(CompactSession(small(2), self.pair.now, asks=False))
         self.sent: list[list[bytes]] = [[], []]  # by each side in its present session
         self.heard: dict[tuple[int, int], list[bytes]] = {}  # by the epochs of receiver and sender
         self.epoch = 10
@@ -54,7 +54,7 @@ class TwoPeers(RuleBasedStateMachine):
 
     def begin(self, side: int, *, asks: bool) -> None:
         self.close_books(side)
-        end = End(Session(self.me(side), self.pair.now, asks=asks), keeps=self.end(side).keeps)
+        end = End(CompactSession(self.me(side), self.pair.now, asks=asks), keeps=self.end(side).keeps)
         if side:
             self.pair.board = end
         else:

@@ -160,7 +160,7 @@ def test_a_peer_that_is_not_heard_any_more_has_left() -> None:
         assert "30 s" in (side.session.ended or "")
         assert side.session.again
         assert side.session.deadline() is None
-    assert world.a.outgoing.unacknowledged() == [b"x"]
+    assert world.a.remains() == ([b"x"], [])
 
 
 def test_goodbye() -> None:

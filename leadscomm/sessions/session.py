@@ -53,7 +53,6 @@ class SessionConnection(TimedConnection, LaneCarrier):
     """
 
     __slots__ = (
-        "_hushed",
         "_place",
         "_telling",
         "keeps",
@@ -86,7 +85,6 @@ class SessionConnection(TimedConnection, LaneCarrier):
         self.on_end: Callable[[], None] = _nothing
         self._place = ""  # where the peer was found last
         self._telling = threading.Lock()  # taken by who calls on_end
-        self._hushed = False
         framing = LaneFraming(self.session)
         super().__init__(framing)
         self.outbox: LaneOutbox = LaneOutbox(self, framing)
@@ -193,9 +191,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
         link = line.link
         if not link.dead and now < link.heard_at + QUIET_SHARE * self.terms.dead_after:
             return False
-        if self.session.busy or self._hushed:  # a callback may keep it from being read
-            return line.link.dead
-        return line.is_lost(now, self.terms.dead_after)
+        return link.dead if self.session.busy else line.is_lost(now, self.terms.dead_after)
 
     def took(self, line: Line, frames: list[bytes]) -> None:
         """Give the session what a line brought. The thread that reads the line."""
@@ -237,11 +233,15 @@ class SessionConnection(TimedConnection, LaneCarrier):
         with self._turn:
             self.session.delivered_records(time.monotonic(), lane)
 
-    def hush(self, hushed: bool) -> None:
-        """Whether a callback keeps its lines from being read, so that silence means nothing."""
+    def pause(self) -> None:
+        """A callback keeps its lines from being read, so that silence means nothing."""
         with self._turn:
-            self._hushed = hushed
-            self.session.hush(time.monotonic(), hushed)
+            self.session.pause(time.monotonic())
+
+    def resume(self) -> None:
+        """They are read again."""
+        with self._turn:
+            self.session.resume(time.monotonic())
 
     def dealt(self, count: int) -> None:
         """The oldest ``count`` messages that were taken were dealt with. Any thread."""

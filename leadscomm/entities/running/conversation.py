@@ -243,7 +243,7 @@ class SessionStage(Stage):
         session = self._session
         handler = self.entity._handlers.get(kind_of(record))
         if handler is not None:
-            session.hush(True)
+            session.pause()
             try:
                 handler.handle(self, lane, record)
             except RemoteProtocolError as error:
@@ -255,7 +255,7 @@ class SessionStage(Stage):
                 self.entity._flusher.call_later(AGAIN_S, weakly(self._go_on))
                 return
             finally:
-                session.hush(False)
+                session.resume()
         session.dealt_with_record(lane)
         if not self._waits:
             session.pump()

@@ -212,15 +212,19 @@ class FullSession(Beginning):
 
     @property
     def busy(self) -> bool:
-        """Whether messages that were taken are not dealt with yet, or :meth:`hush` said that nobody listens."""
+        """Whether messages that were taken are not dealt with yet, or nobody reads what comes (:meth:`pause`)."""
         return self.liveness.busy
 
-    def hush(self, now: float, hushed: bool) -> None:
-        """Nobody reads what comes, as a callback runs, or somebody does again; no silence is counted meanwhile.
+    def pause(self, now: float) -> None:
+        """Nobody reads what comes, as a callback runs: no silence is counted until :meth:`resume`.
 
         While messages are taken and not reported by :meth:`delivered`, that is so anyway.
         """
-        self.liveness.pause(now, hushed, self.transmission.source)
+        self.liveness.pause(now, self.transmission.source)
+
+    def resume(self, now: float) -> None:
+        """Somebody reads again."""
+        self.liveness.resume(now, self.transmission.source)
 
     def damaged(self, now: float, link: Link, count: int = 1) -> None:
         """Frames came damaged: the peer is told at once what is expected."""

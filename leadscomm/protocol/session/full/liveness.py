@@ -52,14 +52,19 @@ class Liveness:
         """Whether silence means nothing: nobody may read what comes."""
         return self.paused or self._incoming.handed
 
-    def pause(self, now: float, paused: bool, source: Link | None) -> None:
-        """Nobody reads what comes, or somebody does again.
+    def pause(self, now: float, source: Link | None) -> None:
+        """Nobody reads what comes until :meth:`resume`.
 
         :param source: as for :meth:`listen`.
         """
+        self.resume(now, source)
+        self.paused = True
+
+    def resume(self, now: float, source: Link | None) -> None:
+        """Somebody reads again."""
         if self.paused:
             self.listen(now, source)
-        self.paused = paused
+        self.paused = False
         self._paused_at = now
 
     def listen(self, now: float, source: Link | None) -> None:

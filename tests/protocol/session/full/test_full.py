@@ -401,12 +401,12 @@ def test_one_lane_that_is_full_leaves_the_others_room() -> None:
 
 def test_silence_is_not_counted_while_somebody_says_that_nobody_listens() -> None:
     world = joined()
-    world.b.hush(world.now, True)
+    world.b.pause(world.now)
     for way in world.paths[0].ways:
         way.cut = True
     world.run(29.0)
     assert (world.a.ended, world.b.ended) == (None, None)
-    world.b.hush(world.now, False)
+    world.b.resume(world.now)
     world.run(29.0)
     assert world.a.ended is not None
     assert world.b.ended is None

@@ -52,7 +52,7 @@ class BareSession(SessionConnection):
             self._inbox += self.next_datagrams()
             self._inbox += messages  # here, so that a sender who reads ahead keeps their order
             if messages:
-                self.dealt(len(messages))
+                self.delivered(len(messages))
                 with self._turn:
                     line.link.owe(time.monotonic(), frames=0, urgent=True)  # nobody turns a timer for it
         self.pump()

@@ -214,7 +214,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
             self.call_at(now + (RIDES_S if link.path.lossless else ACK_AFTER_S))
 
     def next_messages(self, limit: int | None = None) -> list[bytes]:
-        """Take the most urgent messages that came, ``limit`` at most; :meth:`dealt` is to be told of them."""
+        """Take the most urgent messages that came, ``limit`` at most; :meth:`delivered` is to be told of them."""
         with self._turn:
             return self.session.take(limit)
 
@@ -228,7 +228,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
         with self._turn:
             return self.session.take_datagrams()
 
-    def dealt_with_record(self, lane: int) -> None:
+    def delivered_record(self, lane: int) -> None:
         """The oldest record of a lane was dealt with. Any thread."""
         with self._turn:
             self.session.delivered_records(time.monotonic(), lane)
@@ -243,7 +243,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
         with self._turn:
             self.session.resume(time.monotonic())
 
-    def dealt(self, count: int) -> None:
+    def delivered(self, count: int) -> None:
         """The oldest ``count`` messages that were taken were dealt with. Any thread."""
         with self._turn:
             self.session.delivered(time.monotonic(), count)

@@ -60,9 +60,9 @@ def segment(source: Source) -> bytes:
 def ack(source: Source) -> bytes:
     lanes = []
     for _ in range(source.below(4)):
-        received, dealt, first = source.below(1 << 14), source.below(1 << 14), source.below(1 << 14)
+        received, delivered, first = source.below(1 << 14), source.below(1 << 14), source.below(1 << 14)
         ranges = ((received + first, received + first + source.below(1 << 14)),) * source.below(3)
-        lanes.append(LaneAck(source.pick(LANES), dealt, received, ranges))
+        lanes.append(LaneAck(source.pick(LANES), delivered, received, ranges))
     room, messages = source.extreme(1 << 32), source.extreme(1 << 32)
     return full.control(wire.ACK, source.pick(EPOCHS), Ack(room, messages, tuple(lanes)).body())
 

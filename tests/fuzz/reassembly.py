@@ -45,7 +45,7 @@ class Receiver:
             self.kept += 1
         assert self.got[lane] == self.messages[lane][: len(self.got[lane])]
 
-    def deal(self, count: int) -> None:
+    def deliver(self, count: int) -> None:
         """Deal with what came, and look at what the peer is told."""
         if count:
             self.session.delivered(self.now, count)
@@ -63,7 +63,7 @@ class Receiver:
         for told in ack.lanes:
             came = self.came[told.number >> 3]
             assert told.received == next(at for at in range(len(came) + 1) if at not in came)
-            assert told.dealt <= told.received
+            assert told.delivered <= told.received
             assert all(came.issuperset(range(first, last)) for first, last in told.ranges)
 
     def run(self) -> None:
@@ -73,12 +73,12 @@ class Receiver:
                 lane = source.pick(self.lanes)
                 self.segment(lane, source.below(len(self.streams[lane])), source.pick((0, 1, 2, 5, 20, 64, 500)))
             else:
-                self.deal(source.below(self.kept + 1))
+                self.deliver(source.below(self.kept + 1))
         assert held(self.session) <= MEMORY, held(self.session)
         for lane, stream in self.streams.items():
             self.segment(lane, 0, len(stream))
             assert self.got[lane] == self.messages[lane]
-        self.deal(self.kept)
+        self.deliver(self.kept)
         assert not self.session.busy
 
 

@@ -303,7 +303,7 @@ class DurableMessages(RecordHandler):
         self._full = False
         for came in behind:
             session.records.popleft()
-            session.dealt_with_record(came.lane)
+            session.delivered_record(came.lane)
         if behind:
             session.pump()
         return new

@@ -256,7 +256,7 @@ class SessionStage(Stage):
                 return
             finally:
                 session.resume()
-        session.dealt_with_record(lane)
+        session.delivered_record(lane)
         if not self._waits:
             session.pump()
 
@@ -293,7 +293,7 @@ class SessionStage(Stage):
         self.dispatch(part)
         took = perf_counter() - began
         cut, self._dealt = self._dealt, None
-        session.dealt(count if cut is None else cut)
+        session.delivered(count if cut is None else cut)
         if took < _SHORT_S:
             self._slice = min(_MOST, 2 * self._slice)
         elif took > _LONG_S:

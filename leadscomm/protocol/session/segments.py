@@ -101,13 +101,13 @@ def read_control(frame: bytes) -> Control | None:
 class LaneAck(NamedTuple):
     """What came of one lane.
 
-    :ivar dealt: the messages before this offset were dealt with.
+    :ivar delivered: the messages before this offset were dealt with.
     :ivar received: all bytes before this offset came.
     :ivar ranges: what came besides: offsets of the first byte, and of the one behind the last.
     """
 
     number: int
-    dealt: int
+    delivered: int
     received: int
     ranges: tuple[tuple[int, int], ...] = ()
 
@@ -123,8 +123,8 @@ class Ack(NamedTuple):
 
     def body(self) -> bytes:
         parts = [_ROOM.pack(self.room, self.messages)]
-        for number, dealt, received, ranges in self.lanes:
-            parts.append(_LANE.pack(number, dealt, received, len(ranges)))
+        for number, delivered, received, ranges in self.lanes:
+            parts.append(_LANE.pack(number, delivered, received, len(ranges)))
             parts += [_RANGE.pack(first - received, last - first) for first, last in ranges]
         return b"".join(parts)
 
@@ -138,13 +138,13 @@ class Ack(NamedTuple):
             ranges_at = at + _LANE.size
             if ranges_at > end:
                 return None
-            number, dealt, received, count = _LANE.unpack_from(body, at)
+            number, delivered, received, count = _LANE.unpack_from(body, at)
             at = ranges_at + count * _RANGE.size
             if at > end or not is_lane(number):
                 return None
             ranges = _RANGE.iter_unpack(body[ranges_at:at])
             came = tuple([(received + first, received + first + size) for first, size in ranges])
-            lanes.append(LaneAck(number, dealt, received, came))
+            lanes.append(LaneAck(number, delivered, received, came))
         room, messages = _ROOM.unpack_from(body)
         return cls(room, messages, tuple(lanes))
 

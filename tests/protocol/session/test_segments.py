@@ -189,9 +189,12 @@ def test_any_bytes_are_an_acknowledgement_or_none(body: bytes) -> None:
 def test_acknowledgements_are_read_as_written(rows: list[tuple[int, int, int, int, list[tuple[int, int]]]]) -> None:
     lanes = [
         LaneAck(
-            full.lane_number(lane, channel), dealt, at, tuple((at + first, at + first + size) for first, size in ranges)
+            full.lane_number(lane, channel),
+            delivered,
+            at,
+            tuple((at + first, at + first + size) for first, size in ranges),
         )
-        for lane, channel, dealt, at, ranges in rows
+        for lane, channel, delivered, at, ranges in rows
     ]
     ack = Ack(1, 2, tuple(lanes))
     assert Ack.decode(ack.body()) == ack

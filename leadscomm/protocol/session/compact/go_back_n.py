@@ -301,7 +301,7 @@ class CompactReceiver:
         self.ack = 0
         self.duplicates = 0
         self._expected = 0
-        self._dealt_with: deque[bool] = deque()  # of the frames from ack to _expected
+        self._delivered: deque[bool] = deque()  # of the frames from ack to _expected
         self._pieces = Pieces()
         self._size = 0
 
@@ -321,13 +321,13 @@ class CompactReceiver:
             message = self._pieces.peek() if self._size <= self._longest else None
             self._pieces.clear()
             self._size = 0
-        self._dealt_with.append(message is None)
+        self._delivered.append(message is None)
         self._settle()
         return message
 
     def expects(self, number: int) -> bool:
         """Whether a data frame is the next one; if not, it is to be dropped."""
-        if number == self._expected and len(self._dealt_with) < MAX_WINDOW:
+        if number == self._expected and len(self._delivered) < MAX_WINDOW:
             return True
         self.duplicates += 1
         return False
@@ -341,12 +341,12 @@ class CompactReceiver:
 
     def delivered(self) -> None:
         """The oldest message that :meth:`take` returned was dealt with."""
-        self._dealt_with[self._dealt_with.index(False)] = True
+        self._delivered[self._delivered.index(False)] = True
         self._settle()
 
     def _settle(self) -> None:
-        while self._dealt_with and self._dealt_with[0]:
-            self._dealt_with.popleft()
+        while self._delivered and self._delivered[0]:
+            self._delivered.popleft()
             self.ack = (self.ack + 1) % NUMBERS
 
 

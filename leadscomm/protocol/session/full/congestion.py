@@ -82,10 +82,10 @@ class Congestion:
         self._mixed = False
         self._starting = True
         self._gain = _START_GAIN
-        self._delivered = 0
-        self._delivered_at = 0.0
+        self._arrived = 0
+        self._arrived_at = 0.0
         self._first_at = 0.0
-        self._limited_until = -1  # until so much is delivered, measurements tell of the sender, not of the path
+        self._limited_until = -1  # until so much has arrived, measurements tell of the sender, not of the path
         self._round_ends = 0
         self._rates: deque[float] = deque([0.0], maxlen=_RATES_KEPT)  # the best one of each slot
         self._full_rate = 0.0
@@ -179,17 +179,17 @@ class Congestion:
         :param in_flight: bytes that were under way before.
         """
         if not in_flight:
-            self._first_at = self._delivered_at = now
-        sent.delivered = self._delivered
-        sent.delivered_at = self._delivered_at
+            self._first_at = self._arrived_at = now
+        sent.arrived = self._arrived
+        sent.arrived_at = self._arrived_at
         sent.first_at = self._first_at
-        sent.limited = self._limited_until >= self._delivered
+        sent.limited = self._limited_until >= self._arrived
         sent.low = self._gain == _LOW_GAIN
         self.spend(sent.weight, now)
 
     def starved(self, in_flight: int) -> None:
         """There is nothing more to send, though there might be."""
-        self._limited_until = self._delivered + in_flight
+        self._limited_until = self._arrived + in_flight
 
     def lost(self, segments: list[Sent]) -> None:
         for sent in segments:
@@ -198,8 +198,8 @@ class Congestion:
 
     def came(self, segments: list[Sent], newest: Sent | None, now: float, in_flight: int) -> None:
         """Segments came; ``newest`` is the one that was sent last, if what it took tells something."""
-        self._delivered += sum([sent.weight for sent in segments])
-        self._delivered_at = now
+        self._arrived += sum([sent.weight for sent in segments])
+        self._arrived_at = now
         if newest is None:
             return
         if newest.low:
@@ -208,11 +208,11 @@ class Congestion:
         if not newest.resent:
             self._trip = now - newest.sent_at
             self.measure_trip(self._trip, now)
-        interval = max(now - newest.delivered_at, newest.sent_at - newest.first_at)
+        interval = max(now - newest.arrived_at, newest.sent_at - newest.first_at)
         if interval > 0 and not interval < self.shortest < inf:
-            self._measure_rate((self._delivered - newest.delivered) / interval, newest.limited)
-        if newest.delivered >= self._round_ends:
-            self._round_ends = self._delivered
+            self._measure_rate((self._arrived - newest.arrived) / interval, newest.limited)
+        if newest.arrived >= self._round_ends:
+            self._round_ends = self._arrived
             if self._starting:
                 self._grow(newest.limited)
         self._turn(now, in_flight, newest.limited)

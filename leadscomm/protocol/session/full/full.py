@@ -194,9 +194,9 @@ class FullSession(Beginning):
 
     def delivered(self, now: float, count: int = 1) -> None:
         """The oldest ``count`` messages that were taken, and not yet reported here, were dealt with."""
-        dealt = self.incoming.delivered(count)
+        delivered = self.incoming.delivered(count)
         self.liveness.listen(now, self.transmission.source)
-        self.transmission.owe(now, dealt)
+        self.transmission.owe(now, delivered)
 
     def take_records(self) -> list[tuple[int, bytes]]:
         """Take the records that came, each with its lane, the urgent ones first."""

@@ -45,10 +45,10 @@ class Sent:
     :ivar state: :data:`FLYING`, :data:`LOST`, or :data:`DONE`: it came, or was sent again.
     :ivar resent: its bytes had been sent before.
     :ivar order: of all that were sent over the link, the how manieth it was.
-    :ivar delivered: and the other marks: what the link's model of its path knew when this was sent.
+    :ivar arrived: and the other marks: what the link's model of its path knew when this was sent.
     """
 
-    __slots__ = ("delivered", "delivered_at", "end", "first_at", "lane", "limited", "low", "order", "resent", "sent_at",
+    __slots__ = ("arrived", "arrived_at", "end", "first_at", "lane", "limited", "low", "order", "resent", "sent_at",
                  "size", "start", "state", "via", "weight")  # fmt: skip
 
     def __init__(self, lane: Lane, start: int, end: int, resent: bool) -> None:
@@ -61,14 +61,14 @@ class Sent:
         self.via: Carrier | None = None
         self.sent_at = 0.0
         self.order = 0
-        self.delivered = 0
-        self.delivered_at = 0.0
+        self.arrived = 0
+        self.arrived_at = 0.0
         self.first_at = 0.0
         self.limited = False
         self.low = False
 
     def payload(self) -> bytearray:
-        base = self.lane.dealt
+        base = self.lane.delivered
         return self.lane.stream[self.start - base : self.end - base]
 
 
@@ -93,7 +93,7 @@ class Lane:
 
     :ivar number: as it travels: urgency and channel.
     :ivar urgency: 0 is the most urgent one.
-    :ivar dealt: offset before which the peer has dealt with all messages.
+    :ivar delivered: offset before which the peer has dealt with all messages.
     :ivar stream: the bytes from there on.
     :ivar next: offset of the first byte that was never sent.
     :ivar waiting: messages that were not begun, and
@@ -109,7 +109,7 @@ class Lane:
         self.urgency, self.channel = number >> 3, number & 7
         self.settled = 0
         self.dropped = 0
-        self.dealt = 0
+        self.delivered = 0
         self.stream = bytearray()
         self.next = 0
         self.waiting: deque[bytes | _Waiting] = deque()
@@ -125,7 +125,7 @@ class Lane:
     @property
     def end(self) -> int:
         """Where the next message will be begun."""
-        return self.dealt + len(self.stream)
+        return self.delivered + len(self.stream)
 
     @property
     def busy(self) -> bool:
@@ -247,7 +247,7 @@ class Lane:
         self.waiting.clear()
         self.waiting_bytes = 0
         self.stream += whole
-        self.ends.append(self.dealt + len(self.stream))
+        self.ends.append(self.delivered + len(self.stream))
         return 1, len(whole)
 
     # What is on its way
@@ -258,7 +258,7 @@ class Lane:
         if self.lost:
             return self._again(self.lost.pop(0), size)
         start = self.next
-        end = min(start + size, self.dealt + len(self.stream))
+        end = min(start + size, self.delivered + len(self.stream))
         if start == end:
             return None
         self.next = end
@@ -320,13 +320,13 @@ class Lane:
             came += unreceived[low:high]
             del unreceived[low:high], starts[low:high]
 
-    def forget(self, dealt: int) -> int:
-        """The peer has dealt with the messages before ``dealt``; return how many more that are than before."""
-        count = bisect_right(self.ends, dealt)
+    def forget(self, delivered: int) -> int:
+        """The peer has dealt with the messages before ``delivered``; return how many more that are than before."""
+        count = bisect_right(self.ends, delivered)
         if count:
             end = self.ends[count - 1]
-            del self.stream[: end - self.dealt], self.ends[:count]
-            self.dealt = end
+            del self.stream[: end - self.delivered], self.ends[:count]
+            self.delivered = end
             self.settled += count
         return count
 
@@ -340,14 +340,14 @@ class Lane:
     def last_end(self, offset: int) -> int:
         """Where the last of the messages ends that end before ``offset``, or there."""
         count = bisect_right(self.ends, offset)
-        return self.ends[count - 1] if count else self.dealt
+        return self.ends[count - 1] if count else self.delivered
 
     def begun(self, end: int | None = None) -> list[bytes]:
         """The messages that were begun and not dealt with, oldest first.
 
         :param end: those before this offset; None: all.
         """
-        return Separator(len(self.stream)).feed(bytes(self.stream[: None if end is None else end - self.dealt]))
+        return Separator(len(self.stream)).feed(bytes(self.stream[: None if end is None else end - self.delivered]))
 
     def unacknowledged(self) -> list[bytes]:
         """The messages that the peer has not dealt with, oldest first."""
@@ -356,5 +356,5 @@ class Lane:
     def remains(self) -> tuple[list[bytes], list[bytes]]:
         """The same, those that were sent, if only in part, and those that were not."""
         left = self.unacknowledged()
-        count = bisect_left([self.dealt, *self.ends[:-1]], self.next) if self.ends else 0
+        count = bisect_left([self.delivered, *self.ends[:-1]], self.next) if self.ends else 0
         return left[:count], left[count:]

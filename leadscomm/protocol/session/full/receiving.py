@@ -26,7 +26,7 @@ class LaneIn:
 
     :param longest: bytes of a message at most.
     :ivar received: all bytes before this offset came.
-    :ivar dealt: the messages before this offset were dealt with.
+    :ivar delivered: the messages before this offset were dealt with.
     :ivar top: no byte behind this offset came.
     :ivar held: bytes of memory for what came beyond ``received``.
     :ivar count: messages that came and were not dealt with.
@@ -38,7 +38,7 @@ class LaneIn:
         self.number = number
         self.urgency, self.channel = number >> 3, number & 7
         self.received = 0
-        self.dealt = 0
+        self.delivered = 0
         self.top = 0
         self.held = 0
         self.count = 0
@@ -101,8 +101,8 @@ class LaneIn:
     def _pass_over(self) -> None:
         """A message that is too long is dealt with when it has come whole, and those before it were dealt with."""
         passed = self._passed
-        while passed and passed[0].before == self._settled and self.dealt + passed[0].whole <= self.received:
-            self.dealt += passed.popleft().whole
+        while passed and passed[0].before == self._settled and self.delivered + passed[0].whole <= self.received:
+            self.delivered += passed.popleft().whole
             self._settled += 1
             self.count -= 1
 
@@ -159,7 +159,7 @@ class LaneIn:
         self._handed += sizes(came)
         return came
 
-    def deal(self, count: int) -> None:
+    def deliver(self, count: int) -> None:
         """The oldest ``count`` messages that were handed out were dealt with.
 
         :raises IndexError: so many were not handed out.
@@ -170,7 +170,7 @@ class LaneIn:
             handed.clear()
         else:
             total = sum([handed.popleft() for _ in range(count)])
-        self.dealt += total
+        self.delivered += total
         self._settled += count
         self.count -= count
         if self._passed:
@@ -190,7 +190,7 @@ class LaneIn:
                 if index >= 0:
                     told.add(index)
         came = tuple([(firsts[index], lasts[index]) for index in sorted(told)])
-        return LaneAck(self.number, self.dealt, self.received, came)
+        return LaneAck(self.number, self.delivered, self.received, came)
 
     @property
     def gaps(self) -> int:
@@ -230,7 +230,7 @@ class Incoming:
         if lane is None:
             lane = self._lanes[number] = LaneIn(number, self.longest)
             self._used = sorted(self._lanes.values(), key=lambda each: each.number)
-        before, count = lane.top - lane.dealt, lane.count
+        before, count = lane.top - lane.delivered, lane.count
         if self._used_bytes + offset + len(payload) - lane.top > self._room:
             return False
         whole = len(lane.came)
@@ -240,7 +240,7 @@ class Incoming:
             room, messages = self._room - sum([each.held for each in self._used]), self._most - self._used_messages
         if not lane.take(offset, payload, room, messages):
             self.duplicates += 1
-        self._used_bytes += lane.top - lane.dealt - before
+        self._used_bytes += lane.top - lane.delivered - before
         self._used_messages += lane.count - count
         if lane.channel == MESSAGES:
             self.ready += len(lane.came) - whole
@@ -296,21 +296,21 @@ class Incoming:
             now = min(count, taken)
             if now < taken:
                 self._order.appendleft((lane, taken - now))
-            total += self._deal(lane, now)
+            total += self._deliver(lane, now)
             count -= now
         return total
 
-    def _deal(self, lane: LaneIn, count: int) -> int:
-        before, held = lane.dealt, lane.count
-        lane.deal(count)
-        dealt = lane.dealt - before
+    def _deliver(self, lane: LaneIn, count: int) -> int:
+        before, held = lane.delivered, lane.count
+        lane.deliver(count)
+        delivered = lane.delivered - before
         self._used_messages -= held - lane.count
-        self._used_bytes -= dealt
-        return dealt
+        self._used_bytes -= delivered
+        return delivered
 
     def delivered_records(self, lane: int, count: int) -> int:
         """The same of the records of one lane."""
-        return self._deal(self._lanes[lane_number(lane, RECORDS)], count)
+        return self._deliver(self._lanes[lane_number(lane, RECORDS)], count)
 
     @property
     def handed(self) -> bool:

@@ -100,7 +100,7 @@ class Outgoing:
         for lane in self.lanes:
             if lane.waiting or lane.lost:
                 return True
-            if lane.next < lane.dealt + len(lane.stream):
+            if lane.next < lane.delivered + len(lane.stream):
                 return True
         return False
 
@@ -137,8 +137,8 @@ class Outgoing:
             for lane in self.lanes:
                 if lane.lost:
                     lane.drop_found()
-                if lane.waiting or lane.lost or lane.next < lane.dealt + len(lane.stream):
-                    begun = lane.dealt + len(lane.stream) - lane.next
+                if lane.waiting or lane.lost or lane.next < lane.delivered + len(lane.stream):
+                    begun = lane.delivered + len(lane.stream) - lane.next
                     if lane.waiting and begun < size and not lane.lost:
                         self._begin(lane, max(size, budget) - begun)
                     sent = lane.segment(size)
@@ -163,19 +163,19 @@ class Outgoing:
         :return: the segments that came; None if it cannot be: nothing of the sort was sent.
         """
         lane = self._lanes.get(ack.number)
-        last = max([ack.received, ack.dealt, *(end for _, end in ack.ranges)])
+        last = max([ack.received, ack.delivered, *(end for _, end in ack.ranges)])
         if lane is None or last > lane.next:
             return None if last else []
         came = lane.received(ack)
-        if ack.dealt > lane.dealt:
-            if ack.dealt > ack.received:
+        if ack.delivered > lane.delivered:
+            if ack.delivered > ack.received:
                 return None
-            self._settle(lane, lane.last_end(ack.dealt))
+            self._settle(lane, lane.last_end(ack.delivered))
         return came
 
     def _settle(self, lane: Lane, end: int) -> None:
         """The peer has dealt with the messages of a lane that end there, or before."""
-        if end == lane.dealt:
+        if end == lane.delivered:
             return
         if lane.channel == RECORDS or self._longest is not None:
             messages = lane.begun(end)
@@ -183,7 +183,7 @@ class Outgoing:
                 self.settled += [(lane.urgency, record) for record in messages]
             if self._longest is not None:
                 self.refused[lane.channel] += [message for message in messages if len(message) > self._longest]
-        self.begun_bytes -= end - lane.dealt
+        self.begun_bytes -= end - lane.delivered
         self.begun_messages -= lane.forget(end)
 
     def under_way(self, carrier: Carrier) -> list[Sent]:

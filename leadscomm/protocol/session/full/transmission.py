@@ -204,12 +204,12 @@ class Transmission:
 
     # Acknowledgements ------------------------------------------------------------------------------------------------
 
-    def owe(self, now: float, dealt: int = 0) -> None:
+    def owe(self, now: float, delivered: int = 0) -> None:
         """Have the peer told of what was dealt with.
 
-        :param dealt: bytes in the lanes, more than before.
+        :param delivered: bytes in the lanes, more than before.
         """
-        self._untold += dealt
+        self._untold += delivered
         link = self.source or self.choose()
         if link is not None:
             link.owe(now, frames=0 if link.owed else 1, urgent=4 * self._untold > self._me.room)

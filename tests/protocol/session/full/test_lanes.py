@@ -252,7 +252,7 @@ def test_messages_are_dealt_with_in_the_order_of_their_taking() -> None:
         incoming.take_segment(lane_number(lane), 0, joined(messages))
     assert incoming.take() == [b"ccc", b"a", b"bb"]
     assert incoming.delivered(2) == 6
-    assert [(ack.number >> 3, ack.dealt) for ack in incoming.acks(1000)] == [(2, 4), (6, 2)]
+    assert [(ack.number >> 3, ack.delivered) for ack in incoming.acks(1000)] == [(2, 4), (6, 2)]
     assert incoming.handed
     assert incoming.delivered(1) == 3
 

@@ -54,7 +54,7 @@ class BareSession(SessionConnection):
             if messages:
                 self.delivered(len(messages))
                 with self._turn:
-                    line.link.owe(time.monotonic(), frames=0, urgent=True)  # nobody turns a timer for it
+                    line.link.schedule_ack(time.monotonic(), frames=0, urgent=True)  # nobody turns a timer for it
         self.pump()
         return []
 

@@ -95,8 +95,8 @@ class CompactSession(Beginning):
         self._said_at = now
         self._pinged_at = now
         self._probe_at: float | None = None  # when something was said after a silence: an ACK must be the answer
-        self._owes_ack = False  # something was dealt with since the peer was told
-        self._owed_at = now
+        self._ack_pending = False  # something was dealt with since the peer was told
+        self._ack_pending_since = now
         self._urgent = False  # and it is to be told by an ACK
         self._answers: deque[bytes] = deque(maxlen=16)  # control frames on their way
         self._datagrams = CompactDatagrams(self._line)
@@ -174,12 +174,12 @@ class CompactSession(Beginning):
         self._heard_at = now  # nobody may have listened meanwhile
         if self._handed.popleft():
             self.receiver.delivered()
-            self._owe(now)
+            self._schedule_ack(now)
 
-    def _owe(self, now: float) -> None:
-        if not self._owes_ack:
-            self._owes_ack = True
-            self._owed_at = now
+    def _schedule_ack(self, now: float) -> None:
+        if not self._ack_pending:
+            self._ack_pending = True
+            self._ack_pending_since = now
 
     def damaged(self, count: int = 1) -> None:
         """Frames came damaged: the peer is asked at once for what it has under way."""
@@ -256,7 +256,7 @@ class CompactSession(Beginning):
             self._came.append(message)
             self._handed.append(True)
             return
-        self._owe(now)
+        self._schedule_ack(now)
         if not more:
             self._answers.append(Refusal(MESSAGE_TOO_LONG, self.me.longest).frame())
             self._fault("a message was dropped that is too long: raise max_message")
@@ -370,8 +370,8 @@ class CompactSession(Beginning):
         if self._handed:
             del due[0]  # whoever deals with a message does not listen: the silence is his
         due += [when for when in (self.sender.deadline(), self._missing.deadline()) if when is not None]
-        if self._owes_ack:
-            due.append(self._owed_at + ACK_AFTER_S)
+        if self._ack_pending:
+            due.append(self._ack_pending_since + ACK_AFTER_S)
         return min(due + self._datagrams.deadlines(self.sender, self._said_at))
 
     def _ping_at(self) -> float:
@@ -408,17 +408,17 @@ class CompactSession(Beginning):
         count = len(due)
         for frame in self.sender.frames(now, ack, only_again=self._datagrams.passed_over):
             due.append(frame)
-            self._owes_ack = False
+            self._ack_pending = False
         self._datagrams.take_turns(messages_left=len(due) > count, held_up=self.sender.held_up)
         if self.sender.resent > resent:
             self._noise = CLEAN_AFTER
         if self._missing.asks(now):
             due[:0] = wire.asking_again(ack)
             self._pinged_at = now
-            self._owes_ack = self._urgent = False
-        elif self._urgent or self._owes_ack:
+            self._ack_pending = self._urgent = False
+        elif self._urgent or self._ack_pending:
             due.insert(0, wire.control(wire.ACK, ack=ack))
-            self._owes_ack = self._urgent = False
+            self._ack_pending = self._urgent = False
         if now >= self._ping_at():
             self._pinged_at = now
             if not due or self._heard_at <= self._said_at:

@@ -194,9 +194,9 @@ class FullSession(Beginning):
 
     def delivered(self, now: float, count: int = 1) -> None:
         """The oldest ``count`` messages that were taken, and not yet reported here, were dealt with."""
-        delivered = self.incoming.delivered(count)
+        size = self.incoming.delivered(count)
         self.liveness.listen(now, self.transmission.source)
-        self.transmission.owe(now, delivered)
+        self.transmission.tell_delivered(now, size)
 
     def take_records(self) -> list[tuple[int, bytes]]:
         """Take the records that came, each with its lane, the urgent ones first."""
@@ -204,7 +204,7 @@ class FullSession(Beginning):
 
     def delivered_records(self, now: float, lane: int, count: int = 1) -> None:
         """The oldest ``count`` records of a lane that were taken, and not yet reported here, were dealt with."""
-        self.transmission.owe(now, self.incoming.delivered_records(lane, count))
+        self.transmission.tell_delivered(now, self.incoming.delivered_records(lane, count))
 
     def take_datagrams(self) -> list[bytes]:
         """Take the datagrams that came."""
@@ -230,7 +230,7 @@ class FullSession(Beginning):
         """Frames came damaged: the peer is told at once what is expected."""
         self.bad_frames += count
         if link.joined and count:
-            link.owe(now, frames=0, urgent=True)
+            link.schedule_ack(now, frames=0, urgent=True)
             if link.path.lossless:
                 self.transmission.distrust(link)
 
@@ -322,7 +322,7 @@ class FullSession(Beginning):
                 f"a message of {size} bytes came, which was dropped, as max_message={incoming.longest}: send less at a "
                 "time there, or raise max_message here"
             )
-        link.owe(now, size=len(payload), urgent=incoming.duplicates > before or incoming.gaps)
+        link.schedule_ack(now, size=len(payload), urgent=incoming.duplicates > before or incoming.gaps)
 
     def _control(self, frame: bytes, now: float, link: Link) -> None:
         found = full.read_control(frame)
@@ -417,7 +417,7 @@ class FullSession(Beginning):
         if now < link.ask_at:
             return []
         link.ask_at = now + FAREWELL_S / 4
-        link.owe(now, frames=0, urgent=True)  # what was dealt with is told before
+        link.schedule_ack(now, frames=0, urgent=True)  # what was dealt with is told before
         return [*self.transmission.answers(now, link), link.seal.seal(full.control(wire.BYE, self.me.epoch))]
 
     # How it is -------------------------------------------------------------------------------------------------------

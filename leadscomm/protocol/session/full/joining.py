@@ -151,7 +151,7 @@ class Joining:
         proved = bool(echo) and self._me.key is None
         if proved:
             self.prove(now, link)
-        link.owe(now, frames=0, urgent=True)
+        link.schedule_ack(now, frames=0, urgent=True)
         return Joined(offer, proved)
 
     def _welcomed(self, offer: Offer, now: float, link: Link) -> Event | None:
@@ -167,7 +167,7 @@ class Joining:
             if not link.proved:
                 link.answers.append(self._me.hello(offer.epoch))  # shows the peer that it was heard
             self.prove(now, link)
-        link.owe(now, frames=0, urgent=True)  # and now it learns the same of this side
+        link.schedule_ack(now, frames=0, urgent=True)  # and now it learns the same of this side
         return Joined(offer, proved)
 
     def is_copy(self, offer: Offer) -> bool:
@@ -185,7 +185,7 @@ class Joining:
         """The peer has shown over a link that it hears this side."""
         if not link.proved:
             link.proved = self.trusted = True
-            link.owe(now, frames=0, urgent=True)
+            link.schedule_ack(now, frames=0, urgent=True)
 
     def believes(self, frame: bytes, now: float, link: Link) -> bool:
         """Whether a frame counts that came over a link over which the peer has not shown that it hears this side.

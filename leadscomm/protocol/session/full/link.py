@@ -118,9 +118,9 @@ class Link:
         self._no_ping_before = 0.0  # as was found out when it was looked for last
         self.asked = 0
         self.shortly = False  # the peer does not take a frame as long as the HELLO of the full profile
-        self.owed = 0  # data frames that were not acknowledged
-        self.owed_bytes = 0  # the bytes of lanes in them
-        self.owed_at = 0.0
+        self.unacked = 0  # data frames that were not acknowledged
+        self.unacked_bytes = 0  # the bytes of lanes in them
+        self.unacked_since = 0.0
         self._rides_bytes = 0  # so many may wait, together with their acknowledgement; 0: none waits
         self.urgent = False  # an acknowledgement is to go at once
 
@@ -306,7 +306,7 @@ class Link:
         clock = full.read_ping(body)
         if clock is not None:
             self.pings.append((clock, now))
-            self.owe(now, frames=0, urgent=True)
+            self.schedule_ack(now, frames=0, urgent=True)
 
     def pongs(self, now: float) -> list[bytes]:
         """The answers to the PINGs that came."""
@@ -317,39 +317,39 @@ class Link:
 
     # Acknowledgements ------------------------------------------------------------------------------------------------
 
-    def owe(self, now: float, *, frames: int = 1, size: int = 0, urgent: bool = False) -> None:
+    def schedule_ack(self, now: float, *, frames: int = 1, size: int = 0, urgent: bool = False) -> None:
         """The peer is to be told of something.
 
         :param size: bytes of lanes that came.
         """
-        if not self.owed:
-            self.owed_at = now
-        self.owed += frames
-        self.owed_bytes += size
+        if not self.unacked:
+            self.unacked_since = now
+        self.unacked += frames
+        self.unacked_bytes += size
         most = self._rides_bytes
-        self.urgent = self.urgent or urgent or (self.owed_bytes >= most if most else self.owed >= DUE_FRAMES)
+        self.urgent = self.urgent or urgent or (self.unacked_bytes >= most if most else self.unacked >= DUE_FRAMES)
 
     def ack_at(self) -> float | None:
         """When an acknowledgement is due."""
         if self.urgent:
-            return self.owed_at if self.owed else self.heard_at
-        if not self.owed:
+            return self.unacked_since if self.unacked else self.heard_at
+        if not self.unacked:
             return None
-        return self.owed_at + (RIDES_S if self._rides_bytes else ACK_AFTER_S)
+        return self.unacked_since + (RIDES_S if self._rides_bytes else ACK_AFTER_S)
 
     def quiet(self, now: float) -> bool:
         """Whether there is nothing to tell that cannot wait, and nothing is lost."""
-        waits = not self.owed or now < self.owed_at + (RIDES_S if self._rides_bytes else 0.0)
+        waits = not self.unacked or now < self.unacked_since + (RIDES_S if self._rides_bytes else 0.0)
         calm = waits and not (self.urgent or self.pings or self.answers)
         return calm and self.path.lossless and self.proved and not self.dead
 
     def rides(self, now: float) -> bool:
         """Whether an acknowledgement that is not due is to go with what goes out now: it would be due soon."""
-        return bool(self.owed and self._rides_bytes) and now >= self.owed_at + RIDES_S / 2
+        return bool(self.unacked and self._rides_bytes) and now >= self.unacked_since + RIDES_S / 2
 
-    def acknowledged(self) -> None:
+    def ack_sent(self) -> None:
         """An acknowledgement goes out."""
-        self.owed = self.owed_bytes = 0
+        self.unacked = self.unacked_bytes = 0
         self.urgent = False
 
     # Segments --------------------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ class Transmission:
             self.active = None
         if self.source is link:
             self.source = None
-            self.owe(self._liveness.heard_at)
+            self.tell_delivered(self._liveness.heard_at)
 
     def distrust(self, link: Link) -> None:
         """A link loses something, though it was taken for one that does not: what it had under way goes again."""
@@ -117,7 +117,7 @@ class Transmission:
             self.abandon(link)
         for sent in link.path.lost(now):
             sent.lane.lose(sent)
-        due = self.answers(now, link) if link.owed or link.urgent or link.pings else []
+        due = self.answers(now, link) if link.unacked or link.urgent or link.pings else []
         if link.ping_is_due(now):
             link.pinged(now, expected=not self._liveness.busy)
             due.append(link.ping(now))
@@ -204,15 +204,15 @@ class Transmission:
 
     # Acknowledgements ------------------------------------------------------------------------------------------------
 
-    def owe(self, now: float, delivered: int = 0) -> None:
+    def tell_delivered(self, now: float, size: int = 0) -> None:
         """Have the peer told of what was dealt with.
 
-        :param delivered: bytes in the lanes, more than before.
+        :param size: bytes in the lanes, more than before.
         """
-        self._untold += delivered
+        self._untold += size
         link = self.source or self.choose()
         if link is not None:
-            link.owe(now, frames=0 if link.owed else 1, urgent=4 * self._untold > self._me.room)
+            link.schedule_ack(now, frames=0 if link.unacked else 1, urgent=4 * self._untold > self._me.room)
 
     def answers(self, now: float, link: Link) -> list[bytes]:
         """What the peer is to be told of what came from it."""
@@ -225,7 +225,7 @@ class Transmission:
     def _acknowledgement(self, link: Link) -> list[bytes]:
         """What came and was dealt with."""
         due = []
-        link.acknowledged()
+        link.ack_sent()
         if self.refuses or self._incoming.passes_over:
             self.refuses = False  # it is told again until it has come whole: on some links frames are lost
             due.append(too_long(link.peer_epoch, self._incoming.longest, self._me.key))

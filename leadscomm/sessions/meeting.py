@@ -145,7 +145,7 @@ class Meeting:
         self._next += 1
         frame = self._unread[self._next - 1]
         if self._allowance is not None:
-            self._allowance.came(len(frame))
+            self._allowance.received(len(frame))
         return frame
 
     def _guest(self, hello: Hello) -> Guest:
@@ -187,7 +187,7 @@ class Meeting:
         self._heard = (self._heard + data)[:HEARD_BYTES]
         self._unread, self._next = connection.framing.feed(data), 0
         if connection.framing.count_faults() and self._allowance is not None:
-            self._allowance.came(len(data))
+            self._allowance.received(len(data))
 
     def _heed(self, frame: bytes) -> Hello | None:
         key = self._terms.key

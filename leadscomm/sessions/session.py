@@ -209,7 +209,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
                 self.settled += session.outgoing.take_settled()
             if session.faults:
                 self.framing.faults += session.take_faults()
-            came = session.incoming.ready or session.datagrams.came
+            came = session.incoming.ready or session.datagrams.received
         if came:  # in case that the callbacks take long
             self.call_at(now + (RIDES_S if link.path.lossless else ACK_AFTER_S))
 

@@ -171,7 +171,7 @@ class SessionStage(Stage):
     def _waits(self) -> bool:
         """Whether something is to be told."""
         session = self._session
-        came = session.session.incoming.ready or session.session.datagrams.came
+        came = session.session.incoming.ready or session.session.datagrams.received
         if not self._shut and (came or (session.records and not self._held)):
             return True
         return bool(self._news or session.settled or session.framing.faults)
@@ -217,7 +217,7 @@ class SessionStage(Stage):
                 self._settle(*session.settled.popleft())
             if session.records and not (self._shut or self._held):
                 self._handle(*session.records.popleft())
-            if not self._shut and session.session.datagrams.came:
+            if not self._shut and session.session.datagrams.received:
                 self.dispatch(session.next_datagrams())
             if not self._shut and session.session.incoming.ready:
                 self._hand_out()

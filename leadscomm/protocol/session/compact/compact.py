@@ -101,7 +101,7 @@ class CompactSession(Beginning):
         self._answers: deque[bytes] = deque(maxlen=16)  # control frames on their way
         self._datagrams = CompactDatagrams(self._line)
         self._count_seen = 0
-        self._came: list[bytes] = []
+        self._received: list[bytes] = []
         self._handed: deque[bool] = deque()  # of the messages taken and not dealt with: whether they are acknowledged
 
     # Sending ---------------------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ class CompactSession(Beginning):
 
     def take(self) -> list[bytes]:
         """Take the messages that came."""
-        came, self._came = self._came, []
+        came, self._received = self._received, []
         return came
 
     def delivered(self, now: float) -> None:
@@ -238,7 +238,7 @@ class CompactSession(Beginning):
         if frame.number:
             self._lost_datagrams += counts_missed(self._count_seen, frame.number)
             self._count_seen = frame.number
-        self._came.append(frame.payload)
+        self._received.append(frame.payload)
         self._handed.append(False)
 
     def _data(self, frame: Frame, now: float) -> None:
@@ -253,7 +253,7 @@ class CompactSession(Beginning):
         more = frame.kind == wire.MORE
         message = receiver.take(frame.number, frame.payload, more)
         if message is not None:
-            self._came.append(message)
+            self._received.append(message)
             self._handed.append(True)
             return
         self._schedule_ack(now)

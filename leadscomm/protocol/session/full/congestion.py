@@ -196,7 +196,7 @@ class Congestion:
             if sent.low:
                 self._low_lost += sent.weight
 
-    def came(self, segments: list[Sent], newest: Sent | None, now: float, in_flight: int) -> None:
+    def acknowledged(self, segments: list[Sent], newest: Sent | None, now: float, in_flight: int) -> None:
         """Segments came; ``newest`` is the one that was sent last, if what it took tells something."""
         self._arrived += sum([sent.weight for sent in segments])
         self._arrived_at = now

@@ -18,7 +18,7 @@ class Datagrams:
     def __init__(self) -> None:
         self.lost = 0
         self.waiting: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)
-        self.came: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)
+        self.received: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)
         self._sent = 0  # the count of the last one
         self._seen = 0
 
@@ -52,10 +52,10 @@ class Datagrams:
                 self._seen = count
             elif missed < COUNTS - 1:  # overtaken by others; the last one once more is no news
                 self.lost -= 1
-        self.came.append(frame[1:])
+        self.received.append(frame[1:])
 
     def take(self) -> list[bytes]:
         """Take the messages that came."""
-        came = list(self.came)
-        self.came.clear()
+        came = list(self.received)
+        self.received.clear()
         return came

@@ -240,7 +240,7 @@ class FullSession(Beginning):
             return
         link.received_bytes += len(frame)
         if link.allowance is not None:
-            link.allowance.came(len(frame))
+            link.allowance.received(len(frame))
         kind = frame[0] >> 6
         if kind == wire.CONTROL and wire.HELLO <= frame[0] >> 3 & 7 <= wire.REFUSE:
             self._greeted(frame, now, link)

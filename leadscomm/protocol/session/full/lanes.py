@@ -32,7 +32,7 @@ DONE: Final = 2
 class Carrier(Protocol):
     """What segments are sent over."""
 
-    def came(self, segments: list[Sent], now: float) -> None:
+    def acknowledged(self, segments: list[Sent], now: float) -> None:
         """Segments that were sent over it came."""
         ...
 

@@ -50,7 +50,7 @@ class Allowance:
     def __init__(self) -> None:
         self._frames = self._bytes = 0
 
-    def came(self, size: int) -> None:
+    def received(self, size: int) -> None:
         """A frame came, whatever it is."""
         self._frames += _FRAMES_FOR_ONE
         self._bytes += _BYTES_FOR_ONE * size - 1
@@ -364,9 +364,9 @@ class Link:
         """Frames that are no segments go out."""
         self.path.spend(sum(map(len, frames)) + self._overhead * len(frames), now)
 
-    def came(self, segments: list[Sent], now: float) -> None:
+    def acknowledged(self, segments: list[Sent], now: float) -> None:
         """Segments of this link came."""
-        self.path.came(segments, now)
+        self.path.acknowledged(segments, now)
 
     def next_at(self, *, urgent: bool) -> float | None:
         """When more than nothing may be sent; None: not before something came."""

@@ -89,7 +89,7 @@ class Path(ABC):
         """A segment goes out."""
 
     @abstractmethod
-    def came(self, segments: list[Sent], now: float) -> None:
+    def acknowledged(self, segments: list[Sent], now: float) -> None:
         """Segments that were sent over it came."""
 
     def spend(self, size: int, now: float) -> None:
@@ -161,7 +161,7 @@ class Lossless(Path):
         recovery.count += 1
         sent.order = recovery.count
 
-    def came(self, segments: list[Sent], now: float) -> None:
+    def acknowledged(self, segments: list[Sent], now: float) -> None:
         self.recovery.tries = 0
 
     def give_up(self, under_way: list[Sent]) -> None:
@@ -223,9 +223,9 @@ class Measured(Path):
         self.recovery.sent(sent, now)
         self.probing = False
 
-    def came(self, segments: list[Sent], now: float) -> None:
-        newest = self.recovery.came(segments, now)
-        self._congestion.came(segments, newest, now, self.recovery.in_flight)
+    def acknowledged(self, segments: list[Sent], now: float) -> None:
+        newest = self.recovery.acknowledged(segments, now)
+        self._congestion.acknowledged(segments, newest, now, self.recovery.in_flight)
 
     def spend(self, size: int, now: float) -> None:
         self._congestion.spend(size, now)

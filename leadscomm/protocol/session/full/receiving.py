@@ -30,7 +30,7 @@ class LaneIn:
     :ivar top: no byte behind this offset came.
     :ivar held: bytes of memory for what came beyond ``received``.
     :ivar count: messages that came and were not dealt with.
-    :ivar came: messages to be taken.
+    :ivar complete: messages to be taken.
     :ivar too_long: messages that were too long and have begun, to be taken by their bytes.
     """
 
@@ -42,7 +42,7 @@ class LaneIn:
         self.top = 0
         self.held = 0
         self.count = 0
-        self.came: list[bytes] = []
+        self.complete: list[bytes] = []
         self.too_long: list[int] = []
         self.separator = Separator(longest)
         self._pieces: dict[int, bytes] = {}  # what came beyond received, by offset; they do not overlap
@@ -93,7 +93,7 @@ class LaneIn:
                 self.too_long.append(message.size)
             self.count += len(separator.too_long)
             separator.too_long = []
-        self.came += found
+        self.complete += found
         self.count += len(found)
         if self._passed:
             self._pass_over()
@@ -150,12 +150,12 @@ class LaneIn:
 
     def hand_out(self, limit: int | None) -> list[bytes]:
         """Take the messages that came, ``limit`` of them at most."""
-        came = self.came
+        came = self.complete
         if limit is None or len(came) <= limit:
-            self.came = []
+            self.complete = []
         else:
             came = came[:limit]
-            del self.came[:limit]
+            del self.complete[:limit]
         self._handed += sizes(came)
         return came
 
@@ -233,7 +233,7 @@ class Incoming:
         before, count = lane.top - lane.delivered, lane.count
         if self._used_bytes + offset + len(payload) - lane.top > self._room:
             return False
-        whole = len(lane.came)
+        whole = len(lane.complete)
         if offset == lane.received and not lane.held:
             room = messages = 0  # they are for what is beyond a gap
         else:
@@ -243,9 +243,9 @@ class Incoming:
         self._used_bytes += lane.top - lane.delivered - before
         self._used_messages += lane.count - count
         if lane.channel == MESSAGES:
-            self.ready += len(lane.came) - whole
+            self.ready += len(lane.complete) - whole
         else:
-            self.ready_records += len(lane.came) - whole
+            self.ready_records += len(lane.complete) - whole
         return self._used_messages <= self._most and not lane.separator.broken
 
     def take_too_long(self) -> list[int]:
@@ -268,7 +268,7 @@ class Incoming:
         """
         came: list[bytes] = []
         for lane in self._used:
-            if lane.came and lane.channel == MESSAGES:
+            if lane.complete and lane.channel == MESSAGES:
                 if limit is not None and len(came) >= limit:
                     break
                 taken = lane.hand_out(None if limit is None else limit - len(came))
@@ -282,7 +282,7 @@ class Incoming:
         """Take the records that are whole, each with its lane, those of the more urgent lanes first."""
         came: list[tuple[int, bytes]] = []
         for lane in self._used if self.ready_records else ():
-            if lane.came and lane.channel == RECORDS:
+            if lane.complete and lane.channel == RECORDS:
                 came += [(lane.urgency, record) for record in lane.hand_out(None)]
         self.taken += len(came)
         self.ready_records = 0

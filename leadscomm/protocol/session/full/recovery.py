@@ -73,7 +73,7 @@ class Recovery:
         self.measure(seconds)
         self.tries = 0
 
-    def came(self, segments: list[Sent], now: float) -> Sent | None:
+    def acknowledged(self, segments: list[Sent], now: float) -> Sent | None:
         """Segments of this link came; return the one that was sent last, if what it took tells something."""
         newest = None
         for sent in segments:

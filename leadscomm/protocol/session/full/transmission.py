@@ -187,7 +187,7 @@ class Transmission:
                 assert sent.via is not None
                 came.setdefault(sent.via, []).append(sent)
         for carrier, arrived in came.items():
-            carrier.came(arrived, now)
+            carrier.acknowledged(arrived, now)
         if came or out.begun_messages != begun:
             self._reminders, self._progress_at = 0, now
         self._look_for_losses(came, gaps, link)

@@ -421,7 +421,7 @@ def test_datagrams() -> None:
     world.run(0.1)
     assert world.b.take_datagrams() == [b"%d" % number for number in range(10)]
     assert world.b.take_datagrams() == []
-    assert not world.b.datagrams.came
+    assert not world.b.datagrams.received
     link = world.paths[0].links[1]
     for count, lost in ((12, 1), (11, 0), (11, -1), (0, -1), (12, -1)):
         world.b.receive(link.seal.seal(wire.datagram(b"x", count)), world.now, link)

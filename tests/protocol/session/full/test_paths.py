@@ -157,7 +157,7 @@ def test_later_ones_tell_what_is_lost_after_a_while() -> None:
         first, second = sent(lane, 0), sent(lane, 1)
         recovery.sent(first, 0.0)
         recovery.sent(second, 0.01)
-        assert recovery.came([second], 0.11) is second
+        assert recovery.acknowledged([second], 0.11) is second
         assert recovery.lost(0.0999 + tolerance) == []
         assert recovery.deadline() == pytest.approx(0.1 + tolerance)
         assert recovery.lost(0.1001 + tolerance) == [first]
@@ -168,7 +168,7 @@ def test_what_was_sent_later_than_all_that_came_is_not_missed() -> None:
     first, second, third = (sent(lane, number) for number in range(3))
     for segment in (first, second, third):
         recovery.sent(segment, 0.0)  # in one breath
-    recovery.came([second], 0.1)
+    recovery.acknowledged([second], 0.1)
     assert recovery.lost(0.1) == [first]
     assert recovery.in_flight == 100
 
@@ -182,7 +182,7 @@ def test_who_has_nothing_to_send_says_nothing_of_the_path() -> None:
         segment.sent_at = now
         congestion.sent(segment, now, 0)
         congestion.starved(100)
-        congestion.came([segment], segment, now + 0.02, 0)
+        congestion.acknowledged([segment], segment, now + 0.02, 0)
         now += 1.0
     assert congestion.rate == pytest.approx(100 / 0.02)
     assert congestion.budget(now, 0) >= before / 3
@@ -192,6 +192,6 @@ def test_answers_that_take_no_time_measure_nothing() -> None:
     congestion, segment = Congestion(), sent(Lane(0), 0)
     congestion.sent(segment, 1.0, 0)
     segment.sent_at = 1.0
-    congestion.came([segment], segment, 1.0, 0)
-    congestion.came([], None, 1.0, 0)
+    congestion.acknowledged([segment], segment, 1.0, 0)
+    congestion.acknowledged([], None, 1.0, 0)
     assert congestion.rate == 0.0

@@ -61,20 +61,20 @@ def data(number: int, epoch: int, offset: int, payload: bytes | bytearray) -> by
     return _DATA.pack(wire.DATA << 6 | number, epoch, offset) + payload
 
 
-class Data(NamedTuple):
+class Segment(NamedTuple):
     epoch: int
     number: int
     offset: int
     payload: bytes
 
 
-def read_data(frame: bytes) -> Data | None:
+def read_data(frame: bytes) -> Segment | None:
     """Take a data frame apart, its seal broken already; None if it is cut off, or of a lane that there is not."""
     if len(frame) < DATA_OVERHEAD:
         return None
     header, epoch, offset = _DATA.unpack_from(frame)
     number = header & 63
-    return Data(epoch, number, offset, frame[DATA_OVERHEAD:]) if number in _THERE else None
+    return Segment(epoch, number, offset, frame[DATA_OVERHEAD:]) if number in _THERE else None
 
 
 # Control --------------------------------------------------------------------------------------------------------------

@@ -28,8 +28,8 @@ from leadscomm.protocol.session.full.lanes import DEFAULT_LANE
 from leadscomm.protocol.session.full.link import Link
 from leadscomm.protocol.session.full.liveness import Liveness
 from leadscomm.protocol.session.full.prefixed import LONGEST, PREFIX_BYTES
-from leadscomm.protocol.session.full.receiving import Incoming
-from leadscomm.protocol.session.full.sending import Outgoing
+from leadscomm.protocol.session.full.receiving import IncomingLanes
+from leadscomm.protocol.session.full.sending import OutgoingLanes
 from leadscomm.protocol.session.full.transmission import Transmission
 from leadscomm.protocol.session.handshake import MANY
 from leadscomm.protocol.session.offer import Offer
@@ -77,8 +77,8 @@ class FullSession(Beginning):
         self.me = me
         self.links: list[Link] = []
         self.joining = Joining(me, asks=asks, former=former)
-        self.incoming = Incoming(me.room, me.messages, longest)
-        self.outgoing = Outgoing(me.room, me.messages)
+        self.incoming = IncomingLanes(me.room, me.messages, longest)
+        self.outgoing = OutgoingLanes(me.room, me.messages)
         self.datagrams = Datagrams()
         self.liveness = Liveness(now, patience, self.links, self.incoming)
         self.transmission = Transmission(
@@ -161,7 +161,7 @@ class FullSession(Beginning):
 
         :param lane: 0 is the most urgent one, 7 the least.
         :param channel: :data:`MESSAGES` or :data:`RECORDS`.
-        :param deadline: if it was not begun at this instant, it is not sent, but told by :meth:`Outgoing.take_expired`.
+        :param deadline: if it was not begun at this instant, it is not sent: ``outgoing.take_expired`` tells of it.
         :param key: it replaces a message of the same lane and key that was not begun.
         """
         self.outgoing.put(message, lane << 3 | channel, deadline, key)

@@ -29,7 +29,7 @@ LOST: Final = 1
 DONE: Final = 2
 
 
-class Carrier(Protocol):
+class Route(Protocol):
     """What segments are sent over."""
 
     def acknowledged(self, segments: list[Sent], now: float) -> None:
@@ -58,7 +58,7 @@ class Sent:
         self.size = self.weight = end - start
         self.resent = resent
         self.state = FLYING
-        self.via: Carrier | None = None
+        self.via: Route | None = None
         self.sent_at = 0.0
         self.order = 0
         self.arrived = 0

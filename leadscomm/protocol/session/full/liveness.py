@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from leadscomm.protocol.session.full.link import Link
-from leadscomm.protocol.session.full.receiving import Incoming
+from leadscomm.protocol.session.full.receiving import IncomingLanes
 
 DOUBT_S: Final = 0.5
 """How long a peer has to show that it was not restarted; four round trips, if that is more."""
@@ -26,7 +26,7 @@ class Liveness:
     :ivar paused: nobody reads what comes, so that silence means nothing.
     """
 
-    def __init__(self, now: float, patience: float, links: Sequence[Link], incoming: Incoming) -> None:
+    def __init__(self, now: float, patience: float, links: Sequence[Link], incoming: IncomingLanes) -> None:
         self.patience = patience
         self.heard_at = now
         self.doubted_at: float | None = None

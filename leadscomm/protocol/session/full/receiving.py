@@ -198,7 +198,7 @@ class LaneIn:
         return len(self._firsts)
 
 
-class Incoming:
+class IncomingLanes:
     """All lanes of the receiving half.
 
     :param room: bytes that are kept at most, of what was not dealt with, in all lanes together.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 
 from leadscomm.errors import LocalProtocolError
-from leadscomm.protocol.session.full.lanes import Carrier, Lane, Sent, message_of
+from leadscomm.protocol.session.full.lanes import Lane, Route, Sent, message_of
 from leadscomm.protocol.session.full.prefixed import PREFIX_BYTES
 from leadscomm.protocol.session.segments import CHANNELS, LANES, MESSAGES, RECORDS, LaneAck, is_lane
 
 
-class Outgoing:
+class OutgoingLanes:
     """All lanes of the sending half.
 
     :param most_bytes: of messages that are begun and not dealt with, however many the peer takes; and
@@ -186,9 +186,9 @@ class Outgoing:
         self.begun_bytes -= end - lane.delivered
         self.begun_messages -= lane.forget(end)
 
-    def under_way(self, carrier: Carrier) -> list[Sent]:
+    def under_way(self, route: Route) -> list[Sent]:
         """The segments that were sent over a link, and neither told to have come nor found to be lost."""
-        return [sent for lane in self.lanes for sent in lane.under_way if sent.via is carrier]
+        return [sent for lane in self.lanes for sent in lane.under_way if sent.via is route]
 
     def limit(self, longest: int) -> None:
         """The peer drops longer messages, it says: those are :attr:`refused`, when it has dropped them or at once."""

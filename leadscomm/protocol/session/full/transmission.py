@@ -10,11 +10,11 @@ from typing import Final
 from leadscomm.protocol.session import segments as full
 from leadscomm.protocol.session import wire
 from leadscomm.protocol.session.full.datagrams import Datagrams
-from leadscomm.protocol.session.full.lanes import Carrier, Lane, Sent
+from leadscomm.protocol.session.full.lanes import Lane, Route, Sent
 from leadscomm.protocol.session.full.link import Link
 from leadscomm.protocol.session.full.liveness import Liveness
-from leadscomm.protocol.session.full.receiving import Incoming
-from leadscomm.protocol.session.full.sending import Outgoing
+from leadscomm.protocol.session.full.receiving import IncomingLanes
+from leadscomm.protocol.session.full.sending import OutgoingLanes
 from leadscomm.protocol.session.offer import Offer, too_long
 from leadscomm.protocol.session.segments import Ack
 
@@ -42,8 +42,8 @@ class Transmission:
         now: float,
         links: list[Link],
         liveness: Liveness,
-        incoming: Incoming,
-        outgoing: Outgoing,
+        incoming: IncomingLanes,
+        outgoing: OutgoingLanes,
         datagrams: Datagrams,
     ) -> None:
         self.active: Link | None = None
@@ -176,7 +176,7 @@ class Transmission:
         out = self._outgoing
         out.allow(ack.room, ack.messages)
         begun = out.begun_messages
-        came: dict[Carrier, list[Sent]] = {}
+        came: dict[Route, list[Sent]] = {}
         gaps = False
         for lane in ack.lanes:
             segments = out.acknowledge(lane)
@@ -186,14 +186,14 @@ class Transmission:
             for sent in segments:
                 assert sent.via is not None
                 came.setdefault(sent.via, []).append(sent)
-        for carrier, arrived in came.items():
-            carrier.acknowledged(arrived, now)
+        for route, arrived in came.items():
+            route.acknowledged(arrived, now)
         if came or out.begun_messages != begun:
             self._reminders, self._progress_at = 0, now
         self._look_for_losses(came, gaps, link)
         return True
 
-    def _look_for_losses(self, came: dict[Carrier, list[Sent]], gaps: bool, told_over: Link) -> None:
+    def _look_for_losses(self, came: dict[Route, list[Sent]], gaps: bool, told_over: Link) -> None:
         """A link that was thought to lose nothing may be seen to do so."""
         for link in self._links:
             behind = came.get(link, []) if gaps else []

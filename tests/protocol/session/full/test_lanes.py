@@ -11,22 +11,22 @@ from hypothesis import strategies as st
 from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol.session.full.lanes import DONE, Sent
 from leadscomm.protocol.session.full.prefixed import joined
-from leadscomm.protocol.session.full.receiving import MAX_GAPS, Incoming, LaneIn
-from leadscomm.protocol.session.full.sending import Outgoing
+from leadscomm.protocol.session.full.receiving import MAX_GAPS, IncomingLanes, LaneIn
+from leadscomm.protocol.session.full.sending import OutgoingLanes
 from leadscomm.protocol.session.segments import LANE_ACK_BYTES, MESSAGES, RECORDS, LaneAck, lane_number
 
 LISTS = st.lists(st.binary(max_size=40), min_size=1, max_size=30)
 ROOM = 1 << 20
 
 
-def outgoing(messages: list[bytes], lane: int = 4, room: int = ROOM, count: int = 1000) -> Outgoing:
-    out = Outgoing(room, count)
+def outgoing(messages: list[bytes], lane: int = 4, room: int = ROOM, count: int = 1000) -> OutgoingLanes:
+    out = OutgoingLanes(room, count)
     out.allow(room, count)
     out.put_all(messages, lane_number(lane))
     return out
 
 
-def cut(out: Outgoing, size: int, budget: int = ROOM) -> list[Sent]:
+def cut(out: OutgoingLanes, size: int, budget: int = ROOM) -> list[Sent]:
     return list(out.segments(size, budget))
 
 
@@ -42,7 +42,7 @@ def test_any_order_any_copies_any_cuts(messages: list[bytes], size: int, dice: r
         first = dice.randrange(len(stream))
         pieces.append((first, stream[first : first + dice.randrange(1, 80)]))
     dice.shuffle(pieces)
-    incoming, came = Incoming(ROOM, 1000, 100), []
+    incoming, came = IncomingLanes(ROOM, 1000, 100), []
     for at, payload in pieces:
         assert incoming.take_segment(lane_number(3), at, payload)
         (ack,) = incoming.acks(LANE_ACK_BYTES + 8 * 255)
@@ -59,7 +59,7 @@ def test_any_order_any_copies_any_cuts(messages: list[bytes], size: int, dice: r
 
 @given(LISTS, st.lists(st.integers(1, 60), min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_what_is_lost_is_cut_anew(messages: list[bytes], sizes: list[int], dice: random.Random) -> None:
-    out, incoming, got = outgoing(messages), Incoming(ROOM, 1000, 100), []
+    out, incoming, got = outgoing(messages), IncomingLanes(ROOM, 1000, 100), []
     for turn in range(1000):
         sent = cut(out, sizes[turn % len(sizes)], dice.randrange(1, 300))
         for segment in sent:
@@ -169,7 +169,7 @@ def test_a_peer_that_takes_and_deals_with_parts() -> None:
 
 
 def test_what_was_sent_is_told_from_what_was_not() -> None:
-    out = Outgoing(ROOM, 2)
+    out = OutgoingLanes(ROOM, 2)
     out.allow(ROOM, 2)
     for message in (b"1234", b"5678", b"waits"):
         out.put(message, lane_number(4), None, None)
@@ -183,7 +183,7 @@ def test_what_was_sent_is_told_from_what_was_not() -> None:
 
 
 def test_newer_values_and_deadlines() -> None:
-    out = Outgoing(ROOM, 100)
+    out = OutgoingLanes(ROOM, 100)
     out.allow(ROOM, 100)
     out.put(b"1", lane_number(4), 5.0, "a")
     out.put(b"plain", lane_number(4), None, None)
@@ -230,7 +230,7 @@ def test_the_newest_ranges_are_told() -> None:
 
 
 def test_what_there_is_no_room_for_is_dropped() -> None:
-    incoming = Incoming(400, 1000, 50)
+    incoming = IncomingLanes(400, 1000, 50)
     assert not incoming.take_segment(lane_number(0), 390, bytes(11))
     for lane in range(3):
         assert incoming.take_segment(lane_number(lane), 20, bytes(45))
@@ -239,7 +239,7 @@ def test_what_there_is_no_room_for_is_dropped() -> None:
 
 
 def test_lanes_take_turns_where_acknowledgements_are_short() -> None:
-    incoming = Incoming(100, 1000, 50)
+    incoming = IncomingLanes(100, 1000, 50)
     for lane in (1, 5, 6):
         incoming.take_segment(lane_number(lane), 0, b"x")
     told = [[ack.number >> 3 for ack in incoming.acks(2 * LANE_ACK_BYTES)] for _ in range(3)]
@@ -247,7 +247,7 @@ def test_lanes_take_turns_where_acknowledgements_are_short() -> None:
 
 
 def test_messages_are_dealt_with_in_the_order_of_their_taking() -> None:
-    incoming = Incoming(1000, 1000, 50)
+    incoming = IncomingLanes(1000, 1000, 50)
     for lane, messages in ((6, [b"a", b"bb"]), (2, [b"ccc"])):
         incoming.take_segment(lane_number(lane), 0, joined(messages))
     assert incoming.take() == [b"ccc", b"a", b"bb"]
@@ -266,7 +266,7 @@ def test_what_was_lost_goes_from_the_oldest_bytes_on() -> None:
 
 
 def test_no_more_is_begun_than_this_side_can_keep() -> None:
-    out = Outgoing(1000, 10)
+    out = OutgoingLanes(1000, 10)
     out.allow((1 << 32) - 1, (1 << 32) - 1)
     out.put_all([bytes(99)] * 100, lane_number(0))
     assert not out.takes(lane_number(0))
@@ -276,7 +276,7 @@ def test_no_more_is_begun_than_this_side_can_keep() -> None:
     assert (out.begun_bytes, out.begun_messages) == (1000, 10)
     out.allow(0, 0)
     assert not out.takes(lane_number(1))
-    large = Outgoing(1000, 10)
+    large = OutgoingLanes(1000, 10)
     large.allow(5000, 10)
     large.put_all([bytes(3000)] * 2, lane_number(7))
     cut(large, 1000)
@@ -284,7 +284,7 @@ def test_no_more_is_begun_than_this_side_can_keep() -> None:
 
 
 def test_what_the_peer_drops_is_told_once() -> None:
-    out = Outgoing(ROOM, 100)
+    out = OutgoingLanes(ROOM, 100)
     out.allow(ROOM, 100)
     out.put_all([b"short", bytes(50), b"more"], lane_number(4))
     out.put_all([bytes(60), b"record"], lane_number(4, RECORDS))
@@ -320,7 +320,7 @@ def test_the_oldest_that_wait_are_taken_back() -> None:
 
 
 def test_nothing_is_left_behind() -> None:
-    out, incoming = outgoing([b"x" * 1000] * 10), Incoming(ROOM, 1000, 1 << 20)
+    out, incoming = outgoing([b"x" * 1000] * 10), IncomingLanes(ROOM, 1000, 1 << 20)
     cut(out, 100, 500)
     out.forget()
     incoming.take_segment(lane_number(4), 0, joined([b"hi", b"ho"]))
@@ -330,7 +330,7 @@ def test_nothing_is_left_behind() -> None:
 
 
 def test_the_room_is_one_for_all_lanes() -> None:
-    incoming, body = Incoming(1000, 100, 500), joined([bytes(99)])
+    incoming, body = IncomingLanes(1000, 100, 500), joined([bytes(99)])
     numbers = [lane_number(lane, channel) for lane in range(5) for channel in (MESSAGES, RECORDS)]
     assert all(incoming.take_segment(number, 0, body) for number in numbers)
     assert incoming.take_segment(numbers[0], 0, body)  # what comes again takes no room
@@ -344,7 +344,7 @@ def test_the_room_is_one_for_all_lanes() -> None:
 
 
 def test_messages_are_bounded_in_all_lanes_together() -> None:
-    incoming = Incoming(1 << 20, 10, 500)
+    incoming = IncomingLanes(1 << 20, 10, 500)
     assert incoming.take_segment(lane_number(0), 0, joined([b"x"] * 6))
     assert incoming.take_segment(lane_number(1, RECORDS), 0, joined([b"x"] * 4))
     incoming.take()
@@ -354,7 +354,7 @@ def test_messages_are_bounded_in_all_lanes_together() -> None:
 
 
 def test_a_gap_that_is_filled_brings_no_more_messages_than_may_be() -> None:
-    incoming, piece = Incoming(1 << 20, 100, 500), joined([b"xy"] * 50)
+    incoming, piece = IncomingLanes(1 << 20, 100, 500), joined([b"xy"] * 50)
     for number in range(1, 1000):
         assert incoming.take_segment(lane_number(4), number * len(piece), piece)
     assert not incoming.take_segment(lane_number(4), 0, piece)
@@ -362,7 +362,7 @@ def test_a_gap_that_is_filled_brings_no_more_messages_than_may_be() -> None:
 
 
 def test_messages_that_are_too_long_are_passed_over_in_their_turn() -> None:
-    incoming = Incoming(10_000, 100, 50)
+    incoming = IncomingLanes(10_000, 100, 50)
     stream = joined([b"a", bytes(60), b"b", bytes(100), bytes(70)])
     assert incoming.take_segment(lane_number(4), 0, stream[:30])
     assert incoming.take_too_long() == [60]

@@ -1,4 +1,4 @@
-"""The boards that firmware is built for and uploaded to: one row each.
+"""The boards that firmware is built for and uploaded to. What boards share with another is written once.
 
 Sources: ``boards.txt`` of the Arduino AVR core 1.8 (processor, clock, variant, limits, protocol, baud rates, USB
 numbers), the data sheets of the processors (signatures).
@@ -7,7 +7,7 @@ numbers), the data sheets of the processors (signatures).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -63,103 +63,85 @@ def _usb(*products: int) -> frozenset[tuple[int, int]]:
     return frozenset((vendor, product) for vendor in _ARDUINO_USB for product in products)
 
 
+_UNO: Final = Model(
+    name="uno",
+    title="Arduino Uno",
+    mcu="atmega328p",
+    chip="ATmega328P",
+    signature="1e950f",
+    f_cpu=16_000_000,
+    define="AVR_UNO",
+    variant="standard",
+    fqbn="arduino:avr:uno",
+    programmer="arduino",
+    bauds=(115_200,),
+    flash_bytes=32_256,
+    ram_bytes=2_048,
+    vectors=26,
+    firmware="uno",
+    usb=_usb(0x0001, 0x0043, 0x006A, 0x0243),
+)
+_NANO: Final = replace(  # the same processor
+    _UNO,
+    name="nano",
+    title="Arduino Nano",
+    define="AVR_NANO",
+    variant="eightanaloginputs",
+    fqbn="arduino:avr:nano:cpu=atmega328",
+    bauds=(115_200, 57_600),  # those sold before 2018, and most copies, have the older bootloader
+    flash_bytes=30_720,
+    usb=frozenset(),
+)
+_MEGA: Final = Model(
+    name="mega",
+    title="Arduino Mega 2560",
+    mcu="atmega2560",
+    chip="ATmega2560",
+    signature="1e9801",
+    f_cpu=16_000_000,
+    define="AVR_MEGA2560",
+    variant="mega",
+    fqbn="arduino:avr:mega:cpu=atmega2560",
+    programmer="wiring",
+    bauds=(115_200,),
+    flash_bytes=253_952,
+    ram_bytes=8_192,
+    vectors=57,
+    firmware="mega",
+    usb=_usb(0x0010, 0x0042, 0x0210, 0x0242),
+)
+_LEONARDO: Final = Model(
+    name="leonardo",
+    title="Arduino Leonardo",
+    mcu="atmega32u4",
+    chip="ATmega32U4",
+    signature="1e9587",
+    f_cpu=16_000_000,
+    define="AVR_LEONARDO",
+    variant="leonardo",
+    fqbn="arduino:avr:leonardo",
+    programmer="avr109",
+    bauds=(57_600,),
+    flash_bytes=28_672,
+    ram_bytes=2_560,
+    vectors=43,
+    firmware="leonardo",
+    usb=_usb(0x0036, 0x8036),
+    usb_product=0x8036,
+)
+_MICRO: Final = replace(  # the same processor
+    _LEONARDO,
+    name="micro",
+    title="Arduino Micro",
+    define="AVR_MICRO",
+    variant="micro",
+    fqbn="arduino:avr:micro",
+    firmware="micro",
+    usb=_usb(0x0037, 0x8037, 0x0237, 0x8237),
+    usb_product=0x8037,
+)
 MODELS: Final[Mapping[str, Model]] = MappingProxyType(
-    {
-        model.name: model
-        for model in (
-            Model(
-                name="uno",
-                title="Arduino Uno",
-                mcu="atmega328p",
-                chip="ATmega328P",
-                signature="1e950f",
-                f_cpu=16_000_000,
-                define="AVR_UNO",
-                variant="standard",
-                fqbn="arduino:avr:uno",
-                programmer="arduino",
-                bauds=(115_200,),
-                flash_bytes=32_256,
-                ram_bytes=2_048,
-                vectors=26,
-                firmware="uno",
-                usb=_usb(0x0001, 0x0043, 0x006A, 0x0243),
-            ),
-            Model(
-                name="nano",
-                title="Arduino Nano",
-                mcu="atmega328p",
-                chip="ATmega328P",
-                signature="1e950f",
-                f_cpu=16_000_000,
-                define="AVR_NANO",
-                variant="eightanaloginputs",
-                fqbn="arduino:avr:nano:cpu=atmega328",
-                programmer="arduino",
-                bauds=(115_200, 57_600),  # those sold before 2018, and most copies, have the older bootloader
-                flash_bytes=30_720,
-                ram_bytes=2_048,
-                vectors=26,
-                firmware="uno",
-            ),
-            Model(
-                name="mega",
-                title="Arduino Mega 2560",
-                mcu="atmega2560",
-                chip="ATmega2560",
-                signature="1e9801",
-                f_cpu=16_000_000,
-                define="AVR_MEGA2560",
-                variant="mega",
-                fqbn="arduino:avr:mega:cpu=atmega2560",
-                programmer="wiring",
-                bauds=(115_200,),
-                flash_bytes=253_952,
-                ram_bytes=8_192,
-                vectors=57,
-                firmware="mega",
-                usb=_usb(0x0010, 0x0042, 0x0210, 0x0242),
-            ),
-            Model(
-                name="leonardo",
-                title="Arduino Leonardo",
-                mcu="atmega32u4",
-                chip="ATmega32U4",
-                signature="1e9587",
-                f_cpu=16_000_000,
-                define="AVR_LEONARDO",
-                variant="leonardo",
-                fqbn="arduino:avr:leonardo",
-                programmer="avr109",
-                bauds=(57_600,),
-                flash_bytes=28_672,
-                ram_bytes=2_560,
-                vectors=43,
-                firmware="leonardo",
-                usb=_usb(0x0036, 0x8036),
-                usb_product=0x8036,
-            ),
-            Model(
-                name="micro",
-                title="Arduino Micro",
-                mcu="atmega32u4",
-                chip="ATmega32U4",
-                signature="1e9587",
-                f_cpu=16_000_000,
-                define="AVR_MICRO",
-                variant="micro",
-                fqbn="arduino:avr:micro",
-                programmer="avr109",
-                bauds=(57_600,),
-                flash_bytes=28_672,
-                ram_bytes=2_560,
-                vectors=43,
-                firmware="micro",
-                usb=_usb(0x0037, 0x8037, 0x0237, 0x8237),
-                usb_product=0x8037,
-            ),
-        )
-    }
+    {model.name: model for model in (_UNO, _NANO, _MEGA, _LEONARDO, _MICRO)}
 )
 CHIPS: Final[Mapping[str, str]] = MappingProxyType(
     {

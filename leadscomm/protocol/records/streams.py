@@ -276,7 +276,7 @@ class ReceivingStream:
         self._digest.update(piece.payload)
         self._wrote += 1
         self.written = piece.offset + len(piece.payload)
-        return Got(self.offer.number, self.written).record()
+        return self.alive()
 
     def alive(self) -> bytes:
         """The record that says that this side is still at it."""

@@ -6,7 +6,6 @@ from typing import Final
 
 from leadscomm.errors import RemoteProtocolError
 from leadscomm.protocol.framing.base import MAX_FAULTS_KEPT
-from leadscomm.protocol.session.handshake import OTHER_VERSION, VERSION, Refusal
 
 BEGUN_ANEW: Final = "the peer began anew; it was restarted or reset"
 KNOWS_NOTHING: Final = "the peer knows nothing of the session; it was restarted or reset"
@@ -66,8 +65,3 @@ class Beginning:
             self.trouble = trouble
             if self._asks:
                 self.end(trouble)
-
-    def _other_version(self, version: int) -> bytes:
-        """The peer speaks another version; return what is to be said to that."""
-        self._turned_away(str(Refusal(OTHER_VERSION, version)))
-        return Refusal(OTHER_VERSION, VERSION).frame()

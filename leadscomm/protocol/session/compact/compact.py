@@ -28,6 +28,7 @@ from leadscomm.protocol.session.handshake import (
     MESSAGE_TOO_LONG,
     NO_SESSION,
     OTHER_PROFILE,
+    OTHER_VERSION,
     VERSION,
     Handshake,
     Refusal,
@@ -304,6 +305,11 @@ class CompactSession(Beginning):
         self._urgent |= frame.number == wire.PING
         if frame.number == wire.ACK and frame.payload:
             sender.credit = frame.payload[0]
+
+    def _other_version(self, version: int) -> bytes:
+        """The peer speaks another version; return what is to be said to that."""
+        self._turned_away(str(Refusal(OTHER_VERSION, version)))
+        return Refusal(OTHER_VERSION, VERSION).frame()
 
     def _hello(self, said: Handshake, now: float) -> None:
         if said.epoch == self.me.epoch:

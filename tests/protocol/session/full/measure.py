@@ -10,9 +10,8 @@ from time import process_time
 
 from leadscomm.protocol.session.full.full import FullSession
 from leadscomm.protocol.session.full.link import Link
-from tests.protocol.session.full.paths import Way, World, offer
+from tests.protocol.session.full.paths import MIX, Way, World, offer
 
-MIX = {"drop": 0.2, "double": 0.1, "reorder": 0.2, "corrupt": 0.02}
 RADIO = 1_250_000.0
 UART = 11_520.0
 THIN = Way(rate=32_000.0, delay=0.02, overhead=28)

@@ -14,6 +14,9 @@ from leadscomm.protocol.session.handshake import Handshake
 from leadscomm.protocol.session.offer import Offer
 from leadscomm.protocol.session.segments import LANES
 
+MIX = {"drop": 0.2, "double": 0.1, "reorder": 0.2, "corrupt": 0.02}
+KEY = b"sixteen bytes or more"
+
 
 @dataclass
 class Way:
@@ -189,3 +192,21 @@ class World:
 
 def offer(epoch: int, **said: int | bytes | None) -> Offer:
     return Offer(Handshake(epoch, tag=f"side {epoch}"), **said)  # type: ignore[arg-type]
+
+
+def numbered(lane: int, number: int, size: int = 0) -> bytes:
+    return b"%d %d " % (lane, number) + bytes(size)
+
+
+def in_order(got: list[bytes], lane: int) -> list[int]:
+    parts = [message.split(b" ") for message in got]
+    return [int(part[1]) for part in parts if int(part[0]) == lane]
+
+
+def joined(way: Way | None = None, seed: int = 1, **options: int | bool) -> World:
+    world = World(seed)
+    world.join(way or Way(), checked=True, **options)
+    world.run(1.0)
+    assert world.a.open
+    assert world.b.open
+    return world

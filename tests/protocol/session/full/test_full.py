@@ -14,40 +14,9 @@ from leadscomm.protocol.session import segments as full
 from leadscomm.protocol.session import wire
 from leadscomm.protocol.session.full.full import FAREWELL_S, FullSession
 from leadscomm.protocol.session.full.link import Link
-from leadscomm.protocol.session.full.liveness import DOUBT_S
-from leadscomm.protocol.session.handshake import (
-    COMPACT,
-    FULL,
-    MESSAGE_TOO_LONG,
-    NAME_TAKEN,
-    OTHER_PROFILE,
-    Handshake,
-    Refusal,
-)
-from leadscomm.protocol.session.offer import Offer
+from leadscomm.protocol.session.handshake import MESSAGE_TOO_LONG, Refusal
 from leadscomm.protocol.session.segments import MESSAGES, RECORDS, Ack, LaneAck, lane_number
-from tests.protocol.session.full.paths import Path, Way, World, offer
-
-MIX = {"drop": 0.2, "double": 0.1, "reorder": 0.2, "corrupt": 0.02}
-KEY = b"sixteen bytes or more"
-
-
-def numbered(lane: int, number: int, size: int = 0) -> bytes:
-    return b"%d %d " % (lane, number) + bytes(size)
-
-
-def in_order(got: list[bytes], lane: int) -> list[int]:
-    parts = [message.split(b" ") for message in got]
-    return [int(part[1]) for part in parts if int(part[0]) == lane]
-
-
-def joined(way: Way | None = None, seed: int = 1, **options: int | bool) -> World:
-    world = World(seed)
-    world.join(way or Way(), checked=True, **options)
-    world.run(1.0)
-    assert world.a.open
-    assert world.b.open
-    return world
+from tests.protocol.session.full.paths import KEY, MIX, Way, World, in_order, joined, numbered, offer
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -81,88 +50,6 @@ def test_a_key_protects_the_mix_as_well() -> None:
     assert world.b.bad_frames > 0
 
 
-def test_another_key_begins_no_session() -> None:
-    for theirs in (None, b"another key of 16 bytes"):
-        world = World(
-            5, FullSession(offer(1, key=KEY), 100.0, asks=True), FullSession(offer(2, key=theirs), 100.0, asks=False)
-        )
-        world.join(Way())
-        world.run(1.0)
-        assert not world.b.open
-        assert ("the other has none" in (world.b.trouble or "")) == (theirs is None)
-        assert ("another key" in (world.b.trouble or "")) == (theirs is not None)
-
-
-def test_a_link_that_dies_loses_nothing() -> None:
-    world = World(7)
-    first = world.join(Way(delay=0.01), preference=0)
-    second = world.join(Way(delay=0.03), preference=1)
-    world.run(1.0)
-    for number in range(3000):
-        world.a.send(numbered(4, number, 500))
-    world.run(0.05)
-    assert 0 < len(world.sides[1].got) < 3000
-    for side, link in zip(world.sides, first.links):
-        side.session.remove(link)
-        side.session.remove(link)  # twice is once
-    world.settle()
-    assert in_order(world.sides[1].got, 4) == list(range(3000))
-    assert second.links[1] in world.b.links
-
-
-def test_a_link_that_is_cut_silently_is_left_and_taken_up_again() -> None:
-    world = World(7)
-    first = world.join(Way(delay=0.01), preference=0)
-    second = world.join(Way(delay=0.03), preference=1)
-    world.run(1.0)
-    for number in range(100):
-        world.a.send(numbered(4, number))
-    for way in first.ways:
-        way.cut = True
-    world.settle(3.0)
-    assert second.links[0].recovery.round_trip is not None
-    world.run(6.0)
-    assert first.links[0].dead
-    assert first.links[1].dead
-    for way in first.ways:
-        way.cut = False
-    world.run(3.0)
-    assert not first.links[0].dead
-    before = second.ways[0].carried
-    world.a.send(bytes(5000))
-    world.settle()
-    assert second.ways[0].carried - before < 5000
-    assert in_order(world.sides[1].got[:100], 4) == list(range(100))
-
-
-def test_it_goes_on_where_it_was_when_a_link_returns() -> None:
-    world = joined(Way(delay=0.01))
-    for number in range(1000):
-        world.a.send(numbered(4, number, 100))
-    world.run(0.02)
-    for path in world.paths:
-        for side, link in zip(world.sides, path.links):
-            side.session.remove(link)
-    world.paths.clear()
-    world.run(10.0)
-    assert world.a.open
-    world.join(Way(delay=0.01))
-    world.settle(2.0)
-    assert in_order(world.sides[1].got, 4) == list(range(1000))
-
-
-def test_a_peer_that_is_not_heard_any_more_has_left() -> None:
-    world = joined()
-    world.a.send(b"x")
-    world.paths[0].ways[0].cut = True
-    world.run(60.0)
-    for side in world.sides:
-        assert "30 s" in (side.session.ended or "")
-        assert side.session.again
-        assert side.session.deadline() is None
-    assert world.a.remains() == ([b"x"], [])
-
-
 def test_goodbye() -> None:
     world = joined(Way(drop=0.2), 2)
     world.a.leave(world.now)
@@ -170,18 +57,6 @@ def test_goodbye() -> None:
     world.run(1.0)
     assert (world.a.ended, world.b.ended) == ("both sides left", "the peer left")
     assert not world.b.again
-
-
-def test_a_link_that_the_peer_has_not_agreed_to_carries_nothing() -> None:
-    world = joined()
-    link = Link(checked=True)
-    world.b.add(link, world.now)
-    world.b.receive(link.seal.seal(full.data(lane_number(4), 1, 0, b"x")), world.now, link)
-    assert not link.answers
-    assert world.b.incoming.acks(100) == []
-    world.b.leave(world.now)
-    world.b.leave(world.now)  # twice is once
-    assert world.b.ended is None
 
 
 def test_goodbye_that_nobody_answers() -> None:
@@ -194,59 +69,6 @@ def test_goodbye_that_nobody_answers() -> None:
     alone = World()
     alone.a.leave(alone.now)
     assert alone.a.ended == "this side left"
-
-
-def test_a_peer_that_was_restarted_is_noticed() -> None:
-    world = joined()
-    world.a.send(b"old")
-    world.sides[1].keeps = True
-    world.run(0.1)
-    again = World(1, world.a, FullSession(offer(3), world.now, asks=False))
-    again.now = world.now
-    link = Link(checked=True)
-    again.b.add(link, again.now)
-    again.paths.append(Path((Way(), Way()), (world.paths[0].links[0], link)))
-    again.run(3.0)
-    assert "restarted" in (again.a.ended or "")
-    assert again.a.again
-    assert again.a.outgoing.unacknowledged() == [b"old"]
-
-
-def test_a_hello_of_another_epoch_ends_the_session_of_who_does_not_answer() -> None:
-    world = joined()
-    link = world.paths[0].links[1]
-    world.b.receive(offer(1).hello(), world.now, link)  # the same one: nothing changes
-    world.b.receive(offer(9).hello(), world.now, link)  # anybody could say so
-    world.run(2 * DOUBT_S)
-    assert world.b.open
-    world.paths[0].ways[0].cut = True
-    world.b.receive(offer(9).hello(), world.now, link)
-    world.run(2 * DOUBT_S)
-    assert "restarted" in (world.b.ended or "")
-    late = FullSession(offer(4), world.now, asks=False, former=(9,))
-    late.add(link, world.now)
-    late.receive(offer(9).hello(), world.now, link)
-    assert late.peer is None
-
-
-def test_what_is_dealt_with_later_is_acknowledged_later() -> None:
-    world = joined()
-    world.sides[1].keeps = True
-    for number in range(10):
-        world.a.send(numbered(0, number), 0)
-    world.run(20.0)
-    assert len(world.sides[1].got) == 10
-    assert len(world.a.outgoing.unacknowledged()) == 10
-    world.b.delivered(world.now, 4)
-    world.run(0.1)
-    assert len(world.a.outgoing.unacknowledged()) == 6
-    world.b.delivered(world.now, 1)
-    world.sides[1].kept -= 5
-    world.paths[0].ways[1].cut = True  # the acknowledgement is lost
-    world.run(0.01)
-    world.paths[0].ways[1].cut = False
-    world.run(3.0)
-    assert len(world.a.outgoing.unacknowledged()) == 5
 
 
 def test_the_peers_room_bounds_what_is_begun() -> None:
@@ -399,21 +221,6 @@ def test_one_lane_that_is_full_leaves_the_others_room() -> None:
     assert world.a.takes(7)
 
 
-def test_silence_is_not_counted_while_somebody_says_that_nobody_listens() -> None:
-    world = joined()
-    world.b.pause(world.now)
-    for way in world.paths[0].ways:
-        way.cut = True
-    world.run(29.0)
-    assert (world.a.ended, world.b.ended) == (None, None)
-    world.b.resume(world.now)
-    world.run(29.0)
-    assert world.a.ended is not None
-    assert world.b.ended is None
-    world.run(2.0)
-    assert world.b.ended is not None
-
-
 def test_datagrams() -> None:
     world = joined(Way(delay=0.01))
     for number in range(10):
@@ -489,25 +296,6 @@ def test_how_a_session_is() -> None:
     assert second.links[0].pings_missed == 0
 
 
-def test_a_link_whose_pings_are_not_answered_is_left_soon() -> None:
-    world = World(7)
-    first = world.join(Way(delay=0.01), preference=0)
-    world.join(Way(delay=0.03), preference=1)
-    world.run(3.0)
-    assert first.links[0].well
-    for way in first.ways:
-        way.cut = True
-    world.run(2.1)  # nothing is sent over it but PINGs
-    stats = world.a.stats(world.now)
-    assert (stats.links[0].well, stats.links[0].dead) == (False, False)
-    assert 0 < stats.links[0].pings_missed < 8
-    assert stats.links[1].well
-    for way in first.ways:
-        way.cut = False
-    world.run(0.5)
-    assert first.links[0].well
-
-
 def test_clocks_are_compared() -> None:
     world = joined(Way(delay=0.01))
     world.run(3.0)
@@ -578,184 +366,6 @@ def test_peers_that_break_the_rules() -> None:
         FullSession(offer(1, room=100), 0.0, asks=True, longest=97)
     with pytest.raises(LocalProtocolError, match="lane=8"):
         a.b.send(b"x", 8)
-
-
-def test_handshakes_that_come_to_nothing() -> None:
-    def asking() -> tuple[FullSession, Link]:
-        session, link = FullSession(offer(1), 0.0, asks=True), Link()
-        session.add(link, 0.0)
-        assert session.frames(0.0, link) == [offer(1).hello()]
-        return session, link
-
-    session, link = asking()
-    for frame, text in (
-        (Refusal(OTHER_PROFILE, COMPACT).frame(), "profiles"),
-        (Handshake(5, version=2).hello(), "version 2"),
-        (Refusal(NAME_TAKEN).frame(), "another peer of this name"),
-    ):
-        session, link = asking()
-        session.receive(frame, 0.0, link)
-        assert (session.ended, session.trouble) == (None, None)  # a damaged one, perhaps
-        session.receive(frame, 0.05, link)
-        assert text in (session.ended or "")
-    for again in (
-        Refusal(MESSAGE_TOO_LONG, 5).frame(),
-        offers.no_session(1, None),
-        offer(5).welcome(offer(6)),
-        full.data(lane_number(0), 5, 0, b""),
-        wire.datagram(b""),
-    ):
-        session, link = asking()
-        session.receive(again, 0.0, link)
-        assert session.frames(0.01, link) == []
-        assert session.ended is None
-        assert session.deadline() == pytest.approx(0.05)
-    session, link = asking()
-    asked = offer(1)
-    session.receive(offer(5).welcome(asked), 0.0, link)
-    session.check(bytes(100))
-    session.receive(offer(6).welcome(asked), 0.0, link)
-    assert not session.again
-    session.tick(1.0)
-    assert session.again
-    waiting, link = FullSession(offer(2), 0.0, asks=False), Link()
-    waiting.add(link, 0.0)
-    waiting.check(bytes(1 << 23))
-    waiting.receive(Handshake(5, version=2).hello(), 0.0, link)
-    waiting.receive(offer(5).hello(echo=9), 0.0, link)
-    waiting.receive(full.data(lane_number(0), 5, 0, b""), 0.0, link)
-    waiting.receive(wire.datagram(b"x"), 0.0, link)
-    waiting.receive(offer(5).hello()[:-1] + b"?", 0.0, link)
-    assert waiting.peer is None
-    assert waiting.ended is None
-    assert waiting.deadline() is None
-    assert len(waiting.frames(0.0, link)) == 3
-    small = Offer(Handshake(7, longest=10), room=100, messages=1)
-    waiting.receive(small.hello(), 0.0, link)
-    with pytest.raises(LocalProtocolError, match="10 at most"):
-        waiting.check(bytes(11))
-    assert waiting.peer is not None
-    assert waiting.peer.handshake.profiles & FULL
-
-
-@pytest.mark.parametrize("outage", [1.0, 20.0])
-def test_it_goes_on_within_a_second_after_an_outage(outage: float) -> None:
-    world = joined()
-    for number in range(500):
-        world.a.send(numbered(4, number, 100))
-    for way in world.paths[0].ways:
-        way.cut = True
-    world.run(outage)
-    for way in world.paths[0].ways:
-        way.cut = False
-    world.settle(1.0)
-    assert in_order(world.sides[1].got, 4) == list(range(500))
-
-
-def test_a_peer_that_speaks_another_profile_is_named() -> None:
-    session, link = FullSession(offer(1), 0.0, asks=True), Link()
-    session.add(link, 0.0)
-    for _ in range(2):
-        session.receive(Handshake(5).welcome(Handshake(1), COMPACT), 0.0, link)
-    assert "full profile" in (session.trouble or "")
-    session.receive(offer(5).welcome(offer(1)), 0.0, link)
-    assert session.open
-    assert session.trouble is None
-    session.receive(Handshake(6).hello(), 0.0, link)
-    session.receive(Handshake(6, version=2).hello(), 0.0, link)
-    session.receive(Refusal(OTHER_PROFILE, COMPACT).frame(), 0.0, link)
-    session.receive(b"\xd8\x01", 0.0, link)
-    assert session.open
-    assert session.trouble is None
-    session.receive(offers.no_session(9, None), 0.0, link)
-    assert session.open
-    session.leave(0.0)
-    session.receive(offers.no_session(1, None), 0.0, link)
-    assert session.ended is None
-    waiting, link = FullSession(offer(1), 0.0, asks=False), Link()
-    waiting.add(link, 0.0)
-    waiting.receive(Refusal(OTHER_PROFILE, COMPACT).frame(), 0.0, link)
-    assert (waiting.ended, waiting.trouble) == (None, None)
-
-
-def keyed_world() -> World:
-    world = World(
-        5, FullSession(offer(1, key=KEY), 100.0, asks=True), FullSession(offer(2, key=KEY), 100.0, asks=False)
-    )
-    world.join(Way())
-    world.run(1.0)
-    return world
-
-
-def test_who_has_no_key_ends_no_session() -> None:
-    session, link = FullSession(offer(1, key=KEY), 0.0, asks=True), Link()
-    session.add(link, 0.0)
-    for frame in (
-        Handshake(5, version=2).hello(),
-        Refusal(OTHER_PROFILE, COMPACT).frame(),
-        Refusal(NAME_TAKEN).frame(),
-        offers.no_session(1, None),
-        offer(9).welcome(offer(1)),
-    ):
-        for _ in range(3):
-            session.receive(frame, 0.0, link)
-    assert session.ended is None
-    session.receive(offer(5, key=KEY).welcome(offer(1)), 0.0, link)
-    assert session.open
-
-
-@pytest.mark.parametrize(
-    "sign", [offer(9, key=KEY).hello(), offer(9, key=KEY).welcome(offer(1)), offers.no_session(1, KEY)]
-)
-def test_with_a_key_a_copied_frame_ends_no_session_that_lives(sign: bytes) -> None:
-    world = keyed_world()
-    world.a.receive(sign, world.now, world.paths[0].links[0])
-    assert world.a.liveness.doubted_at is not None
-    world.run(0.1)
-    assert world.a.liveness.doubted_at is None
-    world.run(5.0)
-    assert world.a.open
-    for way in world.paths[0].ways:
-        way.cut = True
-    world.a.receive(sign, world.now, world.paths[0].links[0])
-    world.a.receive(sign, world.now + 0.1, world.paths[0].links[0])
-    world.run(DOUBT_S)
-    assert "restarted" in (world.a.ended or "")
-    assert world.a.again
-
-
-def test_a_doubt_does_not_end_a_session_that_nobody_can_speak_for() -> None:
-    world = keyed_world()
-    world.a.receive(offers.no_session(1, KEY), world.now, world.paths[0].links[0])
-    path = world.paths.pop()
-    for side, link in zip(world.sides, path.links):
-        side.session.remove(link)
-    world.run(5.0)
-    assert world.a.open
-    world.join(Way())
-    world.run(1.0)
-    assert world.a.open
-    assert world.a.liveness.doubted_at is None
-
-
-def test_a_frame_of_ones_own_that_comes_back_is_not_answered() -> None:
-    session, link = FullSession(offer(1), 0.0, asks=False), Link()
-    session.add(link, 0.0)
-    session.receive(full.data(lane_number(4), 1, 0, b"x"), 0.0, link)
-    assert not link.answers
-
-
-@pytest.mark.parametrize("key", [None, KEY])
-def test_a_line_that_gives_back_what_is_sent_is_named(key: bytes | None) -> None:
-    me = offer(1, key=key)
-    session, link = FullSession(me, 0.0, asks=True), Link()
-    session.add(link, 0.0)
-    for _ in range(2):
-        assert session.trouble is None
-        session.receive(me.hello(), 0.0, link)
-    assert "gives back what is sent" in (session.trouble or "")
-    assert (session.ended is None) == (key is not None)  # anybody can send a frame back
-    assert not link.answers
 
 
 @pytest.mark.parametrize("key", [None, KEY])
@@ -869,28 +479,6 @@ def test_any_bytes_do_no_harm(noise: list[bytes], key: bytes | None, opened: boo
         session.take()
         session.frames(number, link)
         session.deadline()
-
-
-def test_lanes_share_small_segments_in_acknowledgements() -> None:
-    world = joined(Way(**MIX), segment=60)
-    for lane in range(8):
-        for number in range(30):
-            world.a.send(numbered(lane, number, 50), lane)
-    world.settle()
-    for lane in range(8):
-        assert in_order(world.sides[1].got, lane) == list(range(30))
-
-
-def test_silence_is_not_counted_while_a_callback_runs() -> None:
-    world = joined()
-    world.sides[1].keeps = True
-    world.a.send(b"long work")
-    world.run(0.1)
-    world.paths[0].ways[0].cut = True
-    world.run(60.0)
-    assert world.b.ended is None
-    world.b.delivered(world.now)
-    assert world.b.open
 
 
 @pytest.mark.slow

@@ -8,10 +8,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from leadscomm.protocol.session.full.full import FullSession
 from leadscomm.protocol.session.segments import RECORDS
-from tests.protocol.session.full.paths import Path, Way, World, offer
+from tests.protocol.session.full.paths import KEY, MIX, Path, Way, World, offer
 
-KEY = b"sixteen bytes or more"
-MIX = {"drop": 0.2, "double": 0.1, "reorder": 0.2, "corrupt": 0.02}
 MAX_LINKS = 3
 LANES = st.integers(0, 7)
 SIZES = st.sampled_from((0, 10, 2000))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from leadscomm.errors import LocalProtocolError
 from leadscomm.protocol.session import offer as offers
 from leadscomm.protocol.session import segments as full
 from leadscomm.protocol.session import wire
@@ -14,6 +15,10 @@ from leadscomm.protocol.session.full.link import GREET_EVERY_S, Link
 from leadscomm.protocol.session.full.liveness import DOUBT_S
 from leadscomm.protocol.session.handshake import (
     ASKING,
+    COMPACT,
+    FULL,
+    MESSAGE_TOO_LONG,
+    NAME_TAKEN,
     NO_KEY,
     NO_SESSION,
     NOT_UNDERSTOOD,
@@ -22,11 +27,11 @@ from leadscomm.protocol.session.handshake import (
     Handshake,
     Refusal,
 )
+from leadscomm.protocol.session.offer import Offer
 from leadscomm.protocol.session.seals import Proof
 from leadscomm.protocol.session.segments import lane_number
-from tests.protocol.session.full.paths import Way, World, offer
+from tests.protocol.session.full.paths import KEY, Way, World, offer
 
-KEY = b"sixteen bytes or more"
 MESSAGE = full.data(lane_number(4), 1, 0, b"\x02hi")
 
 
@@ -225,3 +230,119 @@ def test_who_does_not_ask_says_nothing_over_a_link_that_nobody_joined() -> None:
     session.add(link, 0.0)
     assert link.greets_at == float("inf")
     assert session.deadline() is None
+
+
+def test_another_key_begins_no_session() -> None:
+    for theirs in (None, b"another key of 16 bytes"):
+        world = World(
+            5, FullSession(offer(1, key=KEY), 100.0, asks=True), FullSession(offer(2, key=theirs), 100.0, asks=False)
+        )
+        world.join(Way())
+        world.run(1.0)
+        assert not world.b.open
+        assert ("the other has none" in (world.b.trouble or "")) == (theirs is None)
+        assert ("another key" in (world.b.trouble or "")) == (theirs is not None)
+
+
+def test_handshakes_that_come_to_nothing() -> None:
+    def asking() -> tuple[FullSession, Link]:
+        session, link = FullSession(offer(1), 0.0, asks=True), Link()
+        session.add(link, 0.0)
+        assert session.frames(0.0, link) == [offer(1).hello()]
+        return session, link
+
+    session, link = asking()
+    for frame, text in (
+        (Refusal(OTHER_PROFILE, COMPACT).frame(), "profiles"),
+        (Handshake(5, version=2).hello(), "version 2"),
+        (Refusal(NAME_TAKEN).frame(), "another peer of this name"),
+    ):
+        session, link = asking()
+        session.receive(frame, 0.0, link)
+        assert (session.ended, session.trouble) == (None, None)  # a damaged one, perhaps
+        session.receive(frame, 0.05, link)
+        assert text in (session.ended or "")
+    for again in (
+        Refusal(MESSAGE_TOO_LONG, 5).frame(),
+        offers.no_session(1, None),
+        offer(5).welcome(offer(6)),
+        full.data(lane_number(0), 5, 0, b""),
+        wire.datagram(b""),
+    ):
+        session, link = asking()
+        session.receive(again, 0.0, link)
+        assert session.frames(0.01, link) == []
+        assert session.ended is None
+        assert session.deadline() == pytest.approx(0.05)
+    session, link = asking()
+    asked = offer(1)
+    session.receive(offer(5).welcome(asked), 0.0, link)
+    session.check(bytes(100))
+    session.receive(offer(6).welcome(asked), 0.0, link)
+    assert not session.again
+    session.tick(1.0)
+    assert session.again
+    waiting, link = FullSession(offer(2), 0.0, asks=False), Link()
+    waiting.add(link, 0.0)
+    waiting.check(bytes(1 << 23))
+    waiting.receive(Handshake(5, version=2).hello(), 0.0, link)
+    waiting.receive(offer(5).hello(echo=9), 0.0, link)
+    waiting.receive(full.data(lane_number(0), 5, 0, b""), 0.0, link)
+    waiting.receive(wire.datagram(b"x"), 0.0, link)
+    waiting.receive(offer(5).hello()[:-1] + b"?", 0.0, link)
+    assert waiting.peer is None
+    assert waiting.ended is None
+    assert waiting.deadline() is None
+    assert len(waiting.frames(0.0, link)) == 3
+    small = Offer(Handshake(7, longest=10), room=100, messages=1)
+    waiting.receive(small.hello(), 0.0, link)
+    with pytest.raises(LocalProtocolError, match="10 at most"):
+        waiting.check(bytes(11))
+    assert waiting.peer is not None
+    assert waiting.peer.handshake.profiles & FULL
+
+
+def test_a_peer_that_speaks_another_profile_is_named() -> None:
+    session, link = FullSession(offer(1), 0.0, asks=True), Link()
+    session.add(link, 0.0)
+    for _ in range(2):
+        session.receive(Handshake(5).welcome(Handshake(1), COMPACT), 0.0, link)
+    assert "full profile" in (session.trouble or "")
+    session.receive(offer(5).welcome(offer(1)), 0.0, link)
+    assert session.open
+    assert session.trouble is None
+    session.receive(Handshake(6).hello(), 0.0, link)
+    session.receive(Handshake(6, version=2).hello(), 0.0, link)
+    session.receive(Refusal(OTHER_PROFILE, COMPACT).frame(), 0.0, link)
+    session.receive(b"\xd8\x01", 0.0, link)
+    assert session.open
+    assert session.trouble is None
+    session.receive(offers.no_session(9, None), 0.0, link)
+    assert session.open
+    session.leave(0.0)
+    session.receive(offers.no_session(1, None), 0.0, link)
+    assert session.ended is None
+    waiting, link = FullSession(offer(1), 0.0, asks=False), Link()
+    waiting.add(link, 0.0)
+    waiting.receive(Refusal(OTHER_PROFILE, COMPACT).frame(), 0.0, link)
+    assert (waiting.ended, waiting.trouble) == (None, None)
+
+
+def test_a_frame_of_ones_own_that_comes_back_is_not_answered() -> None:
+    session, link = FullSession(offer(1), 0.0, asks=False), Link()
+    session.add(link, 0.0)
+    session.receive(full.data(lane_number(4), 1, 0, b"x"), 0.0, link)
+    assert not link.answers
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_a_line_that_gives_back_what_is_sent_is_named(key: bytes | None) -> None:
+    me = offer(1, key=key)
+    session, link = FullSession(me, 0.0, asks=True), Link()
+    session.add(link, 0.0)
+    for _ in range(2):
+        assert session.trouble is None
+        session.receive(me.hello(), 0.0, link)
+    assert "gives back what is sent" in (session.trouble or "")
+    assert (session.ended is None) == (key is not None)  # anybody can send a frame back
+    assert not link.answers

@@ -20,8 +20,14 @@ from tests.leaks import Snapshot, left_since
 ROOT = Path(__file__).resolve().parent.parent
 UNDER_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
-# How long an example takes says how busy the machine is, and nothing of what is tested.
-settings.register_profile("leadscomm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says how busy the machine is, and nothing of what is tested. Each run tries the same examples:
+# new ones are what ./dev fuzz is for.
+settings.register_profile(
+    "leadscomm",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 settings.load_profile("leadscomm")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # run in the background of a shell, which the programs inherit

@@ -20,8 +20,8 @@ from tests.leaks import Snapshot, left_since
 ROOT = Path(__file__).resolve().parent.parent
 UNDER_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
-# How long an example takes says how busy the machine is, and nothing of what is tested. Each run tries the same examples:
-# new ones are what ./dev fuzz is for.
+# How long an example takes says how busy the machine is, and nothing of what is tested. Each run tries the same
+# examples: new ones are what ./dev fuzz is for.
 settings.register_profile(
     "leadscomm",
     deadline=None,

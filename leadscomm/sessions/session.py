@@ -191,7 +191,7 @@ class SessionConnection(TimedConnection, LaneCarrier):
         link = line.link
         if not link.dead and now < link.heard_at + QUIET_SHARE * self.terms.dead_after:
             return False
-        return link.dead if self.session.busy else line.is_lost(now, self.terms.dead_after)
+        return link.dead if self.session.liveness.busy else line.is_lost(now, self.terms.dead_after)
 
     def took(self, line: Line, frames: list[bytes]) -> None:
         """Give the session what a line brought. The thread that reads the line."""

@@ -79,7 +79,7 @@ class Receiver:
             self.segment(lane, 0, len(stream))
             assert self.got[lane] == self.messages[lane]
         self.deliver(self.kept)
-        assert not self.session.busy
+        assert not self.session.liveness.busy
 
 
 def streams_of(messages: dict[int, list[bytes]], to: FullSession, link: Link) -> dict[int, bytes]:

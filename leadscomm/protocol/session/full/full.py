@@ -210,11 +210,6 @@ class FullSession(Beginning):
         """Take the datagrams that came."""
         return self.datagrams.take()
 
-    @property
-    def busy(self) -> bool:
-        """Whether messages that were taken are not dealt with yet, or nobody reads what comes (:meth:`pause`)."""
-        return self.liveness.busy
-
     def pause(self, now: float) -> None:
         """Nobody reads what comes, as a callback runs: no silence is counted until :meth:`resume`.
 

@@ -24,6 +24,7 @@ from tests.faults.namespaces import trouble
 from .board import Board
 from .cuts import Cuts
 from .figures import Figures, Target, target_table
+from .hub import Hub
 from .idle import Idle
 from .links import Links
 from .paths import Paths
@@ -39,7 +40,7 @@ class Part(Protocol):
     def targets(self) -> list[Target]: ...
 
 
-PARTS: Final[dict[str, Any]] = {"links": Links, "paths": Paths, "cuts": Cuts, "board": Board, "idle": Idle}
+PARTS: Final[dict[str, Any]] = {"links": Links, "paths": Paths, "cuts": Cuts, "board": Board, "idle": Idle, "hub": Hub}
 
 
 def missing(name: str) -> str | None:

@@ -31,6 +31,12 @@ class Figures:
         ratios = [a / b for a, b in zip(found.get(column, ()), found.get(other, ())) if b]
         return statistics.median(ratios) if ratios else None
 
+    def growth(self, row: str, other: str, column: str) -> float | None:
+        """One row's figure in a column by another row's, likewise: how many times the first one the second is."""
+        found = [self.cells.get(name, {}).get(column, ()) for name in (row, other)]
+        ratios = [b / a for a, b in zip(*found) if a]
+        return statistics.median(ratios) if ratios else None
+
     def markdown(self) -> str:
         columns = list(dict.fromkeys(column for row in self.cells.values() for column in row))
         rows = [[row, *(self._cell(row, column) for column in columns)] for row in self.cells]

@@ -2,6 +2,7 @@
 
     python -m benchmarks.reliable.program server "udp://127.0.0.1:0?reliable=1"
     python -m benchmarks.reliable.program flow "udp://127.0.0.1:7700?reliable=1" 16384
+    python -m benchmarks.reliable.program hub node tcp://127.0.0.1:0
 
 Either talks with the parent in lines of JSON (see ``leadscomm.cli.benchkit.child``), and ends with it.
 """
@@ -13,15 +14,17 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
+from itertools import cycle
 from time import perf_counter
 from typing import Any, Final
 
-from leadscomm import Callback, Client, Server
+from leadscomm import Callback, Client, Node, Server
 from leadscomm.cli.benchkit.child import Talk, _own_stdout
 from leadscomm.cli.benchkit.peer import resident_bytes
-from leadscomm.cli.benchkit.works import percentiles
+from leadscomm.cli.benchkit.works import allow_files, percentiles
 
 ECHO: Final = b"?"
 """A message that begins so is sent back, as urgently as can be."""
@@ -30,6 +33,10 @@ STAMP: Final = b"@"
 PULSE_S: Final = 0.005
 URGENT_EVERY_S: Final = 0.004
 BULK_BYTES: Final = 64 * 1024
+HUB_BYTES: Final = 100
+LOOK_S: Final = 0.005
+"""How often it is looked whether a hub, or its peers, have all that was sent."""
+PATIENCE_S: Final = 30.0
 _TIME: Final = struct.Struct("=cd")
 
 
@@ -149,12 +156,104 @@ def idle(talk: Talk, url: str, count: str) -> None:
         talk.hear()
 
 
+class Tally(Callback):
+    """Counts messages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def on_receive(self, service: Any, msg: bytes) -> None:
+        self.count += 1
+
+
+def _usage(count: int) -> dict[str, Any]:
+    return {"count": count, "cpu": time.process_time(), "at": perf_counter(), "threads": threading.active_count()}
+
+
+def _until(count: Callable[[], int], wanted: int) -> dict[str, Any]:
+    """When there are as many as are wanted; whatever there are, if they do not come."""
+    last = perf_counter() + PATIENCE_S
+    while count() < wanted and perf_counter() < last:
+        time.sleep(LOOK_S)
+    return {"at": perf_counter(), "count": count()}
+
+
+def _listening(kind: str, url: str, callback: Callback) -> Server | Node:
+    if kind == "node":
+        return Node("hub", [url], callback=callback, max_connections=5000)
+    return Server(url, callback, max_connections=5000)
+
+
+def _dialling(kind: str, url: str, number: int, callback: Callback) -> Client | Node:
+    return Node(f"peer-{number}", connect=[url], callback=callback) if kind == "node" else Client(url, callback)
+
+
+def hub(talk: Talk, kind: str, url: str) -> None:
+    """What many talk with. Answers ``ask``: ``broadcast`` (``count`` messages in ``seconds`` at most), ``until``,
+    ``usage``."""
+    allow_files(5000)
+    tally, message = Tally(), b"x" * HUB_BYTES
+    with _listening(kind, url, tally) as hub:
+        talk.say(address=url.replace(":0", f":{hub.port()}"))
+        while True:
+            asked = talk.hear()
+            if asked["ask"] == "broadcast":
+                sent, end = 0, perf_counter() + asked["seconds"]
+                while sent < asked["count"] and perf_counter() < end:
+                    hub.broadcast(message)
+                    sent += 1
+                talk.say(sent=sent)
+            elif asked["ask"] == "until":
+                talk.say(**_until(lambda: tally.count, asked["count"]))
+            else:
+                talk.say(**_usage(tally.count))
+
+
+def peers(talk: Talk, kind: str, url: str, count: str) -> None:
+    """Those who talk with a hub. Answers ``ask``: ``send`` (for ``seconds``, one by one, one each ``every`` seconds at
+    most), ``until``, ``usage``."""
+    allow_files(5000)
+    with ExitStack() as stack:
+        tallies = [Tally() for _ in range(int(count))]
+        all_of_them = [stack.enter_context(_dialling(kind, url, number, tally)) for number, tally in enumerate(tallies)]
+        sends = [one.send if isinstance(one, Client) else partial(one.send, to="hub") for one in all_of_them]
+        for one in all_of_them:
+            while isinstance(one, Node) and not one.peers():
+                time.sleep(LOOK_S)
+        talk.say(connected=True)
+        while True:
+            asked = talk.hear()
+            if asked["ask"] == "send":
+                talk.say(sent=_in_turn(sends, asked["seconds"], asked["every"]))
+            elif asked["ask"] == "until":
+                talk.say(**_until(lambda: sum(tally.count for tally in tallies), asked["count"]))
+            else:
+                talk.say(**_usage(sum(tally.count for tally in tallies)))
+
+
+def _in_turn(sends: Sequence[Callable[[bytes], None]], seconds: float, every: float) -> int:
+    """Send by one after the other; return how many messages that were."""
+    message, sent, began = b"x" * HUB_BYTES, 0, perf_counter()
+    for send in cycle(sends):
+        now = perf_counter()
+        if now > began + seconds:
+            break
+        if every and now < began + sent * every:
+            time.sleep(began + sent * every - now)
+        send(message)
+        sent += 1
+    return sent
+
+
 ROLES: Final[dict[str, Callable[..., None]]] = {
     "server": server,
     "flow": flow,
     "pulse": pulse,
     "urgent": urgent,
     "idle": idle,
+    "hub": hub,
+    "peers": peers,
 }
 
 if __name__ == "__main__":

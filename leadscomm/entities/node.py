@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.sending.how import How, how_to
+from leadscomm.connections.sending.how import PLAINLY, How, how_to
+from leadscomm.entities.broadcaster import Broadcaster
 from leadscomm.entities.callback import Callback
-from leadscomm.entities.entity import Entity
 from leadscomm.entities.namesakes import NameTaken
 from leadscomm.entities.node_file import from_file
 from leadscomm.entities.node_peers import Peers, Way
@@ -24,8 +24,9 @@ from leadscomm.entities.running.conversation import SessionStage
 from leadscomm.entities.running.dialler import Dialler
 from leadscomm.entities.running.foreign import staged
 from leadscomm.entities.running.reader import Stage
-from leadscomm.errors import CommError, ConnectionLost, DeliveryError, EndpointError, LocalProtocolError
+from leadscomm.errors import CommError, ConnectionLost, EndpointError, LocalProtocolError
 from leadscomm.packages import Self
+from leadscomm.protocol.framing import WholeFraming, plain
 from leadscomm.protocol.records.durable import GROUPS
 from leadscomm.streams.files import Readable
 from leadscomm.streams.transfer import Progress, Transfer
@@ -33,7 +34,7 @@ from leadscomm.streams.transfer import Progress, Transfer
 _START_S: Final = 10.0
 
 
-class Node(Entity):
+class Node(Broadcaster):
     """Talks to other nodes by their names. It listens at several places and dials several; all lines that lead to the
     same peer carry one session.
 
@@ -70,7 +71,7 @@ class Node(Entity):
             raise EndpointError(
                 f"node {name!r} has no endpoint: give it some in listen=[...], in connect=[...], or both"
             )
-        super().__init__(None, callback)
+        super().__init__(None, callback, WholeFraming())  # what each peer takes is told by its session
         settings = places[0].options
         self._deliver_by(settings)
         self._durable.keep(settings["durable"])
@@ -246,7 +247,12 @@ class Node(Entity):
         :raises JournalFull: with ``durable``: there is no room for it; nobody was sent anything.
         :raises LocalProtocolError: with ``durable``: a peer does not take so long a one; likewise.
         """
-        self._send_each(self._peers, msg, how_to(lane, lifetime, latest, timeout))
+        how = how_to(lane, lifetime, latest, timeout)
+        stages = self._not_stored(self._stages, msg, how)
+        if how is not PLAINLY or self._durable.kept:
+            self._send_each(stages, msg, how)
+        elif self.running():
+            self._everybody.send(msg)
 
     def send_group(
         self,
@@ -262,21 +268,23 @@ class Node(Entity):
 
         A peer tells its groups as the first thing in a session; until that has come it is in none.
         """
-        members = {name: stage for name, stage in self._peers.items() if group in self._groups.of(stage)}
-        self._send_each(members, msg, how_to(lane, lifetime, latest, timeout))
+        how = how_to(lane, lifetime, latest, timeout)
+        members = tuple(stage for stage in self._stages if group in self._groups.of(stage))
+        members = self._not_stored(members, msg, how)
+        if how is not PLAINLY:
+            self._send_each(members, msg, how)
+            return
+        self._everybody.catch_up()
+        for stage in members:
+            stage.outbox.put([plain(msg)], None)
 
-    def _send_each(self, stages: dict[str, Stage], msg: bytes, how: How) -> None:
-        if self._durable.kept:
-            named = [name for name, stage in stages.items() if isinstance(stage, SessionStage)]
-            self._durable.send_all(named, msg, how)
-            stages = {name: stage for name, stage in stages.items() if name not in named}
-        for name, stage in stages.items():
-            try:
-                stage.send(msg, how.at_once())
-            except CommError as error:
-                failure = DeliveryError(f"a message to all was not sent to {name}: {error}", [msg])
-                failure.__cause__ = error
-                self._report(failure)
+    def _not_stored(self, stages: tuple[Stage, ...], msg: bytes, how: How) -> tuple[Stage, ...]:
+        """With ``durable`` a message to some is stored for all but boards, which are returned; else all are."""
+        if not self._durable.kept:
+            return stages
+        named = [name_of(stage.connection) for stage in stages if isinstance(stage, SessionStage)]
+        self._durable.send_all(named, msg, how)
+        return tuple(stage for stage in stages if not isinstance(stage, SessionStage))
 
     # Running ---------------------------------------------------------------------------------------------------------
 
@@ -288,6 +296,7 @@ class Node(Entity):
 
         :raises CommError: it can listen nowhere, and dials nobody; the text says why and what to do.
         """
+        self._everybody = self._fan_out()
         peers = Peers(self, self.name)
         self._places = tuple(self._listen)
         self._diallers = [self._dialler(Way(peers, endpoint, asks=True), endpoint) for endpoint in self._connect]
@@ -318,7 +327,7 @@ class Node(Entity):
     def _acceptor(self, peers: Peers, number: int, endpoint: Endpoint) -> Acceptor:
         way = Way(peers, endpoint, asks=endpoint.mutual)
         bound = partial(self._listens_at, number)
-        return Acceptor(self, endpoint, join=way.join, tell=self._refused, bound=bound, pooled=False)
+        return Acceptor(self, endpoint, join=way.join, tell=self._refused, bound=bound)
 
     def _bind_all(self) -> dict[Acceptor, CommError]:
         """Listen wherever it can be listened on; return who does not, and why.
@@ -376,7 +385,12 @@ class Node(Entity):
             dialler.interrupt()
 
     def _take_on(self, connection: ConnectionBase) -> None:
-        """A peer speaks the compact profile: run it in the thread that has read its line until now."""
+        """A peer speaks the compact profile: run it where its line was read until now. A line that was dialled has a
+        thread of its own, which does."""
+        for acceptor in self._acceptors:
+            if acceptor.holds(connection):
+                acceptor.launch(connection)
+                return
         staged(self, connection).run_here()
 
     def _joined(self, stage: Stage) -> None:
@@ -406,6 +420,7 @@ class Node(Entity):
             worker.join(max(0.0, deadline - time.monotonic()))
         for acceptor in self._acceptors:
             acceptor.release()
+            acceptor.stop(self._close_by)
         self._acceptors, self._diallers, self._workers = [], [], []
 
 

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-import weakref
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Final
 
 from leadscomm.connections.base import ConnectionBase
 from leadscomm.connections.endpoint import Endpoint
-from leadscomm.connections.sending.fanout import FanOut
-from leadscomm.connections.sending.how import PLAINLY, How, how_to
-from leadscomm.connections.sending.outbox import Outbox
-from leadscomm.connections.sending.writer import Flusher, weakly
+from leadscomm.connections.sending.how import PLAINLY, how_to
+from leadscomm.entities.broadcaster import Broadcaster
 from leadscomm.entities.callback import Callback
-from leadscomm.entities.entity import Entity
 from leadscomm.entities.pair import Pair
 from leadscomm.entities.records.streams import TIMEOUT_S
 from leadscomm.entities.running.acceptor import Acceptor
 from leadscomm.entities.running.reader import Stage
 from leadscomm.entities.sessions import Sessions
-from leadscomm.errors import CommError, ConnectionLost, DeliveryError, LocalProtocolError
+from leadscomm.errors import ConnectionLost, LocalProtocolError
 from leadscomm.streams.files import Readable
 from leadscomm.streams.transfer import Progress, Transfer
 
@@ -28,7 +24,7 @@ _START_S: Final = 10.0
 """How long ``start(parallel=True)`` waits at most until it listens."""
 
 
-class Server(Entity):
+class Server(Broadcaster):
     """Accepts connections and runs each of them.
 
     :param port: a port on this machine, or any endpoint that can be listened on.
@@ -46,14 +42,12 @@ class Server(Entity):
         **options: Any,
     ) -> None:
         self._endpoint = Endpoint.parse(port, **{"separator": separator, **options})
-        super().__init__(self._endpoint.port, callback)
+        super().__init__(self._endpoint.port, callback, self._endpoint.framing.make())
         settings = self._endpoint.options
         self._deliver_by(settings)
         self._durable.keep(settings.get("durable"))
         self._handshake_timeout = settings["handshake_timeout"]
-        self._framing = self._endpoint.framing
         self._acceptor: Acceptor | None = None
-        self._everybody = self._fan_out()
 
     # Looking ---------------------------------------------------------------------------------------------------------
 
@@ -102,23 +96,14 @@ class Server(Entity):
         how = how_to(lane, lifetime, latest, timeout)
         if self._durable.kept:
             self._durable.broadcast(self.connections(), msg, how)
-        elif self.running() and how is not PLAINLY:
-            self._send_each(msg, how)
-        elif self.running():
+        elif not self.running():
+            self._everybody.check(msg)
+        elif how is PLAINLY:
             self._everybody.send(msg)
         else:
-            self._everybody.check(msg)
-
-    def _send_each(self, msg: bytes, how: How) -> None:
-        if not self._endpoint.has_session:
-            self._everybody.check(msg, how)
-        for stage in self._stages:
-            try:
-                stage.send(msg, how.at_once())
-            except CommError as error:
-                failure = DeliveryError(f"a message to all was not sent to {stage.connection}: {error}", [msg])
-                failure.__cause__ = error
-                self._report(failure)
+            if not self._endpoint.has_session:
+                self._everybody.check(msg, how)
+            self._send_each(self._stages, msg, how)
 
     def send(
         self,
@@ -200,27 +185,6 @@ class Server(Entity):
         if connection in self.connections():
             connection.close()
 
-    def _fan_out(self) -> FanOut:
-        server = weakref.ref(self)  # it is to go as soon as nobody uses it
-
-        def outboxes() -> Iterable[tuple[Outbox, bool]]:
-            there = server()
-            return () if there is None else there._outboxes()
-
-        everybody = FanOut(self._framing.make(), outboxes)
-        everybody.configure(
-            flusher=self._flusher, outbox=1 << 62, send_timeout=0.0, overflow="block", report=weakly(self._report)
-        )
-        return everybody
-
-    def _outboxes(self) -> Iterator[tuple[Outbox, bool]]:
-        for stage in self._stages:
-            yield stage.outbox, stage.in_blocks
-
-    def _equip(self, outbox: Outbox, flusher: Flusher | None) -> None:
-        super()._equip(outbox, flusher)
-        outbox.follow(self._everybody.queue, self._everybody.catch_up)
-
     # Running ---------------------------------------------------------------------------------------------------------
 
     def _patience(self) -> float:
@@ -255,7 +219,6 @@ class Server(Entity):
     def _disown(self) -> None:
         super()._disown()
         self._acceptor = None
-        self._everybody = self._fan_out()
 
     def _interrupt(self) -> None:
         if self._acceptor is not None:
@@ -274,7 +237,6 @@ class Server(Entity):
         super()._left(stage)
 
     def _wind_up(self) -> None:
-        self._everybody.catch_up()
         super()._wind_up()
         if self._acceptor is not None:
             self._acceptor.stop(self._close_by)

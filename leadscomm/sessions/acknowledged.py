@@ -6,8 +6,10 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
+from leadscomm.connections.sending.bound import said_of
 from leadscomm.connections.sending.held import HeldOutbox
 from leadscomm.connections.sending.writer import Gone, Writer
+from leadscomm.errors import CommError, DeliveryError, LocalProtocolError, OutboxFull
 from leadscomm.protocol.framing.base import Framing, plain
 
 
@@ -68,6 +70,42 @@ class AcknowledgedOutbox(HeldOutbox):
 
     def run_until(self, done: Callable[[], bool], timeout: float) -> None:
         self._carrier.run_until(done, timeout)
+
+    # A broadcast -----------------------------------------------------------------------------------------------------
+
+    def put(self, messages: list[bytes], block: bytes | None) -> None:
+        """As :meth:`Outbox.put`. What the peer does not take, or has no room for, is reported, and the session goes on:
+        ``overflow=block`` ends none."""
+        try:
+            self._framing.check(max(messages, key=len))
+        except LocalProtocolError:
+            messages = [message for message in messages if self._is_taken(message)]
+        if messages:
+            super().put(messages, block)
+
+    def _is_taken(self, message: bytes) -> bool:
+        try:
+            self._framing.check(message)
+        except LocalProtocolError as error:
+            self._tell_not_sent([message], error)
+            return False
+        return True
+
+    def _overflow(self, messages: list[bytes]) -> bool:
+        if self.policy != "block":
+            return super()._overflow(messages)
+        self._tell_not_sent(
+            messages,
+            OutboxFull(f"outbox={self.limit} is full; send less, raise outbox, or choose overflow=drop_oldest"),
+        )
+        return False
+
+    def _tell_not_sent(self, messages: list[bytes], error: CommError) -> None:
+        failure = DeliveryError(f"{said_of(messages)} to all not sent to {self._writer}: {error}", messages)
+        failure.__cause__ = error
+        self._tell(failure)
+
+    # The end ---------------------------------------------------------------------------------------------------------
 
     def part(self) -> None:
         super().part()

@@ -11,6 +11,7 @@ from benchmarks import __main__ as command
 from benchmarks.reliable import __main__ as reliable
 from benchmarks.reliable.cuts import Cuts
 from benchmarks.reliable.figures import Figures, Target, target_table
+from benchmarks.reliable.hub import PEERS, Hub
 from benchmarks.reliable.idle import Idle
 from benchmarks.reliable.links import BARE, CODED, RELIABLE, Links
 from benchmarks.reliable.paths import SESSION, Paths
@@ -45,6 +46,15 @@ def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
     assert figures.ratio("row", "a", "b") == 1.0
     assert figures.ratio("row", "a", "c") is None
     assert figures.median("other", "a") is None
+
+
+def test_growth_is_the_median_of_the_rounds_own_ratios() -> None:
+    figures = Figures("Title", "what")
+    for few, many in ((1.0, 2.0), (10.0, 30.0), (4.0, 4.0)):
+        figures.add("few", "cost", few)
+        figures.add("many", "cost", many)
+    assert figures.growth("few", "many", "cost") == 2.0
+    assert figures.growth("few", "other", "cost") is None
 
 
 def test_targets_have_verdicts() -> None:
@@ -83,6 +93,14 @@ def test_cuts_and_idle_sessions_are_measured() -> None:
     assert len(cuts.targets()) == 4
     assert all(target.value is not None for target in cuts.targets())
     assert set(idle.costs.cells) == {"session over TCP", "bare TCP"}
+
+
+@pytest.mark.long
+def test_a_hub_is_measured() -> None:
+    hub = Hub(quietly, quick=True)
+    hub.round()
+    assert len(hub.messages.cells) == len(hub.broadcasts.cells) == len(hub.held.cells) == 3 * len(PEERS)
+    assert all(target.value is not None for target in hub.targets())
 
 
 @pytest.mark.long

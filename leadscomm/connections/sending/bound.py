@@ -192,7 +192,7 @@ class Backlog:
         """Apply a policy that loses something. Whether ``messages`` were queued."""
         if self.policy == "drop_newest":
             self._tell(
-                DeliveryError(f"{self._writer} is slow: dropped {_count(messages)} (overflow=drop_newest)", messages)
+                DeliveryError(f"{self._writer} is slow: dropped {said_of(messages)} (overflow=drop_newest)", messages)
             )
             return False
         if self.policy == "drop_oldest":
@@ -219,7 +219,7 @@ class Backlog:
 
     def _tell_dropped(self, messages: list[bytes]) -> None:
         if messages:
-            self._tell(DeliveryError(f"{self._writer} is slow: dropped the oldest {_count(messages)}", messages))
+            self._tell(DeliveryError(f"{self._writer} is slow: dropped the oldest {said_of(messages)}", messages))
 
     def _excess(self, size: int) -> int:
         """How many bytes have to go so that ``size`` bytes have room, and some that will follow."""
@@ -283,5 +283,6 @@ def _size(messages: list[bytes]) -> int:
     return sum(map(len, messages)) + MESSAGE_BYTES * len(messages)
 
 
-def _count(messages: list[bytes]) -> str:
+def said_of(messages: list[bytes]) -> str:
+    """How many messages that are, for people."""
     return "1 message" if len(messages) == 1 else f"{len(messages)} messages"

@@ -49,21 +49,28 @@ class FanOut(Outbox):
             self._look_again()
 
     def _write_out(self, patient: bool = False) -> bool:
-        framing = self._framing
         over = perf_counter() + TURN_S
         while count := len(self._queue):
             batch = self._queue[:count]
-            try:
-                block = framing.encode_all(batch) if framing.joins else None
-            except Exception:  # somebody's own framing fails: each peer's outbox finds that out, and ends
-                block = None
+            block: bytes | None = None
             for outbox, in_blocks in self._peers():
-                outbox.put(batch, block if in_blocks else None)
+                if in_blocks and block is None:  # sessions take messages, and need none
+                    block = self._encoded(batch)
+                outbox.put(batch, (block or None) if in_blocks else None)
             with self._front:  # not before: as long as it is not empty, senders to one peer know to catch up
                 self._cut(count)
             if perf_counter() > over:  # what has come meanwhile, if others go on broadcasting
                 return False
         return True
+
+    def _encoded(self, batch: list[bytes]) -> bytes:
+        """A batch as the peers take it; nothing, if each is to encode it for itself."""
+        if not self._framing.joins:
+            return b""
+        try:
+            return self._framing.encode_all(batch)
+        except Exception:  # somebody's own framing fails: each peer's outbox finds that out, and ends
+            return b""
 
 
 class _Everybody(Writer):

@@ -62,7 +62,6 @@ class Acceptor:
     :param join: of an endpoint with sessions; as for :class:`LineStage`.
     :param tell: told why a line carries no session.
     :param bound: told where it listens, with the real port.
-    :param pooled: whether many connections share a few reading threads.
     :ivar listener: what is listened with, while it is.
     """
 
@@ -74,7 +73,6 @@ class Acceptor:
         join: Callable[[LineStage, float], None] | None = None,
         tell: Callable[[Exception], None] | None = None,
         bound: Callable[[Endpoint], None] | None = None,
-        pooled: bool = True,
     ) -> None:
         self._entity = entity
         self._caller = Caller(weakly(entity._report))
@@ -84,7 +82,6 @@ class Acceptor:
         self._bound = bound
         self._key = endpoint.key()
         self._pool: ReaderPool | None = None
-        self._pooled = pooled and can_pool()
         self._held: dict[ConnectionBase, Held] = {}
         self._lock = threading.Lock()
         self._made_room = 0  # for others, and was not told
@@ -227,11 +224,16 @@ class Acceptor:
 
     def _pool_for(self, stage: Stage) -> ReaderPool | None:
         """Where a connection is read: the first few by a thread each, which answers soonest; the others by the pool."""
-        if not self._pooled or self._entity._held() <= OWN_THREADS:
+        if not can_pool() or self._entity._held() <= OWN_THREADS:
             return None
         if self._pool is None:
             self._pool = ReaderPool(self._entity._name, self._endpoint.options["max_connections"] + 2)
         return self._pool
+
+    def holds(self, connection: ConnectionBase) -> bool:
+        """Whether it has accepted a connection, or the line below it, which has not ended. Any thread."""
+        with self._lock:
+            return _line_of(connection) in self._held
 
     def left(self, stage: Stage) -> None:
         """A connection has ended. Any thread."""

@@ -13,7 +13,7 @@ from leadscomm.connections.sending.writer import Writer
 from leadscomm.entities.running.board import ReliableStage
 from leadscomm.entities.running.owner import Owner
 from leadscomm.entities.running.reader import Stage
-from leadscomm.protocol.framing import FAREWELL, DatagramFraming, plain
+from leadscomm.protocol.framing import FAREWELL, WholeFraming
 from leadscomm.sessions.board import ReliableConnection
 
 
@@ -31,7 +31,7 @@ class ForeignStage(Stage):
 
     def _take_over(self, connection: ConnectionBase) -> None:
         self._closed = threading.Lock()  # taken by who closes it
-        self._framing = _Whole()
+        self._framing = WholeFraming()
         self._receive = self._received
         self.outbox = Outbox(_Foreign(connection), self._framing)
 
@@ -103,14 +103,3 @@ class _Foreign(Writer):
 
     def abort(self) -> None:
         self._connection.close()
-
-
-class _Whole(DatagramFraming):
-    """Messages as they are, of any size: what they become is the connection's matter."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.max_message = 1 << 62
-
-    def check(self, message: bytes) -> None:
-        plain(message)

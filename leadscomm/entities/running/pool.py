@@ -89,8 +89,14 @@ class ReaderPool:
 
     def add(self, fd: int, task: Task) -> None:
         """Call ``task.ready`` at once, and from then on whenever ``fd`` has something to read."""
+        self._epoll.register(fd, 0)
         self._tasks[fd] = task
-        self._epoll.register(fd, _select.EPOLLOUT | _EVENTS)  # writable at once: the first call
+        # A thread may hold an event of the connection that had this number before, and run the task from here on.
+        try:
+            self._epoll.modify(fd, _select.EPOLLOUT | _EVENTS)  # writable at once: the first call
+        except (OSError, ValueError):
+            if self._tasks.get(fd) is task:
+                raise
 
     def rearm(self, fd: int) -> None:
         """Look anew whether ``fd`` has something to read."""

@@ -4,7 +4,7 @@ from leadscomm.protocol.framing.base import DEFAULT_MAX_MESSAGE, Framing, plain
 from leadscomm.protocol.framing.board import BoardFraming
 from leadscomm.protocol.framing.cobs import CobsFraming, cobs_decode, cobs_encode
 from leadscomm.protocol.framing.crc import Crc, crc
-from leadscomm.protocol.framing.length import MAX_DATAGRAM, DatagramFraming, LengthFraming
+from leadscomm.protocol.framing.length import MAX_DATAGRAM, DatagramFraming, LengthFraming, WholeFraming
 from leadscomm.protocol.framing.registry import (
     FRAMINGS,
     FramingSpec,
@@ -30,6 +30,7 @@ __all__ = [
     "LengthFraming",
     "LineFraming",
     "SeparatorFraming",
+    "WholeFraming",
     "cobs_decode",
     "cobs_encode",
     "crc",

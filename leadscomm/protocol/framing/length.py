@@ -157,3 +157,14 @@ class DatagramFraming(Framing):
             self.add_fault(f"a datagram of {len(data)} bytes, {self.max_message} are allowed (max_message)")
             return []
         return [bytes(data)] if data else []
+
+
+class WholeFraming(DatagramFraming):
+    """Messages as they are, of any size: how they travel, and what the peer takes, is somebody else's matter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.max_message = 1 << 62
+
+    def check(self, message: bytes) -> None:
+        plain(message)

@@ -21,7 +21,7 @@ from leadscomm.protocol import (
     cobs_decode,
     cobs_encode,
 )
-from leadscomm.protocol.framing import FramingSpec
+from leadscomm.protocol.framing import FramingSpec, WholeFraming
 from leadscomm.protocol.framing.base import MAX_FAULTS_KEPT
 
 CHUNK = 1 << 16
@@ -459,3 +459,11 @@ def test_a_framing_of_marks_avoids_what_the_line_does_not_carry():
     Framing.avoid(framing, b"\x11")  # one of one's own may refuse it in check
     assert FramingSpec("separator", lost=b"d").make().farewell is None
     assert FramingSpec("separator", {"separator": b"n"}, lost=b"\x11").make().farewell is None
+
+
+def test_a_framing_of_whole_messages_asks_nothing_but_that_they_are_bytes() -> None:
+    framing = WholeFraming()
+    framing.check(b"")
+    framing.check(bytes(1 << 20))
+    with pytest.raises(TypeError):
+        framing.check("text")  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from math import inf
 from typing import Final
 
 from leadscomm.protocol.session.full.congestion import FIRST_SEGMENT, Congestion
-from leadscomm.protocol.session.full.lanes import Sent
+from leadscomm.protocol.session.full.lanes import DONE, Sent
 from leadscomm.protocol.session.full.recovery import Recovery
 
 ASK_AFTER_S: Final = 0.25
@@ -163,6 +163,8 @@ class Lossless(Path):
 
     def acknowledged(self, segments: list[Sent], now: float) -> None:
         self.recovery.tries = 0
+        for sent in segments:
+            sent.state = DONE  # also of one that counts as lost, with the line that had brought it
 
     def give_up(self, under_way: list[Sent]) -> None:
         self.recovery.resent += len(under_way)

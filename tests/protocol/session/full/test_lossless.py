@@ -193,3 +193,21 @@ def test_whatever_a_link_does_that_is_taken_for_a_stream_nothing_is_lost(seed: i
     world.settle()
     for side in world.sides:
         assert sorted(map(int, side.got)) == list(range(300))
+
+
+def test_what_came_over_a_line_that_was_lost_since_is_not_sent_again_over_the_next() -> None:
+    """The acknowledgement was lost with the line; the first one over the next line tells of what that one brought."""
+    world = met()
+    world.paths[0].ways[1].cut = True
+    for number in range(3):
+        world.a.send(b"%d" % number)
+        world.speak()
+        world.run(0.004)
+    for side, link in zip(world.sides, world.paths[0].links):
+        side.session.remove(link)
+    world.join(Way(), checked=True, lossless=True, segment=STREAM_SEGMENT_BYTES)
+    world.b.send(b"first the peer's own")
+    world.settle()
+    world.a.send(b"behind it")
+    world.settle()
+    assert world.sides[1].got == [b"0", b"1", b"2", b"behind it"]

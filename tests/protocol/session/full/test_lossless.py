@@ -211,3 +211,18 @@ def test_what_came_over_a_line_that_was_lost_since_is_not_sent_again_over_the_ne
     world.a.send(b"behind it")
     world.settle()
     assert world.sides[1].got == [b"0", b"1", b"2", b"behind it"]
+
+
+def test_what_is_due_on_a_link_that_falls_silent_is_done_when_it_is_due() -> None:
+    """Otherwise whoever looks after the session would look without end."""
+    session = met().a
+    (link,) = session.links
+    looks = 0
+    while (due := session.deadline()) is not None:
+        session.frames(due, link)
+        later = session.deadline()
+        assert later is None or later > due
+        looks += 1
+    assert link.dead
+    assert session.ended is not None
+    assert 10 < looks < 200
